@@ -1,0 +1,39 @@
+"""A Pyramid application with server-side sessions in its database."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pyramid.router import Router
+
+
+def main(global_config: dict[str, str], **settings: Any) -> Router:
+    """The WSGI application, for pserve and any server that reads an ini file.
+
+    A setting that can't be used, or a database without its tables, ends the process with one line
+    that says what to do.
+    """
+    # Imported here, so that another application can include myapp.sessions without all the rest.
+    from pyramid.config import Configurator
+
+    from myapp import database, environment, migrations
+    from myapp.environment import SettingError
+    from myapp.sessions import SchemaError
+
+    try:
+        merged = environment.merge(settings, global_config)
+        own = database.read_settings(merged, os.environ)
+        if own.migrate_on_start:
+            migrations.upgrade(own.url)
+        with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
+            config.include("myapp.headers")
+            config.include("myapp.models")
+            config.include("myapp.sessions")
+            config.include("myapp.routes")
+            config.include("myapp.views")
+        return config.make_wsgi_app()
+    except (SettingError, SchemaError, migrations.MigrationError) as error:
+        sys.exit(f"myapp: {error}")

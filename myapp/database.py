@@ -1,0 +1,153 @@
+"""Engines for SQLite, PostgreSQL and MariaDB/MySQL, set up as each wants it.
+
+The application's own engine and that of the sessions are made here, so that a URL means the same
+driver everywhere.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.exc import ArgumentError
+
+from myapp import environment
+from myapp.environment import SettingError
+
+# What people write, and what hosting services hand out, for the drivers that we install.
+_DRIVERS: Final = {
+    "postgres": "postgresql+psycopg",
+    "postgresql": "postgresql+psycopg",
+    "mysql": "mysql+pymysql",
+    "mariadb": "mariadb+pymysql",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseSettings:
+    """The settings of the application's own database."""
+
+    url: str
+    migrate_on_start: bool
+
+
+def read_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> DatabaseSettings:
+    """`sqlalchemy.url` and `database.migrate_on_start`. Raises SettingError."""
+    return DatabaseSettings(
+        url=read_url(settings, environ, "sqlalchemy.url"),
+        migrate_on_start=_read_migrate_on_start(settings, environ),
+    )
+
+
+def read_url(settings: Mapping[str, Any], environ: Mapping[str, str], name: str) -> str:
+    """The URL that a setting gives, as it was written. Raises SettingError."""
+    given = environment.lookup(settings, name, environ)
+    source = environment.source_of(given) if given else "its default"
+    if not given:
+        raise SettingError(name, "", source, "name a database, such as sqlite:////path/to/file")
+    try:
+        parse_url(given)
+    except ValueError as error:
+        raise SettingError(name, given, source, str(error)) from None
+    return str(given)
+
+
+def _read_migrate_on_start(settings: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
+    name = "database.migrate_on_start"
+    given = environment.lookup(settings, name, environ)
+    try:
+        return environment.parse_bool(str(given)) if given is not None else False
+    except ValueError:
+        source = environment.source_of(given)
+        raise SettingError(name, given, source, "accepted is true or false") from None
+
+
+def parse_url(text: str) -> URL:
+    """A database URL with its driver. Raises ValueError with the reason, without the URL."""
+    try:
+        url = make_url(text)
+    except ArgumentError:
+        raise ValueError("that is no database URL, such as sqlite:////path/to/file") from None
+    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
+    if url.get_backend_name() == "sqlite" and _in_memory(url):
+        # Two engines, or two connections, would see two databases.
+        raise ValueError("in-memory SQLite can't be used, name a file: sqlite:////path/to/file")
+    return url
+
+
+def create_database_engine(
+    url: str | URL,
+    *,
+    connect_timeout: int = 10_000,
+    statement_timeout: int | None = None,
+    **options: Any,
+) -> Engine:
+    """An engine for a URL as `parse_url` takes it; timeouts in milliseconds.
+
+    `options` go to SQLAlchemy's create_engine as they are.
+    """
+    parsed = parse_url(url) if isinstance(url, str) else url
+    settle = _SETTLE.get(parsed.get_backend_name())
+    arguments = settle(parsed, connect_timeout, statement_timeout) if settle else {}
+    # What the URL says itself has the last word.
+    arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
+    engine = create_engine(parsed, connect_args=arguments, hide_parameters=True, **options)
+    if engine.dialect.name == "sqlite":
+        event.listen(engine, "connect", _prepare_sqlite)
+    return engine
+
+
+def _in_memory(url: URL) -> bool:
+    database = url.database or ""
+    return database in ("", ":memory:") or "mode=memory" in str(url) or ":memory:" in database
+
+
+def _sqlite(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:
+    # How long a statement waits for another connection's lock.
+    return {"timeout": (statement_timeout or 5000) / 1000}
+
+
+def _postgresql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:
+    limits = {
+        # libpq counts whole seconds and takes no less than two.
+        "connect_timeout": max(2, -(-connect_timeout // 1000)),
+    }
+    if statement_timeout is None:
+        return limits
+    return limits | {
+        "options": f"-c statement_timeout={statement_timeout}",
+        # A server that vanished without a word is noticed by TCP, which the statement's limit,
+        # kept by the server, can't do.
+        "tcp_user_timeout": statement_timeout + connect_timeout,
+    }
+
+
+def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:
+    limits: dict[str, Any] = {"connect_timeout": max(1, -(-connect_timeout // 1000))}
+    if statement_timeout is None:
+        return limits
+    seconds = statement_timeout / 1000
+    return limits | {"read_timeout": seconds, "write_timeout": seconds}
+
+
+_SETTLE: Final = {
+    "sqlite": _sqlite,
+    "postgresql": _postgresql,
+    "mysql": _mysql,
+    "mariadb": _mysql,
+}
+
+
+def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
+    """Let readers and one writer work side by side; a commit survives the process's death."""
+    try:
+        connection.execute("PRAGMA journal_mode=WAL")
+    except sqlite3.OperationalError:
+        # Another connection is just switching, or the file is read-only: the mode is the
+        # file's, and whoever can will set it.
+        pass
+    connection.execute("PRAGMA synchronous=NORMAL")
+    connection.execute("PRAGMA foreign_keys=ON")

@@ -1,0 +1,123 @@
+"""The one precedence rule for settings: environment > command line > ini > default.
+
+`pserve`, `alembic` and every command read their settings through this module, so that one rule
+holds everywhere. It must stay at the bottom of the house: it imports nothing of this project.
+"""
+
+from __future__ import annotations
+
+import configparser
+import logging
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from pyramid.paster import get_appsettings
+
+log = logging.getLogger(__name__)
+
+Settings = dict[str, Any]
+
+COMMAND_LINE: Final = "the command line or [DEFAULT]"
+
+# The settings whose variable is not simply their name in capitals.
+_VARIABLES: Final = {"sqlalchemy.url": "DATABASE_URL"}
+
+
+class Sourced(str):
+    """A setting's value that remembers where it came from, for messages."""
+
+    __slots__ = ("source",)
+    source: str
+
+    def __new__(cls, value: str, source: str) -> Sourced:
+        self = super().__new__(cls, value)
+        self.source = source
+        return self
+
+
+class SettingError(Exception):
+    """A setting that can't be used; the message is one line for whoever starts the server."""
+
+    def __init__(self, setting: str, value: object, source: str, accepted: str) -> None:
+        self.setting, self.value, self.source, self.accepted = setting, value, source, accepted
+        super().__init__(f"{setting} = {printable(value)} (from {source}): {accepted}")
+
+
+def source_of(value: object) -> str:
+    """Where a value came from, in words that fit behind "from"."""
+    return getattr(value, "source", "the application's settings")
+
+
+def variable_for(setting: str) -> str:
+    """The environment variable of a setting: `session.cookie_name` is `SESSION_COOKIE_NAME`."""
+    return _VARIABLES.get(setting, setting.upper().replace(".", "_"))
+
+
+def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> Settings:
+    """The ini's settings with those of the command line over them, each with its source."""
+    ini = f"[app:main] of {Path(global_config.get('__file__', 'the ini file')).name}"
+    merged = {
+        name: Sourced(value, ini) if type(value) is str else value
+        for name, value in settings.items()
+    }
+    return merged | _command_line(global_config)
+
+
+def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> Any:
+    """The value of one setting after the whole rule; None where nobody set it.
+
+    An empty variable counts as not set. A value from the command line that the environment
+    overrides is warned of, since whoever typed it expects it to count.
+    """
+    variable = variable_for(name)
+    given = settings.get(name)
+    if not environ.get(variable):
+        return given
+    value = Sourced(environ[variable], f"environment variable {variable}")
+    # A value that `merge` or a former look-up put there is not overridden by itself.
+    if source_of(given) == COMMAND_LINE:
+        log.warning("%s=%s on the command line is ignored: %s is set", name, given, variable)
+    return value
+
+
+def load(ini: str, options: Mapping[str, str] | None = None) -> Settings:
+    """The settings of an ini file as `pserve INI name=value` would see them, for commands."""
+    conf = get_appsettings(ini, options=dict(options or {}))
+    return merge(conf, conf.global_conf)
+
+
+def _command_line(global_config: Mapping[str, str]) -> dict[str, Sourced]:
+    """The values given to pserve as `name=value`.
+
+    pserve hands them on as global values, among those of `[DEFAULT]`, which it cannot tell apart
+    and neither can we; only dotted names are settings. They come here before interpolation, in
+    which `%%` stands for `%`.
+    """
+    parser = configparser.ConfigParser()
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
+    parser.read_dict({"global": dict(global_config)})
+    return {
+        name: Sourced(parser.get("global", name), COMMAND_LINE)
+        for name in global_config
+        if "." in name
+    }
+
+
+def parse_bool(text: str) -> bool:
+    """true, yes, on, 1 and their opposites, in any case. Raises ValueError."""
+    words = {
+        **dict.fromkeys(("true", "yes", "on", "1"), True),
+        **dict.fromkeys(("false", "no", "off", "0"), False),
+    }
+    try:
+        return words[text.lower()]
+    except KeyError:
+        raise ValueError("not a boolean") from None
+
+
+def printable(value: object) -> str:
+    """A value as one line, without the password that a URL may hold."""
+    text = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", str(value))
+    return text if text.isprintable() and text and text.strip() == text else repr(text)

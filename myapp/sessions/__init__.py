@@ -1,0 +1,244 @@
+"""Server-side sessions for Pyramid: `config.include("myapp.sessions")`.
+
+This is the only place where the parts meet. What is named in `__all__` is public; the modules
+`events`, `store`, `store_contract`, `model` and `testing` are public as well.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from pyramid.config import Configurator
+from pyramid.events import ApplicationCreated
+from pyramid.interfaces import ISessionFactory
+from pyramid.path import DottedNameResolver
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.tweens import EXCVIEW
+
+from myapp import environment
+from myapp.database import read_url
+from myapp.environment import SettingError
+from myapp.sessions.codec import Codec, MessagePack, Serializer
+from myapp.sessions.errors import (
+    NotStorable,
+    SaveConflict,
+    SchemaError,
+    SessionClosed,
+    SessionError,
+    SessionTooLarge,
+    StoreUnavailable,
+    UnreadableData,
+    WrongType,
+)
+from myapp.sessions.factory import (
+    REGISTRY_KEY,
+    TWEEN,
+    SessionFactory,
+    Sessions,
+    SessionUnavailable,
+    shielding,
+)
+from myapp.sessions.lifetime import SteadyClock
+from myapp.sessions.manager import SessionInfo, SessionManager
+from myapp.sessions.policy import SessionSecurityPolicy
+from myapp.sessions.session import Session, Status
+from myapp.sessions.settings import Settings, read
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.store import SessionStore
+from myapp.sessions.sweep import Sweeper
+
+__all__ = [
+    "NotStorable",
+    "SaveConflict",
+    "SchemaError",
+    "Session",
+    "SessionClosed",
+    "SessionError",
+    "SessionInfo",
+    "SessionManager",
+    "SessionSecurityPolicy",
+    "SessionStore",
+    "SessionTooLarge",
+    "SessionUnavailable",
+    "SettingError",
+    "Status",
+    "StoreUnavailable",
+    "UnreadableData",
+    "WrongType",
+    "get_manager",
+    "includeme",
+]
+
+log = logging.getLogger(__name__)
+
+
+def includeme(config: Configurator) -> None:
+    """Give an application server-side sessions, as `request.session`.
+
+    Read from the settings: `session.*`, each overridden by its environment variable, and
+    `sqlalchemy.url` where `session.url` names no database. Adds the directive
+    `config.add_session(name, prefix=…)` for further kinds of session, each with a cookie and
+    settings of its own, as `request.<name>`.
+
+    Raises SettingError for a setting that can't be used, and when the application is made
+    SchemaError if the sessions table is missing. A database that does not answer is no error
+    then: pages that need no session are served.
+    """
+    config.registry[REGISTRY_KEY] = Sessions()
+    config.add_directive("add_session", add_session)
+    config.add_tween(TWEEN, over=["pyramid_tm.tm_tween_factory", EXCVIEW])
+    config.add_subscriber(_on_application_created, ApplicationCreated)
+    manager = _add_manager(config, "session", "session.")
+    config.set_session_factory(SessionFactory(manager))
+
+
+def add_session(config: Configurator, name: str, *, prefix: str | None = None) -> None:
+    """Add a second kind of session as `request.<name>`; its settings begin with `prefix`.
+
+    Without one the prefix is the name and a dot: `admin_session.lifetime` for `admin_session`.
+    """
+    manager = _add_manager(config, name, prefix or f"{name}.")
+    config.add_request_method(SessionFactory(manager), name, reify=True)
+
+
+def get_manager(request_or_registry: Request | Registry, name: str = "session") -> SessionManager:
+    """The session manager of an application, for lists, revoking, scripts and tests."""
+    registry = getattr(request_or_registry, "registry", request_or_registry)
+    managers: dict[str, SessionManager] = registry[REGISTRY_KEY].managers
+    return managers[name]
+
+
+def make_manager(
+    settings: Settings,
+    store: SessionStore,
+    *,
+    serializer: Serializer | None = None,
+    clock: Callable[[], int] | None = None,
+    publish: Callable[[Any], None] = lambda event: None,
+) -> SessionManager:
+    """A session manager apart from any application, for scripts and tests."""
+    codec = Codec(serializer or MessagePack(), settings.max_size)
+    return SessionManager(settings, store, codec, clock=clock or SteadyClock(), publish=publish)
+
+
+def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:
+    sessions: Sessions = config.registry[REGISTRY_KEY]
+    given = config.registry.settings
+    settings = read(given, os.environ, name=name, prefix=prefix)
+    for other in sessions.managers.values():
+        if other.settings.cookie_name.lower() == settings.cookie_name.lower():
+            raise SettingError(
+                f"{prefix}cookie_name",
+                settings.cookie_name,
+                environment.source_of(environment.lookup(given, f"{prefix}cookie_name", os.environ)),
+                f"the manager {other.name!r} has a cookie of this name already",
+            )
+    store = _shared_store(sessions, given, settings)
+    manager = make_manager(
+        settings,
+        store,
+        serializer=_serializer(given, settings),
+        publish=config.registry.notify,
+    )
+    sessions.managers[name] = manager
+    return manager
+
+
+def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings) -> SessionStore:
+    """The store of a manager: managers that mean the same database share it and its sweeper."""
+    make = _resolve(given, settings.prefix, "store") if settings.store else SqlStore.from_settings
+    if not settings.store:
+        settings = _with_url(given, settings)
+    key = (make, settings.url, settings.connect_timeout, settings.statement_timeout)
+    if key not in sessions.stores:
+        store = sessions.stores[key] = make(settings)
+        if settings.sweep_interval is not None:
+            sessions.sweepers.append(Sweeper(store, SteadyClock(), settings.sweep_interval))
+    return sessions.stores[key]
+
+
+def _with_url(given: dict[str, Any], settings: Settings) -> Settings:
+    """The settings with the database's URL, the application's if none is named."""
+    own = f"{settings.prefix}url"
+    if not settings.url and not environment.lookup(given, "sqlalchemy.url", os.environ):
+        raise SettingError(
+            own, "", "its default", "name the sessions' database, or set sqlalchemy.url"
+        )
+    name = own if settings.url else "sqlalchemy.url"
+    return replace(settings, url=read_url(given, os.environ, name))
+
+
+def _serializer(given: dict[str, Any], settings: Settings) -> Serializer | None:
+    if not settings.serializer:
+        return None
+    found = _resolve(given, settings.prefix, "serializer")
+    serializer: Serializer = found() if isinstance(found, type) else found
+    if not (hasattr(serializer, "loads") and hasattr(serializer, "dumps")):
+        value = environment.lookup(given, f"{settings.prefix}serializer", os.environ)
+        raise SettingError(
+            f"{settings.prefix}serializer",
+            value,
+            environment.source_of(value),
+            "it has no loads and dumps",
+        )
+    return serializer
+
+
+def _resolve(given: dict[str, Any], prefix: str, key: str) -> Any:
+    value = environment.lookup(given, prefix + key, os.environ)
+    try:
+        return DottedNameResolver(None).resolve(value)
+    except (ImportError, AttributeError) as error:
+        raise SettingError(
+            prefix + key, value, environment.source_of(value), f"can't be imported: {error}"
+        ) from error
+
+
+def _on_application_created(event: ApplicationCreated) -> None:
+    """The last moment of start-up: put the shield in place, and refuse what can't work (C3).
+
+    Done here, since what comes after an include may replace what it set.
+    """
+    registry = event.app.registry
+    sessions: Sessions = registry[REGISTRY_KEY]
+    _refuse_other_factory(registry)
+    _refuse_explicit_tweens(registry)
+    for store in sessions.stores.values():
+        _check_store(store)
+    event.app.execution_policy = shielding(event.app.execution_policy, sessions.sweepers)
+
+
+def _refuse_other_factory(registry: Registry) -> None:
+    factory = registry.queryUtility(ISessionFactory)
+    if not isinstance(factory, SessionFactory):
+        raise SettingError(
+            "session factory",
+            type(factory).__qualname__,
+            "config.set_session_factory",
+            "another session factory is set; remove it, or do not include myapp.sessions",
+        )
+
+
+def _refuse_explicit_tweens(registry: Registry) -> None:
+    explicit = registry.settings.get("pyramid.tweens")
+    names = explicit.split() if isinstance(explicit, str) else list(explicit or ())
+    if names and TWEEN not in names:
+        raise SettingError(
+            "pyramid.tweens",
+            " ".join(names),
+            environment.source_of(explicit),
+            f"sessions are not saved without {TWEEN}; put it before pyramid_tm and excview",
+        )
+
+
+def _check_store(store: SessionStore) -> None:
+    try:
+        store.check()
+    except StoreUnavailable as error:
+        # A server that starts during an outage serves what needs no session.
+        log.warning("the sessions table could not be checked: %s", error)

@@ -1,0 +1,63 @@
+"""After a failed connect, don't let every request wait for the next one to fail (L8).
+
+For a short, growing pause nobody tries; then one at a time does, and the others go on failing at
+once, so that threads waiting for a dead database don't starve the pages that need none.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+from myapp.sessions.errors import StoreUnavailable
+
+FIRST_PAUSE: Final = 0.25  # seconds
+LONGEST_PAUSE: Final = 5.0
+
+
+class Breaker:
+    """Says whether a connection may be tried now. Shared by all threads of a process."""
+
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
+        self._lock = threading.Lock()
+        self._open = False
+        self._probing = False
+        self._pause = FIRST_PAUSE
+        self._until = 0.0
+        self._reason = ""
+
+    def admit(self) -> None:
+        """Return if the caller may try; who may must report `succeeded` or `failed`.
+
+        Raises StoreUnavailable at once if not.
+        """
+        if not self._open:
+            return
+        with self._lock:
+            if not self._open:
+                return
+            left = self._until - self._monotonic()
+            if left > 0 or self._probing:
+                raise StoreUnavailable(self._reason, max(1, math.ceil(left)))
+            self._probing = True
+
+    def succeeded(self) -> None:
+        """A connection was had: everybody may try again."""
+        if self._open:
+            with self._lock:
+                self._open = self._probing = False
+                self._pause = FIRST_PAUSE
+
+    def failed(self, reason: str) -> StoreUnavailable:
+        """No connection was had: begin a pause, longer than the last. The error to raise."""
+        with self._lock:
+            # Threads that were already under way when the first one failed don't lengthen it.
+            if self._probing or not self._open:
+                self._until = self._monotonic() + self._pause
+                self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            self._open, self._probing, self._reason = True, False, reason
+            return StoreUnavailable(reason, max(1, math.ceil(self._until - self._monotonic())))

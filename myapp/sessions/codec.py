@@ -1,0 +1,173 @@
+"""A session's content as the view sees it, and the bytes that are stored of it.
+
+A value is stored only if it comes back equal (S10); bytes that can't be read raise
+UnreadableData and nothing else, whatever they are (L7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from myapp.sessions.errors import NotStorable, SessionTooLarge, UnreadableData
+
+FlashMessage = list[Any]
+"""An id of its own and the message: `["f3a9…", "Saved."]`."""
+
+
+class Serializer(Protocol):
+    """Pyramid's serializer interface."""
+
+    def dumps(self, appstruct: Any) -> bytes:
+        """The bytes of a structure of dictionaries, lists, texts, numbers and the like."""
+
+    def loads(self, bstruct: bytes) -> Any:
+        """The structure again; any exception means that the bytes can't be read."""
+
+
+class MessagePack:
+    """The default serializer: compact, fast, and never runs what it reads."""
+
+    def __init__(self) -> None:
+        self.dumps = msgspec.msgpack.Encoder(enc_hook=_plain_text).encode
+        self.loads = msgspec.msgpack.Decoder().decode
+
+
+@dataclass(slots=True)
+class Content:
+    """What a session holds: the dictionary, and beside it what has methods of its own."""
+
+    values: dict[str, Any] = field(default_factory=dict)
+    flash: dict[str, list[FlashMessage]] = field(default_factory=dict)
+    csrf: str | None = None
+    remember: bool | None = None
+
+    def is_empty(self) -> bool:
+        """Whether there is nothing worth a row; being remembered alone is not (S2)."""
+        return not self.values and not self.flash and self.csrf is None
+
+
+class Codec:
+    """Translates between content and bytes."""
+
+    def __init__(self, serializer: Serializer, max_size: int) -> None:
+        self._dumps, self._loads = serializer.dumps, serializer.loads
+        self._max_size = max_size
+        self._is_plain = _is_plain if isinstance(serializer, MessagePack) else _never
+
+    def encode(self, content: Content) -> bytes:
+        """The bytes of a content, whatever their size.
+
+        Raises NotStorable, with the key at fault.
+        """
+        try:
+            return self._dumps(_structure(content))
+        except Exception as error:
+            for key, value in content.values.items():
+                self.check(key, value)
+            raise NotStorable("(flash message)", content.flash, str(error)) from error
+
+    def decode(self, data: bytes) -> Content:
+        """The content of stored bytes. Raises UnreadableData."""
+        try:
+            return _content(self._loads(data))
+        except Exception as error:
+            raise UnreadableData(f"{type(error).__name__} in {len(data)} bytes") from error
+
+    def check(self, key: object, value: object) -> None:
+        """Refuse a value that would not come back equal. Raises NotStorable."""
+        if type(key) is not str:
+            raise NotStorable(key, key, "since a key must be a str")
+        if self._is_plain(value):
+            return
+        try:
+            back = self._loads(self._dumps([value]))[0]
+        except Exception as error:
+            raise NotStorable(key, value, f"the serializer says: {error}") from error
+        if not _same_but_tuples(value, back):
+            raise NotStorable(key, value, f"it would come back as {_brief(back)}")
+
+    def check_size(self, data: bytes) -> None:
+        """Refuse data over the limit. Raises SessionTooLarge."""
+        if len(data) > self._max_size:
+            raise SessionTooLarge(len(data), self._max_size)
+
+    def same(self, one: object, other: object) -> bool:
+        """Whether two values are stored alike: equal and of equal types, order in dicts aside."""
+        if type(one) is not type(other):
+            return False
+        if isinstance(one, dict) and isinstance(other, dict):
+            return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
+        if isinstance(one, list | tuple) and isinstance(other, list | tuple):
+            return len(one) == len(other) and all(map(self.same, one, other))
+        return one == other
+
+
+def _plain_text(value: object) -> str:
+    """A subclass of str, such as markupsafe's Markup, as the text that it equals."""
+    if isinstance(value, str):
+        return str.__str__(value)
+    raise NotImplementedError(f"a {type(value).__qualname__} is not supported")
+
+
+def _is_plain(value: object) -> bool:
+    """Whether MessagePack surely gives a value back as it was, said without trying."""
+    kind = type(value)
+    if kind is str:
+        return value.isascii()  # type: ignore[attr-defined, no-any-return]
+    if kind is int:
+        return -(2**63) <= value < 2**63  # type: ignore[operator]
+    return kind is bool or value is None
+
+
+def _never(value: object) -> bool:
+    return False
+
+
+def _structure(content: Content) -> list[Any]:
+    """What is serialized: a list, of which the rare parts are left out where they are empty."""
+    if not content.flash and content.csrf is None and content.remember is None:
+        return [content.values]
+    return [content.values, content.flash, content.csrf, content.remember]
+
+
+def _content(structure: Any) -> Content:
+    if type(structure) is not list or len(structure) not in (1, 4):
+        raise ValueError("no session's structure")
+    content = Content(*structure)
+    if type(content.values) is not dict:
+        raise ValueError("the values are no dictionary")
+    if len(structure) > 1:
+        _check_rare_parts(content)
+    return content
+
+
+def _check_rare_parts(content: Content) -> None:
+    msgspec.convert(content.flash, dict[str, list[tuple[str, Any]]])
+    msgspec.convert(content.csrf, str | None)
+    msgspec.convert(content.remember, bool | None)
+
+
+def _same_but_tuples(value: object, back: object) -> bool:
+    """Equal, except that a tuple comes back as a list, at any depth."""
+    if isinstance(value, list | tuple):
+        return (
+            isinstance(back, list)
+            and len(value) == len(back)
+            and all(map(_same_but_tuples, value, back))
+        )
+    if isinstance(value, Mapping):
+        return (
+            isinstance(back, dict)
+            and value.keys() == back.keys()
+            and all(_same_but_tuples(value[key], back[key]) for key in value)
+        )
+    return bool(value == back)
+
+
+def _brief(value: object) -> str:
+    text = f"{type(value).__qualname__} {value!r}"
+    return text if len(text) <= 80 else text[:79] + "…"

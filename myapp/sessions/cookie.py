@@ -1,0 +1,137 @@
+"""The session cookie, read and written by hand, and the shield for the whole Cookie header.
+
+WebOb reads a Cookie header in time that grows with the square of its length, and raises on
+some; everything here is linear, and nothing here raises whatever a client sends (L6).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+from myapp.sessions.settings import Settings
+from myapp.sessions.token import is_token
+
+MAX_TOKENS: Final = 3
+"""So many different tokens of one name are looked up at most (L5)."""
+
+_MAX_OCCURRENCES: Final = 100
+_ORIGINAL: Final = "myapp.sessions.cookie_header"
+
+# A header in which each pair is one that WebOb reads in one step; nearly all are.
+_NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
+_PLAIN: Final = r"[\w~!@#$%^&*()+=\-`.?|:/{}<>']*"
+_WELL_FORMED: Final = re.compile(rf"(?:{_NAME}={_PLAIN}(?:; |$))*", re.ASCII)
+
+# One pair of any other header, as far as WebOb can read it: a name, then a value in quotes or
+# plain; what follows the value until the next semicolon is what WebOb would search again and
+# again, and is left out.
+_PAIR: Final = re.compile(
+    rf";[ \t]*({_NAME})[ \t]*=[ \t]*"
+    r'("(?:[ !#-:<-\[\]-~]|\\[!-:<-~])*"|(?:[\w~!@#$%^&*()+=\-`.?|:/{}<>\']|\\[!-:<-~])*)'
+    r"[^;]*",
+    re.ASCII,
+)
+_ESCAPE: Final = re.compile(r"\\([0-3][0-7][0-7]|.)")
+
+# What is longer is cut off, of the header that the rest of the application sees. Most servers
+# and proxies refuse such a header; waitress takes 256 KiB.
+_MAX_HEADER: Final = 16 * 1024
+
+
+def shield(environ: dict[str, Any]) -> None:
+    """Replace a Cookie header that WebOb can't read quickly and safely by one that it can.
+
+    What WebOb would have read of it stays, in order; the original stays for `read`.
+    """
+    header = environ.get("HTTP_COOKIE")
+    if header and (len(header) > _MAX_HEADER or not _WELL_FORMED.fullmatch(header)):
+        environ[_ORIGINAL] = header
+        environ["HTTP_COOKIE"] = _mended(header)
+
+
+def read(environ: dict[str, Any], name: str) -> Sequence[str]:
+    """The different tokens that the client sent under this name; malformed ones do not count.
+
+    More than MAX_TOKENS are never sent by an honest browser: then none is returned.
+    """
+    header: str = environ.get(_ORIGINAL) or environ.get("HTTP_COOKIE") or ""
+    if name not in header:
+        return ()
+    found: dict[str, None] = {}
+    for value in _values(header, f"{name}="):
+        if is_token(value):
+            found[value] = None
+    return tuple(found) if len(found) <= MAX_TOKENS else ()
+
+
+def was_sent(environ: dict[str, Any], name: str) -> bool:
+    """Whether the client sent any cookie of this name, well-formed or not."""
+    header: str = environ.get(_ORIGINAL) or environ.get("HTTP_COOKIE") or ""
+    return next(iter(_values(header, f"{name}=")), None) is not None
+
+
+def _values(header: str, needle: str) -> list[str]:
+    """The values of the pairs that begin with `needle`, of the first occurrences.
+
+    Each stretch of the header is looked at once, however often the needle stands in it.
+    """
+    values = []
+    done = 0
+    for _ in range(_MAX_OCCURRENCES):
+        at = header.find(needle, done)
+        if at < 0:
+            break
+        start = at + len(needle)
+        # The name must begin its pair: `xsession=` is another cookie.
+        separator = header.rfind(";", done, at)
+        if (separator >= 0 or done == 0) and not header[separator + 1 : at].strip(" \t"):
+            end = header.find(";", start)
+            values.append(header[start : end if end >= 0 else None].strip(" \t").strip('"'))
+        done = start
+    return values
+
+
+def _mended(header: str) -> str:
+    pairs = _PAIR.findall(";" + header[:_MAX_HEADER])
+    return "; ".join(f"{name}={value}" for name, value in pairs if _decodes(value))
+
+
+def _decodes(value: str) -> bool:
+    """Whether WebOb can decode a value: its escapes may spell bytes that are no UTF-8."""
+    if "\\" not in value:
+        return True
+    plain = _ESCAPE.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value)
+    try:
+        plain.encode("latin-1").decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+class CookieWriter:
+    """Writes the Set-Cookie header of one manager."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.name = settings.cookie_name
+        self.secure = settings.cookie_secure
+        path = f"; Path={settings.cookie_path}"
+        domain = f"; Domain={settings.cookie_domain}" if settings.cookie_domain else ""
+        self._scope = domain + path
+        self._flags = (
+            ("; Secure" if settings.cookie_secure else "")
+            + ("; HttpOnly" if settings.cookie_httponly else "")
+            + f"; SameSite={settings.cookie_samesite.capitalize()}"
+            + ("; Partitioned" if settings.cookie_partitioned else "")
+        )
+
+    def set(self, token: str, max_age: int | None) -> str:
+        """The header's value that stores a token; `max_age` in seconds, None until browser end."""
+        age = "" if max_age is None else f"; Max-Age={max_age}"
+        return f"{self.name}={token}{self._scope}{age}{self._flags}"
+
+    def delete(self) -> str:
+        """The header's value that removes the cookie, with the attributes it was set with (R2)."""
+        past = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        return f"{self.name}={self._scope}{past}{self._flags}"

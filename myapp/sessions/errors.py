@@ -1,0 +1,69 @@
+"""What can go wrong, one reason a class.
+
+Every class derives from SessionError, so that `except SessionError` catches whatever this package
+raises on purpose. No message here may ever hold a token.
+"""
+
+from __future__ import annotations
+
+
+class SessionError(Exception):
+    """The base of all errors of this package."""
+
+
+class SchemaError(SessionError):
+    """The sessions table is missing or older than this version of the package."""
+
+
+class NotStorable(SessionError, TypeError):
+    """A value that would not come back from the store as it went in."""
+
+    def __init__(self, key: object, value: object, reason: str) -> None:
+        self.key, self.reason = key, reason
+        super().__init__(
+            f"session[{key!r}]: a {type(value).__qualname__} can't be stored, {reason}"
+        )
+
+
+class SessionTooLarge(SessionError, ValueError):
+    """A session whose stored data would exceed `session.max_size`."""
+
+    def __init__(self, size: int, limit: int) -> None:
+        self.size, self.limit = size, limit
+        super().__init__(f"the session's data are {size} bytes, session.max_size is {limit}")
+
+
+class WrongType(SessionError, TypeError):
+    """A stored value that is not, and can't become, what `get_as` was asked for."""
+
+    def __init__(self, key: str, wanted: object, reason: str) -> None:
+        self.key, self.wanted = key, wanted
+        name = getattr(wanted, "__qualname__", str(wanted))
+        super().__init__(f"session[{key!r}] is no {name}: {reason}")
+
+
+class SessionClosed(SessionError):
+    """A session that was used after its response was decided."""
+
+
+class UnreadableData(SessionError):
+    """Stored bytes that the serializer can't turn back into a session."""
+
+
+class StoreUnavailable(SessionError):
+    """The store can't be reached or can't answer now; `retry_after` is in whole seconds."""
+
+    def __init__(self, reason: str, retry_after: int = 1) -> None:
+        self.reason, self.retry_after = reason, retry_after
+        super().__init__(f"the session store is unavailable: {reason}")
+
+
+class SaveConflict(SessionError):
+    """A session that other requests changed again and again while this one tried to save."""
+
+    def __init__(self, attempts: int) -> None:
+        super().__init__(f"not saved: changed by other requests during each of {attempts} attempts")
+
+
+class SessionLost(SessionError):
+    """A session that was ended elsewhere, where going on without it would be wrong."""

@@ -1,0 +1,326 @@
+"""Sessions for Pyramid: the factory, the tween that saves, and the shield for the Cookie header.
+
+A session is loaded at its first use and decided once, when the response is known. The tween lies
+over pyramid_tm and the exception views, so that it knows what became of the transaction and can
+still answer a failing save with an error page.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import logging
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from pyramid.httpexceptions import HTTPException, HTTPNotFound, HTTPServiceUnavailable
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
+from pyramid_retry import is_error_retryable
+
+from myapp.sessions import cookie
+from myapp.sessions.errors import SessionError, StoreUnavailable
+from myapp.sessions.events import SessionEvent
+from myapp.sessions.manager import Client, Outcome, SessionManager
+from myapp.sessions.session import Loaded, Session
+from myapp.sessions.store import SessionStore
+from myapp.sessions.sweep import Sweeper
+from myapp.sessions.token import is_token
+
+log = logging.getLogger(__name__)
+
+Handler = Callable[[Request], Response]
+
+TWEEN: Final = "myapp.sessions.factory.session_tween_factory"
+REGISTRY_KEY: Final = "myapp.sessions"
+
+_SCOPE: Final = "_session_scope"
+_MAX_USER_AGENT: Final = 255
+_SHORT_USER_AGENT: Final = 64
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+class SessionUnavailable(HTTPServiceUnavailable, SessionError):
+    """The session store does not answer; raised by whatever touches the session (L8)."""
+
+    def __init__(self, error: StoreUnavailable) -> None:
+        super().__init__(
+            "Sessions are not available at the moment. Please try again shortly.",
+            headers=[("Retry-After", str(error.retry_after))],
+        )
+
+
+class Sessions:
+    """The session managers of one application, by name; kept in its registry."""
+
+    def __init__(self) -> None:
+        self.managers: dict[str, SessionManager] = {}
+        self.stores: dict[object, SessionStore] = {}
+        self.sweepers: list[Sweeper] = []
+        self.warned: set[str] = set()
+
+
+class Scope:
+    """The sessions that one request has touched, each with its manager, and how far it is."""
+
+    def __init__(self) -> None:
+        self.sessions: dict[str, tuple[SessionManager, Session]] = {}
+        self.in_tween = False
+        self.closed = False
+
+    def close(self) -> None:
+        """From here on nothing is saved any more."""
+        self.closed = True
+        for _, session in self.sessions.values():
+            session.close()
+
+
+class SessionFactory:
+    """Pyramid's ISessionFactory of one manager: called with a request, answers its session."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self.manager = manager
+
+    def __call__(self, request: Request) -> Session:
+        """The session of a request, the same each time; nothing is read until it is used."""
+        scope = _scope_of(request)
+        name = self.manager.name
+        if name not in scope.sessions:
+            session = Session(RequestBacking(self.manager, request))
+            if scope.closed:
+                session.close()
+            scope.sessions[name] = self.manager, session
+        return scope.sessions[name][1]
+
+
+class RequestBacking:
+    """What a session needs of its manager, for one request."""
+
+    def __init__(self, manager: SessionManager, request: Request) -> None:
+        self._manager, self._request = manager, request
+        self.settings, self.codec, self.clock = manager.settings, manager.codec, manager.clock
+
+    def open(self) -> Loaded:
+        """What is stored for the tokens of the request's cookies."""
+        return self._load(cookie.read(self._request.environ, self.settings.cookie_name))
+
+    def look_up(self, token: str) -> Loaded:
+        """What is stored for another token."""
+        return self._load((token,) if is_token(token) else ())
+
+    def _load(self, tokens: Sequence[str]) -> Loaded:
+        try:
+            return self._manager.open(tokens, lambda event: publish(self._request, [event]))
+        except StoreUnavailable as error:
+            raise SessionUnavailable(error) from error
+
+
+def _scope_of(request: Request) -> Scope:
+    scope: Scope | None = request.__dict__.get(_SCOPE)
+    if scope is None:
+        scope = request.__dict__[_SCOPE] = Scope()
+        # Without our tween, which is how a subrequest usually runs, this is the last moment; and
+        # something over the tween may look at the session first, the debug toolbar for one.
+        if hasattr(request, "add_response_callback"):
+            request.add_response_callback(_save_outside_tween)
+    return scope
+
+
+def _save_outside_tween(request: Request, response: Response) -> None:
+    scope: Scope = request.__dict__[_SCOPE]
+    if not scope.in_tween and not scope.closed:
+        _finish(request, response, scope)
+
+
+def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
+    """The tween that saves what a request did to its sessions."""
+
+    def session_tween(request: Request) -> Response:
+        try:
+            response = handler(request)
+        except SessionUnavailable as error:
+            # Raised where no exception view reaches: in a tween below, say.
+            return _rendered(request, error)
+        except Exception:
+            _end_only(request)
+            raise
+        scope: Scope | None = request.__dict__.get(_SCOPE)
+        if scope is None or scope.closed:
+            return response
+        scope.in_tween = True
+        try:
+            return _finish(request, response, scope)
+        except StoreUnavailable as error:
+            log.error("a session was not saved: %s", error)
+            return _rendered(request, SessionUnavailable(error))
+        except Exception as error:
+            log.exception("a session was not saved")
+            return _rendered(request, error)
+
+    return session_tween
+
+
+def _finish(request: Request, response: Response, scope: Scope) -> Response:
+    """Save each session, then, when all that is done, say so in the response."""
+    discarded = _will_be_retried(request)
+    try:
+        outcomes = [
+            (manager, session, _save(request, response, manager, session, discarded))
+            for manager, session in scope.sessions.values()
+        ]
+    finally:
+        scope.close()
+    for manager, session, outcome in outcomes:
+        _write_headers(request, response, manager, session, outcome)
+        publish(request, outcome.events)
+    return response
+
+
+def _save(
+    request: Request,
+    response: Response,
+    manager: SessionManager,
+    session: Session,
+    discarded: bool,
+) -> Outcome:
+    if discarded or session.loaded is None:
+        return Outcome()
+    if response.status_code >= 500 and session.ending is None:
+        return Outcome()
+    return manager.save(
+        session,
+        client=_client_of(request, manager.settings.record_client),
+        touch=not request.headers.get("Sec-Purpose", "").startswith("prefetch"),
+    )
+
+
+def _end_only(request: Request) -> None:
+    """After an exception that nobody renders nothing is saved, but an ending is (S6)."""
+    scope: Scope | None = request.__dict__.get(_SCOPE)
+    if scope is None or scope.closed:
+        return
+    scope.close()
+    if _will_be_retried(request):
+        return
+    for manager, session in scope.sessions.values():
+        if session.ending is not None:
+            try:
+                publish(request, manager.save(session).events)
+            except SessionError:
+                log.exception("a session was not ended, since its request failed as well")
+
+
+def _will_be_retried(request: Request) -> bool:
+    """Whether pyramid_retry is going to throw this attempt away (S11)."""
+    attempt, attempts = (request.environ.get(f"retry.attempt{s}") for s in ("", "s"))
+    if attempt is None or attempts is None or attempt + 1 == attempts:
+        return False
+    error = getattr(request, "exception", None) or sys.exc_info()[1]
+    return error is not None and bool(is_error_retryable(request, error))
+
+
+def _rendered(request: Request, error: Exception) -> Response:
+    """The exception view's response; without one, an HTTP exception is its own."""
+    try:
+        return request.invoke_exception_view((type(error), error, error.__traceback__))
+    except HTTPNotFound:
+        if isinstance(error, HTTPException):
+            return error
+        raise error
+
+
+def _write_headers(
+    request: Request,
+    response: Response,
+    manager: SessionManager,
+    session: Session,
+    outcome: Outcome,
+) -> None:
+    """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
+    if session.loaded is None:
+        return
+    _add_vary(response)
+    header = outcome.cookie
+    if header == manager.cookie.delete() and not cookie.was_sent(
+        request.environ, manager.cookie.name
+    ):
+        header = None  # there is nothing to delete
+    if header is not None:
+        response.headers.add("Set-Cookie", header)
+        response.headers["Cache-Control"] = "no-store"
+        _warn_of_plain_http(request, manager)
+    elif session.user_id is not None and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+
+
+def _add_vary(response: Response) -> None:
+    vary = response.headers.get("Vary", "")
+    names = [name.strip().lower() for name in vary.split(",")]
+    if "cookie" not in names and "*" not in names:
+        response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
+
+
+def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:
+    if not manager.settings.cookie_secure or request.environ["wsgi.url_scheme"] == "https":
+        return
+    host = request.host.rpartition(":")[0] or request.host
+    if host in _LOOPBACK or host.endswith(".localhost"):
+        return
+    warned: set[str] = request.registry[REGISTRY_KEY].warned
+    if manager.name not in warned:
+        warned.add(manager.name)
+        log.warning(
+            "A Secure cookie was sent over plain http to %s: browsers drop it, and sessions don't"
+            " stick. Behind a proxy that ends TLS, set trusted_proxy and trusted_proxy_headers ="
+            " x-forwarded-proto in [server:main]; for plain http, %scookie_secure = false.",
+            host,
+            manager.settings.prefix,
+        )
+
+
+def _client_of(request: Request, record: str) -> Client:
+    """What is recorded of the client. REMOTE_ADDR only: the server knows which proxy to trust."""
+    if record == "none":
+        return Client()
+    address = _address(request.environ.get("REMOTE_ADDR", ""), shortened=record == "shortened")
+    agent = request.environ.get("HTTP_USER_AGENT")
+    if agent is None:
+        return Client(address=address)
+    length = _SHORT_USER_AGENT if record == "shortened" else _MAX_USER_AGENT
+    text = agent[: 4 * length].encode("latin-1", "replace").decode("utf-8", "replace")
+    clean = "".join(char if char.isprintable() else "�" for char in text[:length])
+    return Client(address=address, user_agent=clean)
+
+
+def _address(text: str, *, shortened: bool) -> str | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None  # a Unix socket's, say
+    if not shortened:
+        return str(address)
+    network = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)
+    return str(network.network_address)
+
+
+def publish(request: Request, events: Sequence[SessionEvent]) -> None:
+    """Tell the subscribers; one that fails does not undo what was committed."""
+    for event in events:
+        event.request = request
+        try:
+            request.registry.notify(event)
+        except Exception:
+            log.exception("a subscriber to %s failed", type(event).__name__)
+
+
+def shielding(policy: Any, sweepers: Sequence[Sweeper]) -> Any:
+    """An execution policy that goes before another: the first to see each request."""
+
+    def shielding_policy(environ: dict[str, Any], router: Any) -> Any:
+        cookie.shield(environ)
+        for sweeper in sweepers:
+            sweeper.ensure_running()
+        return policy(environ, router)
+
+    return shielding_policy

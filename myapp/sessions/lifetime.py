@@ -1,0 +1,87 @@
+"""When a session begins, is touched and ends: arithmetic only.
+
+Every moment is a whole number of milliseconds since 1970 in UTC, every duration whole
+milliseconds. The clock is always an argument.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+Clock = Callable[[], int]
+"""Answers the present moment in milliseconds since 1970, UTC."""
+
+SECOND: Final = 1000
+MINUTE: Final = 60 * SECOND
+MARKER_LIFETIME: Final = 60 * SECOND
+"""How long an ended session's marker tells late requests that it was ended (R3)."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SteadyClock:
+    """The system's clock, except that within this process it never steps back (L4).
+
+    When the system's time steps back, this clock goes on at the pace of the monotonic clock
+    until the system's has caught up.
+    """
+
+    def __init__(
+        self,
+        wall: Callable[[], int] = time.time_ns,
+        monotonic: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self._wall, self._monotonic = wall, monotonic
+        self._lock = threading.Lock()
+        # What to add to the monotonic clock; it only ever grows.
+        self._offset = wall() - monotonic()
+
+    def __call__(self) -> int:
+        """The present moment in milliseconds since 1970."""
+        steady = self._monotonic()
+        offset = self._wall() - steady
+        if offset > self._offset:
+            with self._lock:
+                self._offset = max(offset, self._offset)
+        return (steady + self._offset) // 1_000_000
+
+
+def to_datetime(moment: int) -> datetime:
+    """A moment as an aware datetime in UTC."""
+    return _EPOCH + timedelta(milliseconds=moment)
+
+
+def from_datetime(when: datetime) -> int:
+    """An aware datetime as a moment."""
+    if when.tzinfo is None:
+        raise ValueError(f"{when!r} has no time zone; a deadline is an aware datetime")
+    return (when - _EPOCH) // timedelta(milliseconds=1)
+
+
+def expiry(seen_at: int, deadline: int, idle_timeout: int | None) -> int:
+    """The moment from which a session last seen at `seen_at` is dead."""
+    return deadline if idle_timeout is None else min(deadline, seen_at + idle_timeout)
+
+
+def is_expired(
+    *, now: int, seen_at: int, expires_at: int, deadline: int, idle_timeout: int | None
+) -> bool:
+    """Whether a session is dead, by its own limits or by today's idle timeout if that is shorter.
+
+    A row from the future (another machine's clock is ahead) counts as seen just now.
+    """
+    return now >= min(expires_at, expiry(seen_at, deadline, idle_timeout))
+
+
+def touch_due(*, now: int, seen_at: int, interval: int) -> bool:
+    """Whether the idle clock of a session last seen at `seen_at` is to be moved."""
+    return now - seen_at >= interval
+
+
+def max_age(*, now: int, deadline: int) -> int:
+    """A cookie's Max-Age in whole seconds: never more than what is left (R5)."""
+    return max(0, (deadline - now) // SECOND)

@@ -1,0 +1,124 @@
+"""A store that keeps sessions in a dictionary, for tests; it forgets them with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+
+from msgspec.structs import replace
+
+from myapp.sessions.settings import Settings
+from myapp.sessions.store import Ending, StoredSession
+
+
+class MemoryStore:
+    """A SessionStore in the memory of one process."""
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        # As `session.store` it is called with the settings, none of which concerns it.
+        self._rows: dict[bytes, StoredSession] = {}
+        self._lock = threading.RLock()
+
+    def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
+        with self._lock:
+            return [self._rows[digest] for digest in digests if digest in self._rows]
+
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
+        with self._lock:
+            if new.digest in self._rows:
+                raise ValueError("a digest is inserted once")
+            self.end(endings)
+            self._rows[new.digest] = new
+
+    def update(
+        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
+    ) -> bool:
+        with self._lock:
+            present = self._live(changed.digest)
+            if present is None or present.version != version:
+                return False
+            self._rows[changed.digest] = replace(
+                present,
+                version=changed.version,
+                data=changed.data,
+                seen_at=max(present.seen_at, changed.seen_at),
+                expires_at=changed.expires_at,
+                deadline=changed.deadline,
+                user_id=changed.user_id,
+                generation=changed.generation,
+            )
+            self.end(endings)
+            return True
+
+    def renew(
+        self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
+    ) -> bool:
+        with self._lock:
+            present = self._live(old.digest)
+            if present is None or present.version != version:
+                return False
+            self.end([old, *endings])
+            self._rows[new.digest] = new
+            return True
+
+    def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
+        with self._lock:
+            present = self._live(digest)
+            if present is None or present.seen_at > not_since:
+                return False
+            self._rows[digest] = replace(present, seen_at=seen_at, expires_at=expires_at)
+            return True
+
+    def end(self, endings: Sequence[Ending]) -> int:
+        with self._lock:
+            return sum(self._end_one(ending) for ending in endings)
+
+    def find(self, manager: str, handle: str) -> StoredSession | None:
+        return next((row for row in self.iterate(manager) if row.handle == handle), None)
+
+    def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
+        mine = [r for r in self.iterate(manager) if r.user_id == user_id and r.expires_at > now]
+        return sorted(mine, key=lambda row: (-row.seen_at, -row.created_at, row.digest))
+
+    def iterate(self, manager: str) -> Iterator[StoredSession]:
+        with self._lock:
+            rows = sorted(self._rows.values(), key=lambda row: row.digest)
+        return (row for row in rows if row.manager == manager and row.ended is None)
+
+    def sweep(self, now: int, limit: int) -> int:
+        with self._lock:
+            due = [row.digest for row in self._rows.values() if row.expires_at <= now][:limit]
+            for digest in due:
+                del self._rows[digest]
+            return len(due)
+
+    def check(self) -> None:
+        """There is nothing that could be missing."""
+
+    def close(self) -> None:
+        """There is nothing to give back."""
+
+    def _live(self, digest: bytes) -> StoredSession | None:
+        row = self._rows.get(digest)
+        return row if row is not None and row.ended is None else None
+
+    def _end_one(self, ending: Ending) -> bool:
+        present = self._live(ending.digest)
+        if present is None:
+            return False
+        if ending.expires_at is None:
+            del self._rows[ending.digest]
+        else:
+            self._rows[ending.digest] = StoredSession(
+                digest=ending.digest,
+                manager=present.manager,
+                handle=None,
+                version=present.version + 1,
+                data=ending.data,
+                created_at=present.created_at,
+                seen_at=present.seen_at,
+                deadline=ending.expires_at,
+                expires_at=ending.expires_at,
+                ended=ending.reason,
+            )
+        return True

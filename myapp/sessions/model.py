@@ -1,0 +1,68 @@
+"""The SQLAlchemy model of the sessions table.
+
+Its metadata are its own, so that any application can hand them to alembic beside those of its own
+models; no foreign key leads into an application. Every moment is a whole number of milliseconds
+since 1970 in UTC: no time zones, no 2038. The columns that a touch or a save changes (`version`,
+`data`, `seen_at`, `expires_at`) bear no index, or PostgreSQL would lose its heap-only updates.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String
+from sqlalchemy.dialects import mysql
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# A BLOB of MySQL ends at 64 KiB, and its texts compare without regard to case unless told.
+_BYTES_32 = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
+_UP_TO_32_BYTES = LargeBinary(32).with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
+_DATA = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+
+
+class Base(DeclarativeBase):
+    """The base of this one model."""
+
+    metadata = metadata
+
+
+class SessionRow(Base):
+    """One session, or the marker that an ended one leaves for a minute."""
+
+    __tablename__ = "sessions"
+    __table_args__ = (
+        Index(None, "user_id"),
+        Index(None, "sweep_at"),
+        {
+            "postgresql_with": {"fillfactor": 80},
+            "mysql_engine": "InnoDB",
+            "mysql_charset": "utf8mb4",
+            "mysql_collate": "utf8mb4_bin",
+            "mariadb_engine": "InnoDB",
+            "mariadb_charset": "utf8mb4",
+            "mariadb_collate": "utf8mb4_bin",
+        },
+    )
+
+    digest: Mapped[bytes] = mapped_column(_BYTES_32, primary_key=True)
+    manager: Mapped[str] = mapped_column(String(64))
+    handle: Mapped[str | None] = mapped_column(String(22), unique=True)
+    version: Mapped[int] = mapped_column(BigInteger)
+    data: Mapped[bytes] = mapped_column(_DATA)
+    created_at: Mapped[int] = mapped_column(BigInteger)
+    seen_at: Mapped[int] = mapped_column(BigInteger)
+    deadline: Mapped[int] = mapped_column(BigInteger)
+    expires_at: Mapped[int] = mapped_column(BigInteger)
+    user_id: Mapped[str | None] = mapped_column(String(255))
+    generation: Mapped[bytes | None] = mapped_column(_UP_TO_32_BYTES)
+    ended: Mapped[str | None] = mapped_column(String(16))
+    address: Mapped[str | None] = mapped_column(String(45))
+    user_agent: Mapped[str | None] = mapped_column(String(255))
+    # When the sweeper is to look at this row: not later than it can expire, seldom moved.
+    sweep_at: Mapped[int] = mapped_column(BigInteger)

@@ -1,0 +1,475 @@
+"""The dictionary that a view sees. It reads nothing and writes nothing itself.
+
+Every look at its contents passes through `_opened`, which asks the backing for the stored
+session once. What a view wants of it is kept here as intent, and the manager carries it out.
+"""
+
+from __future__ import annotations
+
+import enum
+import secrets
+from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol, TypeVar, overload
+
+import msgspec
+from pyramid.interfaces import ISession
+from zope.interface import implementer
+
+from myapp.sessions.codec import Codec, Content
+from myapp.sessions.errors import SessionClosed, SessionError, WrongType
+from myapp.sessions.lifetime import SECOND, Clock, from_datetime, to_datetime
+from myapp.sessions.settings import MAX_LIFETIME, Settings
+from myapp.sessions.store import StoredSession
+from myapp.sessions.token import new_handle, new_token
+
+T = TypeVar("T")
+
+MAX_USER_ID: Final = 255
+_MISSING: Final = object()
+
+
+class Status(enum.StrEnum):
+    """What a session is about to become, as scs has it."""
+
+    UNMODIFIED = "unmodified"
+    MODIFIED = "modified"
+    ENDED = "ended"
+
+
+class Origin(enum.Enum):
+    """What the store had for the client's cookie."""
+
+    NOTHING = enum.auto()
+    """No cookie, or a token that opens nothing."""
+    LIVE = enum.auto()
+    MARKER = enum.auto()
+    """A session that was renewed or signed out within the last minute."""
+    UNREADABLE = enum.auto()
+    AMBIGUOUS = enum.auto()
+    """Several live sessions, of which none is taken."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loaded:
+    """The answer to a session's first access."""
+
+    origin: Origin
+    token: str | None = None
+    stored: StoredSession | None = None
+    content: Content = field(default_factory=Content)
+    rivals: tuple[bytes, ...] = ()
+    """The digests of the live sessions of which none was taken."""
+
+
+class Backing(Protocol):
+    """What a session needs of its manager."""
+
+    settings: Settings
+    codec: Codec
+    clock: Clock
+
+    def open(self) -> Loaded:
+        """What is stored for this client; asked at the first access and never again."""
+
+    def look_up(self, token: str) -> Loaded:
+        """What is stored for another token of the same manager."""
+
+
+@implementer(ISession)
+class Session:
+    """A session: a dictionary, with flash messages, a CSRF token and a life of its own.
+
+    Keys are texts. A value is stored only if it comes back equal (tuples come back as lists);
+    another raises NotStorable where it is assigned. A change inside a value is noticed.
+    """
+
+    __slots__ = (
+        "_backing",
+        "_closed",
+        "_content",
+        "_deadline",
+        "_generation",
+        "_handle",
+        "_loaded",
+        "_token",
+        "_user_id",
+        "absorbed",
+        "ending",
+        "renewing",
+        "signing_in",
+        "started_over",
+    )
+    __hash__ = None  # type: ignore[assignment]  # it compares by contents, as a dict does
+
+    def __init__(self, backing: Backing) -> None:
+        self._backing = backing
+        self._loaded: Loaded | None = None
+        self._content: Content
+        self._closed = False
+        self._deadline: int | None = None
+        self._user_id: str | None = None
+        self._generation: bytes | None = None
+        self._handle: str | None = None
+        self._token: str | None = None
+        self.absorbed: tuple[bytes, ...] = ()
+        self.ending: str | None = None
+        self.renewing = False
+        self.signing_in = False
+        self.started_over = False
+
+    # The one way in.
+
+    def _opened(self) -> Content:
+        """The contents, loaded at the first access. Raises what the store raises."""
+        if self._loaded is None:
+            if self._closed:
+                raise SessionClosed(
+                    "the session was first used after its response was decided, in a streamed"
+                    " body perhaps; use it in the view once"
+                )
+            self._adopt(self._backing.open())
+        return self._content
+
+    def _adopt(self, loaded: Loaded) -> None:
+        self._loaded, self._content = loaded, loaded.content
+        if loaded.origin is Origin.LIVE and loaded.stored is not None:
+            self._user_id, self._generation = loaded.stored.user_id, loaded.stored.generation
+            self._handle = loaded.stored.handle
+
+    def _changing(self) -> Content:
+        """The contents, about to be changed."""
+        content = self._opened()
+        if self._closed:
+            raise SessionClosed("the session was changed after it was saved; it would be lost")
+        return content
+
+    # The dictionary.
+
+    def __getitem__(self, key: str) -> Any:
+        return self._opened().values[key]
+
+    def __setitem__(self, key: str, value: Any) -> None:
+        self._backing.codec.check(key, value)
+        self._changing().values[key] = value
+
+    def __delitem__(self, key: str) -> None:
+        del self._changing().values[key]
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._opened().values
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._opened().values)
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(self._opened().values)
+
+    def __len__(self) -> int:
+        return len(self._opened().values)
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Session):
+            return self._opened().values == other._opened().values
+        if isinstance(other, Mapping):
+            return self._opened().values == other
+        return NotImplemented
+
+    def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return self._opened().values | dict(other)
+
+    def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(other) | self._opened().values
+
+    def __ior__(self, other: Any) -> Session:
+        self.update(other)
+        return self
+
+    def get(self, key: str, default: Any = None) -> Any:
+        """The value of a key, or `default`."""
+        return self._opened().values.get(key, default)
+
+    def keys(self) -> KeysView[str]:
+        """A live view of the keys, as a dict's."""
+        return self._opened().values.keys()
+
+    def values(self) -> ValuesView[Any]:
+        """A live view of the values, as a dict's."""
+        return self._opened().values.values()
+
+    def items(self) -> ItemsView[str, Any]:
+        """A live view of keys and values, as a dict's."""
+        return self._opened().values.items()
+
+    def copy(self) -> dict[str, Any]:
+        """A plain dict with the same keys and values."""
+        return self._opened().values.copy()
+
+    def setdefault(self, key: str, default: Any = None) -> Any:
+        """The value of a key, which becomes `default` if there is none."""
+        values = self._opened().values
+        if key not in values:
+            self[key] = default
+        return values[key]
+
+    def update(
+        self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, **more: Any
+    ) -> None:
+        """Take keys and values over: all of them, or none if one can't be stored."""
+        news = dict(other, **more)
+        for key, value in news.items():
+            self._backing.codec.check(key, value)
+        self._changing().values.update(news)
+
+    def pop(self, key: str, default: Any = _MISSING) -> Any:
+        """Remove a key and give its value."""
+        values = self._changing().values
+        return values.pop(key) if default is _MISSING else values.pop(key, default)
+
+    def popitem(self) -> tuple[str, Any]:
+        """Remove the key added last, and give it and its value."""
+        return self._changing().values.popitem()
+
+    def clear(self) -> None:
+        """Remove all keys; the session, its user and its flash messages stay."""
+        self._changing().values.clear()
+
+    def __repr__(self) -> str:
+        if self._loaded is None:
+            return "<Session, not loaded>"
+        origin = self._loaded.origin.name.lower()
+        return f"<Session {self._handle} from {origin}, {len(self._content.values)} keys>"
+
+    @overload
+    def get_as(self, key: str, type: type[T]) -> T | None: ...
+    @overload
+    def get_as(self, key: str, type: type[T], default: T) -> T: ...
+
+    def get_as(self, key: str, type: Any, default: Any = None) -> Any:
+        """The value of a key as this type, or `default` if there is no such key.
+
+        Any type that msgspec converts to: int, datetime, UUID, list[int], a dataclass … A value
+        of another type raises WrongType.
+        """
+        values = self._opened().values
+        if key not in values:
+            return default
+        try:
+            return msgspec.convert(values[key], type)
+        except msgspec.ValidationError as error:
+            raise WrongType(key, type, str(error)) from error
+
+    # Pyramid's ISession beyond the dictionary.
+
+    @property
+    def created(self) -> int:
+        """When the session began, in whole seconds since 1970."""
+        self._opened()
+        stored = self.stored
+        return (stored.created_at if stored else self._backing.clock()) // SECOND
+
+    @property
+    def new(self) -> bool:
+        """Whether nothing is stored of this session yet."""
+        self._opened()
+        return self.stored is None
+
+    def changed(self) -> None:
+        """Nothing: changes are noticed, nested ones too."""
+
+    def invalidate(self) -> None:
+        """End this session; what is set from here on goes into a new one."""
+        self._end("invalidated")
+
+    def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
+        """Push a message onto a queue, for a later page to show."""
+        self._backing.codec.check(f"flash {queue}".strip(), msg)
+        messages = self._changing().flash.setdefault(queue, [])
+        if allow_duplicate or msg not in [message for _, message in messages]:
+            messages.append([secrets.token_urlsafe(6), msg])
+
+    def pop_flash(self, queue: str = "") -> list[Any]:
+        """Remove and give the messages of a queue."""
+        if queue not in self._opened().flash:
+            return []
+        return [message for _, message in self._changing().flash.pop(queue)]
+
+    def peek_flash(self, queue: str = "") -> list[Any]:
+        """The messages of a queue, which stay there."""
+        return [message for _, message in self._opened().flash.get(queue, [])]
+
+    def new_csrf_token(self) -> str:
+        """Set and give a new CSRF token."""
+        token = secrets.token_urlsafe(24)
+        self._changing().csrf = token
+        return token
+
+    def get_csrf_token(self) -> str:
+        """The CSRF token, a new one if there is none."""
+        return self._opened().csrf or self.new_csrf_token()
+
+    # The session's life.
+
+    @property
+    def token(self) -> str:
+        """The secret in the cookie, or the one that the cookie will hold. Never log it."""
+        self._opened()
+        if self._token is None and self._loaded is not None and self.stored is not None:
+            return self._loaded.token or ""
+        if self._token is None:
+            self._token = new_token()
+        return self._token
+
+    @property
+    def handle(self) -> str:
+        """The public name of this session, for lists and links."""
+        self._opened()
+        if self._handle is None:
+            self._handle = new_handle()
+        return self._handle
+
+    @property
+    def status(self) -> Status:
+        """Whether this session is about to be changed, ended or neither."""
+        content = self._opened()
+        if self.ending is not None:
+            return Status.ENDED
+        return Status.MODIFIED if self._is_modified(content) else Status.UNMODIFIED
+
+    @property
+    def deadline(self) -> datetime:
+        """When this session ends at the latest. Assign an aware datetime to move it."""
+        self._opened()
+        return to_datetime(self.deadline_at)
+
+    @deadline.setter
+    def deadline(self, when: datetime) -> None:
+        moment = from_datetime(when)
+        left = moment - self._backing.clock()
+        if not 0 < left <= MAX_LIFETIME:
+            raise ValueError(f"a deadline lies within the next 400 days, {when} does not")
+        self._changing()
+        self._deadline = moment
+
+    def remember_me(self, remember: bool) -> None:
+        """Keep this session's cookie when the browser is closed, or don't."""
+        self._changing().remember = bool(remember)
+
+    def renew(self) -> None:
+        """Go on with the same data under a new token, which voids the old one."""
+        self._changing()
+        self.renewing = True
+        self._token = new_token()
+
+    def merge(self, token: str) -> bool:
+        """Take over the contents of another session and end it; its values win over ours.
+
+        Whether there was such a session. Neither its user nor its deadline is taken over, and a
+        session of another user is refused with SessionError.
+        """
+        content = self._changing()
+        other = self._backing.look_up(token)
+        stored = other.stored
+        if other.origin is not Origin.LIVE or stored is None or other.token == self.token:
+            return False
+        if stored.user_id is not None and stored.user_id != self._user_id:
+            raise SessionError("a session of another user can't be merged into this one")
+        content.values.update(other.content.values)
+        for queue, messages in other.content.flash.items():
+            content.flash.setdefault(queue, []).extend(messages)
+        self.absorbed += (stored.digest,)
+        return True
+
+    # The user.
+
+    @property
+    def user_id(self) -> str | None:
+        """Who is signed in; changed by `sign_in` and `sign_out` alone."""
+        self._opened()
+        return self._user_id
+
+    @property
+    def generation(self) -> bytes | None:
+        """The user's security generation at sign-in."""
+        self._opened()
+        return self._generation
+
+    def sign_in(self, user_id: str | int, *, generation: bytes | None = None) -> None:
+        """Make this the session of a user, under a new token and with a new lifetime.
+
+        What an anonymous visitor had put into it stays; what another user had does not.
+        """
+        name = str(user_id)
+        if not name or len(name) > MAX_USER_ID or not name.isprintable():
+            raise ValueError(f"a user id is printable text of 1 to {MAX_USER_ID} characters")
+        content = self._changing()
+        if self._user_id not in (None, name):
+            self._content = content = Content(remember=content.remember)
+            self.started_over = True
+        content.csrf = secrets.token_urlsafe(24)
+        self._user_id, self._generation = name, generation
+        self._deadline = self._backing.clock() + self._backing.settings.lifetime
+        self._token, self._handle = new_token(), new_handle()
+        self.renewing = self.signing_in = True
+
+    def sign_out(self) -> None:
+        """End this session because its user leaves."""
+        self._end("signed_out")
+
+    def _end(self, reason: str) -> None:
+        self._changing()
+        self.ending = reason
+        self._content = Content()
+        self._user_id = self._generation = self._deadline = None
+        self._token = self._handle = None
+        self.renewing = self.signing_in = False
+
+    # For the manager.
+
+    @property
+    def loaded(self) -> Loaded | None:
+        """What was loaded; None if nobody has looked at the contents."""
+        return self._loaded
+
+    @property
+    def stored(self) -> StoredSession | None:
+        """The row that this session goes on from; None for one that is new or was ended."""
+        loaded = self._loaded
+        if loaded is None or loaded.origin is not Origin.LIVE or self.ending is not None:
+            return None
+        return loaded.stored
+
+    @property
+    def content(self) -> Content:
+        """What the session holds now."""
+        return self._opened()
+
+    @property
+    def deadline_at(self) -> int:
+        """The deadline as a moment in milliseconds."""
+        if self._deadline is not None:
+            return self._deadline
+        if self.stored is not None:
+            return self.stored.deadline
+        return self._backing.clock() + self._backing.settings.anonymous_lifetime
+
+    @property
+    def deadline_moved(self) -> bool:
+        """Whether the deadline was assigned during this request."""
+        return self._deadline is not None
+
+    def _is_modified(self, content: Content) -> bool:
+        stored = self.stored
+        if stored is None:
+            return not content.is_empty() or self.signing_in
+        return (
+            self.renewing
+            or self.deadline_moved
+            or bool(self.absorbed)
+            or self._backing.codec.encode(content) != stored.data
+        )
+
+    def close(self) -> None:
+        """From here on the session can be read, if it was loaded, and not changed."""
+        self._closed = True

@@ -1,0 +1,444 @@
+"""Every setting of a session manager: name, default, meaning and what it accepts.
+
+`TABLE` is the single source: the ini files, the reference page and `myapp-sessions INI config`
+are tested against it (C4). Values are parsed here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import difflib
+import logging
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, NoReturn
+
+from myapp import environment
+from myapp.environment import SettingError, parse_bool
+from myapp.sessions.lifetime import MINUTE, SECOND
+
+log = logging.getLogger(__name__)
+
+DAY: Final = 24 * 60 * MINUTE
+MAX_LIFETIME: Final = 400 * DAY  # what browsers keep a cookie for at most
+_MAX_PARSED: Final = 32  # characters; whatever is longer is no number that we take
+
+_UNITS: Final = {"w": 7 * DAY, "d": DAY, "h": 60 * MINUTE, "m": MINUTE, "s": SECOND}
+_DURATION: Final = re.compile(r"(?:\d+[wdhms])+|\d+", re.ASCII)
+_PART: Final = re.compile(r"(\d+)([wdhms])", re.ASCII)
+_SIZE: Final = re.compile(r"(\d+) ?(B|KiB|MiB)?", re.ASCII)
+_SIZES: Final = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
+_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_COOKIE_ATTRIBUTE: Final = re.compile(r"[ !-:<-~]*")  # printable ASCII but the semicolon
+_DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One row of the table."""
+
+    name: str
+    default: str
+    parse: Callable[[str], Any]
+    accepts: str
+    help: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """The settings of one manager, parsed and checked; durations in milliseconds, sizes in bytes.
+
+    `None` stands for `off`, or for nothing given.
+    """
+
+    name: str
+    prefix: str
+    url: str | None
+    join: bool
+    cookie_name: str
+    lifetime: int
+    idle_timeout: int | None
+    touch_interval: int
+    anonymous_lifetime: int
+    max_per_user: int | None
+    max_size: int
+    cookie_secure: bool
+    cookie_httponly: bool
+    cookie_persist: bool
+    cookie_partitioned: bool
+    cookie_samesite: str
+    cookie_path: str
+    cookie_domain: str | None
+    record_client: str
+    sweep_interval: int | None
+    connect_timeout: int
+    statement_timeout: int
+    store: str | None
+    serializer: str | None
+
+
+def parse_duration(text: str) -> int:
+    """Milliseconds of `1w`, `7d`, `3h`, `20m`, `90s`, `1h30m` or whole seconds (C1)."""
+    if len(text) > _MAX_PARSED or not _DURATION.fullmatch(text):
+        raise ValueError("not a duration")
+    parts = _PART.findall(text)
+    total = sum(int(n) * _UNITS[unit] for n, unit in parts) if parts else int(text) * SECOND
+    if not 0 < total <= MAX_LIFETIME:
+        raise ValueError("out of range")
+    return total
+
+
+def parse_duration_or_off(text: str) -> int | None:
+    """Like `parse_duration`, with None for `off`."""
+    return None if text == "off" else parse_duration(text)
+
+
+def parse_size(text: str) -> int:
+    """Bytes of `500`, `64 KiB` or `1 MiB`."""
+    match = _SIZE.fullmatch(text) if len(text) <= _MAX_PARSED else None
+    size = int(match[1]) * _SIZES[match[2]] if match else 0
+    if not 0 < size <= 16 * 1024 * 1024 - 1:
+        raise ValueError("not a size")
+    return size
+
+
+def _count_or_off(text: str) -> int | None:
+    if text == "off":
+        return None
+    if not re.fullmatch(r"[0-9]{1,6}", text) or int(text) == 0:
+        raise ValueError("not a number of sessions")
+    return int(text)
+
+
+def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if not pattern.fullmatch(text):
+            raise ValueError("not well-formed")
+        return text
+
+    return parse
+
+
+def _optional(parse: Callable[[str], str]) -> Callable[[str], str | None]:
+    return lambda text: parse(text) if text else None
+
+
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError("not one of the words")
+        return text.lower()
+
+    return parse
+
+
+def _path(text: str) -> str:
+    if not text.startswith("/") or not _COOKIE_ATTRIBUTE.fullmatch(text):
+        raise ValueError("not a path")
+    return text
+
+
+_A_DURATION: Final = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
+_A_BOOL: Final = "true or false"
+_A_DOTTED_NAME: Final = "a dotted name such as package.module:name, or empty"
+_ATTRIBUTE_TEXT: Final = "printable ASCII without a semicolon"
+
+
+def _bool(name: str, default: str, help: str) -> Setting:
+    return Setting(name=name, default=default, parse=parse_bool, accepts=_A_BOOL, help=help)
+
+
+def _duration(name: str, default: str, help: str) -> Setting:
+    return Setting(
+        name=name, default=default, parse=parse_duration, accepts=_A_DURATION, help=help
+    )
+
+
+def _duration_or_off(name: str, default: str, help: str) -> Setting:
+    return Setting(
+        name=name,
+        default=default,
+        parse=parse_duration_or_off,
+        accepts=f"{_A_DURATION}, or off",
+        help=help,
+    )
+
+
+TABLE: Final[Mapping[str, Setting]] = {
+    setting.name: setting
+    for setting in (
+        Setting(
+            name="url",
+            default="",
+            parse=lambda text: text or None,
+            accepts="any SQLAlchemy URL but in-memory SQLite",
+            help="A database for the sessions alone. Empty: the application's sqlalchemy.url.",
+        ),
+        _bool(
+            "join",
+            "true",
+            "Save a session within the request's transaction where one reaches the same"
+            " database, so that both are committed or neither.",
+        ),
+        Setting(
+            name="cookie_name",
+            default="session",
+            parse=_matching(_COOKIE_NAME),
+            accepts="a cookie name of RFC 6265: letters, digits and !#$%&'*+-.^_`|~",
+            help="Name of the cookie. Unique to each application, so that two on one host do"
+            " not overwrite each other's.",
+        ),
+        _duration(
+            "lifetime",
+            "1w",
+            "How long a session lives at most, from its beginning or the last sign-in, however"
+            " busy it is.",
+        ),
+        _duration_or_off(
+            "idle_timeout",
+            "off",
+            "How long a session lives without a request that uses it. Shorter than the lifetime.",
+        ),
+        _duration(
+            "touch_interval",
+            "",
+            "How often at most the time of the last request is written down. Shorter than the"
+            " idle timeout. Empty: 1m, or a tenth of the idle timeout if that is less.",
+        ),
+        _duration(
+            "anonymous_lifetime",
+            "",
+            "The lifetime of sessions without a signed-in user. Empty: the lifetime.",
+        ),
+        Setting(
+            name="max_per_user",
+            default="off",
+            parse=_count_or_off,
+            accepts="a number of sessions from 1 to 999999, or off",
+            help="How many sessions one user can have; each sign-in beyond ends the oldest.",
+        ),
+        Setting(
+            name="max_size",
+            default="64 KiB",
+            parse=parse_size,
+            accepts="a size such as 4096, 64 KiB or 1 MiB, below 16 MiB",
+            help="Size of one session's stored data; a larger one is refused when saved.",
+        ),
+        _bool(
+            "cookie_secure",
+            "true",
+            "Send the cookie over HTTPS only. Browsers count http://localhost as secure, Safari"
+            " excepted.",
+        ),
+        _bool("cookie_httponly", "true", "Hide the cookie from JavaScript."),
+        _bool(
+            "cookie_persist",
+            "true",
+            "Keep the cookie when the browser is closed. session.remember_me() decides for a"
+            " single session.",
+        ),
+        _bool(
+            "cookie_partitioned",
+            "false",
+            "Keep the cookie apart for each site that embeds this one in a frame (CHIPS).",
+        ),
+        Setting(
+            name="cookie_samesite",
+            default="lax",
+            parse=_one_of("lax", "strict", "none"),
+            accepts="lax, strict or none",
+            help="Whether the cookie goes along with requests that other sites cause.",
+        ),
+        Setting(
+            name="cookie_path",
+            default="/",
+            parse=_path,
+            accepts=f"a path that begins with a slash, {_ATTRIBUTE_TEXT}",
+            help="The part of the site to which the cookie is sent.",
+        ),
+        Setting(
+            name="cookie_domain",
+            default="",
+            parse=_optional(_matching(re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"))),
+            accepts="a domain name, or empty",
+            help="Share the cookie with all hosts below this domain. Empty: this host alone.",
+        ),
+        Setting(
+            name="record_client",
+            default="full",
+            parse=_one_of("full", "shortened", "none"),
+            accepts="full, shortened or none",
+            help="What is kept of the client's address and user agent. shortened: the network"
+            " (/24, /48) and the first 64 characters.",
+        ),
+        _duration_or_off(
+            "sweep_interval",
+            "5m",
+            "How often each process deletes expired rows. off: where `myapp-sessions INI sweep`"
+            " runs by a timer.",
+        ),
+        _duration(
+            "connect_timeout", "3s", "How long to wait for a connection to the sessions' database."
+        ),
+        _duration(
+            "statement_timeout", "5s", "How long to wait for one statement on the sessions table."
+        ),
+        Setting(
+            name="store",
+            default="",
+            parse=_optional(_matching(_DOTTED)),
+            accepts=_A_DOTTED_NAME,
+            help="A store of your own, called with the settings. Empty: the SQLAlchemy store.",
+        ),
+        Setting(
+            name="serializer",
+            default="",
+            parse=_optional(_matching(_DOTTED)),
+            accepts=_A_DOTTED_NAME,
+            help="A serializer of your own with loads and dumps. Empty: MessagePack.",
+        ),
+    )
+}
+
+
+def read(
+    settings: Mapping[str, Any],
+    environ: Mapping[str, str],
+    *,
+    name: str = "session",
+    prefix: str = "session.",
+) -> Settings:
+    """The settings of the manager `name`, whose keys begin with `prefix`.
+
+    Raises SettingError, whose message names the setting, where its value came from, the value and
+    what is accepted, for the first one that can't be used (C2, C3).
+    """
+    if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
+        raise ValueError(f"{name!r} is no name for a session manager: use a-z, 0-9 and _")
+    _refuse_unknown(settings, prefix)
+    _warn_of_variables(environ, prefix)
+    given = {key: environment.lookup(settings, prefix + key, environ) for key in TABLE}
+    reader = _Reader(prefix, given)
+    values: dict[str, Any] = {key: reader.parse(key) for key in TABLE}
+    idle = values["idle_timeout"]
+    if not given["touch_interval"]:
+        values["touch_interval"] = MINUTE if idle is None else min(MINUTE, max(1, idle // 10))
+    if not given["anonymous_lifetime"]:
+        values["anonymous_lifetime"] = values["lifetime"]
+    result = Settings(name=name, prefix=prefix, **values)
+    _check_combinations(result, reader)
+    return result
+
+
+def sources(
+    settings: Mapping[str, Any], environ: Mapping[str, str], prefix: str = "session."
+) -> Iterable[tuple[Setting, str, str]]:
+    """Each setting with its effective text and where that came from, for the config command."""
+    for key, setting in TABLE.items():
+        given = environment.lookup(settings, prefix + key, environ)
+        if given is None:
+            yield setting, setting.default, "default"
+        else:
+            yield setting, str(given), environment.source_of(given)
+
+
+class _Reader:
+    """Parses one manager's values and words the refusals."""
+
+    def __init__(self, prefix: str, given: Mapping[str, Any]) -> None:
+        self.prefix, self.given = prefix, given
+
+    def parse(self, key: str) -> Any:
+        setting, value = TABLE[key], self.given[key]
+        if value is None or (value == "" and setting.default == ""):
+            return setting.parse(setting.default) if setting.default or key in _TAKE_EMPTY else None
+        try:
+            return setting.parse(_text(value))
+        except ValueError:
+            self.refuse(key, f"accepted is {setting.accepts}")
+
+    def refuse(self, key: str, accepted: str) -> NoReturn:
+        value = self.given[key]
+        source = "its default" if value is None else environment.source_of(value)
+        shown = TABLE[key].default if value is None else value
+        raise SettingError(self.prefix + key, shown, source, accepted)
+
+
+_TAKE_EMPTY: Final = frozenset({"url", "cookie_domain", "store", "serializer"})
+
+
+def _text(value: object) -> str:
+    # Settings given in Python may be bool or int.
+    return value if isinstance(value, str) else str(value)
+
+
+def _refuse_unknown(settings: Mapping[str, Any], prefix: str) -> None:
+    for key in settings:
+        if not key.startswith(prefix) or key.removeprefix(prefix) in TABLE:
+            continue
+        nearest = difflib.get_close_matches(key.removeprefix(prefix), TABLE, n=1, cutoff=0)
+        raise SettingError(
+            key,
+            settings[key],
+            environment.source_of(settings[key]),
+            f"there is no such setting; the nearest is {prefix}{nearest[0]}",
+        )
+
+
+def _warn_of_variables(environ: Mapping[str, str], prefix: str) -> None:
+    """Warn of a variable that looks like a misspelt setting: SESSION_LIFETIM, say.
+
+    It is no error: desktops and tools have variables of their own that begin alike.
+    """
+    known = [environment.variable_for(prefix + key) for key in TABLE]
+    start = environment.variable_for(prefix)
+    for variable in environ:
+        if variable.startswith(start) and variable not in known:
+            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
+            if near:
+                log.warning("environment variable %s is unknown; did you mean %s?", variable, *near)
+
+
+# What a cookie with such a name must be for browsers to accept it, by RFC 6265bis.
+_NAME_PREFIXES: Final = {
+    "__secure-": ("cookie_secure",),
+    "__http-": ("cookie_secure", "cookie_httponly"),
+    "__host-": ("cookie_secure", "no domain", "path /"),
+    "__host-http-": ("cookie_secure", "cookie_httponly", "no domain", "path /"),
+}
+
+
+def _check_combinations(s: Settings, reader: _Reader) -> None:
+    """Refuse what each value allows and all together do not (C3)."""
+    if s.idle_timeout is not None and s.idle_timeout >= s.lifetime:
+        reader.refuse("idle_timeout", f"it must be shorter than {s.prefix}lifetime")
+    if s.idle_timeout is not None and s.touch_interval >= s.idle_timeout:
+        reader.refuse("touch_interval", f"it must be shorter than {s.prefix}idle_timeout")
+    if s.anonymous_lifetime > s.lifetime:
+        reader.refuse("anonymous_lifetime", f"it must not exceed {s.prefix}lifetime")
+    if s.cookie_samesite == "none" and not s.cookie_secure:
+        reader.refuse("cookie_samesite", f"none goes with {s.prefix}cookie_secure = true only")
+    if s.cookie_partitioned and not s.cookie_secure:
+        reader.refuse("cookie_partitioned", f"it needs {s.prefix}cookie_secure = true")
+    _check_name_prefix(s, reader)
+
+
+def _check_name_prefix(s: Settings, reader: _Reader) -> None:
+    met = {
+        "cookie_secure": s.cookie_secure,
+        "cookie_httponly": s.cookie_httponly,
+        "no domain": s.cookie_domain is None,
+        "path /": s.cookie_path == "/",
+    }
+    words = {
+        "cookie_secure": f"{s.prefix}cookie_secure = true",
+        "cookie_httponly": f"{s.prefix}cookie_httponly = true",
+        "no domain": f"an empty {s.prefix}cookie_domain",
+        "path /": f"{s.prefix}cookie_path = /",
+    }
+    # Browsers compare the prefix without regard to case, so a check by case would be evaded.
+    name = s.cookie_name.lower()
+    for start, needs in _NAME_PREFIXES.items():
+        missing = [words[need] for need in needs if name.startswith(start) and not met[need]]
+        if missing:
+            reader.refuse("cookie_name", f"browsers take such a name only with {missing[0]}")

@@ -1,0 +1,428 @@
+"""The store that keeps sessions in a SQL database, by SQLAlchemy Core.
+
+It has an engine of its own in autocommit: a single statement is one round trip, and a request
+that holds the application's connection can always get one for its session (L9). What needs two
+statements asks for a real transaction. Nothing here is an upsert: a row is inserted once, and
+updated only where its version says that it is still the one that was read (S3).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    and_,
+    bindparam,
+    case,
+    delete,
+    insert,
+    inspect,
+    select,
+    update,
+)
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from myapp.database import create_database_engine
+from myapp.sessions.breaker import Breaker
+from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
+from myapp.sessions.fork import after_fork_in_child
+from myapp.sessions.model import SessionRow
+from myapp.sessions.settings import Settings
+from myapp.sessions.store import Ending, StoredSession
+
+T = TypeVar("T")
+
+BATCH: Final = 500
+"""Rows that `iterate` reads at once."""
+
+MIGRATE: Final = (
+    "run `alembic upgrade head` from the project's root, or see `myapp-sessions INI schema`"
+)
+
+_table: Final = SessionRow.__table__
+_c: Final = _table.c
+_FIELDS: Final = [_c[name] for name in StoredSession.__struct_fields__]
+_LOADED: Final = _FIELDS[:-2]  # a request has no use for address and user agent
+
+
+def _greater(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    """The greater of two, in words that each database has."""
+    return case((one > other, one), else_=other)
+
+
+def _lesser(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    return case((one < other, one), else_=other)
+
+
+_load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
+_load_some = select(*_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
+_insert = insert(_table)
+_is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
+_is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
+_update = (
+    update(_table)
+    .where(_is_at_version)
+    .values(
+        version=bindparam("version"),
+        data=bindparam("data"),
+        # Another machine, or a touch, may have seen the session later than this one did.
+        seen_at=_greater(_c.seen_at, bindparam("seen_at")),
+        expires_at=bindparam("expires_at"),
+        deadline=bindparam("deadline"),
+        user_id=bindparam("user_id"),
+        generation=bindparam("generation"),
+        # Indexed, so moved only when it would come too late.
+        sweep_at=_lesser(_c.sweep_at, bindparam("expires_at")),
+    )
+)
+_touch = (
+    update(_table)
+    .where(_is_live, _c.seen_at <= bindparam("not_since"))
+    .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
+)
+_becomes_marker: dict[str, Any] = {
+    "ended": bindparam("ended"),
+    "data": bindparam("data"),
+    "version": _c.version + 1,
+    "deadline": bindparam("expires_at"),
+    "expires_at": bindparam("expires_at"),
+    "sweep_at": bindparam("expires_at"),
+    "handle": None,
+    "user_id": None,
+    "generation": None,
+    "address": None,
+    "user_agent": None,
+}
+_mark = update(_table).where(_is_live).values(_becomes_marker)
+_mark_at_version = update(_table).where(_is_at_version).values(_becomes_marker)
+_remove = delete(_table).where(_is_live)
+_remove_at_version = delete(_table).where(_is_at_version)
+_find = select(*_FIELDS).where(
+    _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
+)
+_of_user = (
+    select(*_FIELDS)
+    .where(
+        _c.user_id == bindparam("user_id"),
+        _c.manager == bindparam("manager"),
+        _c.expires_at > bindparam("now"),
+        _c.ended.is_(None),
+    )
+    .order_by(_c.seen_at.desc(), _c.created_at.desc(), _c.digest)
+)
+_iterate = (
+    select(*_FIELDS)
+    .where(_c.digest > bindparam("after"), _c.manager == bindparam("manager"), _c.ended.is_(None))
+    .order_by(_c.digest)
+    .limit(BATCH)
+)
+_due = select(_c.digest).where(_c.sweep_at <= bindparam("now"))
+_these = _c.digest.in_(bindparam("digests", expanding=True))
+_sweep = delete(_table).where(_these, _c.expires_at <= bindparam("now"))
+# What was due but lives on, since it was touched: look again when it can have expired.
+_postpone = (
+    update(_table)
+    .where(_these, _c.sweep_at <= bindparam("now"), _c.expires_at > bindparam("now"))
+    .values(sweep_at=_c.expires_at)
+)
+
+
+class SqlStore:
+    """A SessionStore over a database; `url` is any SQLAlchemy URL but in-memory SQLite."""
+
+    def __init__(
+        self, url: str, *, connect_timeout: int = 3000, statement_timeout: int = 5000
+    ) -> None:
+        self._engine = create_database_engine(
+            url,
+            connect_timeout=connect_timeout,
+            statement_timeout=statement_timeout,
+            isolation_level="AUTOCOMMIT",
+            skip_autocommit_rollback=True,
+            pool_timeout=connect_timeout / 1000,
+            pool_size=10,
+            max_overflow=10,
+        )
+        self._breaker = Breaker()
+        after_fork_in_child(self._forget_connections)
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> SqlStore:
+        """The store that a manager's settings describe."""
+        if settings.url is None:
+            raise ValueError(f"{settings.prefix}url names no database")
+        return cls(
+            settings.url,
+            connect_timeout=settings.connect_timeout,
+            statement_timeout=settings.statement_timeout,
+        )
+
+    @property
+    def engine(self) -> Engine:
+        """The engine, in autocommit, for those who look after the database."""
+        return self._engine
+
+    def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
+        def read(connection: Connection) -> Sequence[StoredSession]:
+            if len(digests) == 1:
+                rows = connection.execute(_load_one, {"digest": digests[0]})
+            else:
+                rows = connection.execute(_load_some, {"digests": list(digests)})
+            return [StoredSession(*row) for row in rows]
+
+        return self._twice(read)
+
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
+        def write(connection: Connection) -> None:
+            _end(connection, endings)
+            connection.execute(_insert, _row(new))
+
+        def was_written(connection: Connection) -> bool:
+            return connection.execute(_load_one, {"digest": new.digest}).first() is not None
+
+        self._settled(write, was_written, single=not endings)
+
+    def update(
+        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
+    ) -> bool:
+        def write(connection: Connection) -> bool:
+            if connection.execute(_update, _changes(changed, version)).rowcount != 1:
+                return False
+            _end(connection, endings)
+            return True
+
+        def was_written(connection: Connection) -> bool:
+            row = connection.execute(_load_one, {"digest": changed.digest}).first()
+            return row is not None and (row.version, row.data) == (changed.version, changed.data)
+
+        return self._settled(write, was_written, single=not endings) is not False
+
+    def renew(
+        self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
+    ) -> bool:
+        def write(connection: Connection) -> bool:
+            if not _end_one(connection, old, version):
+                return False
+            _end(connection, endings)
+            connection.execute(_insert, _row(new))
+            return True
+
+        def was_written(connection: Connection) -> bool:
+            return connection.execute(_load_one, {"digest": new.digest}).first() is not None
+
+        return self._settled(write, was_written, single=False) is not False
+
+    def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
+        values = {
+            "b_digest": digest,
+            "seen_at": seen_at,
+            "expires_at": expires_at,
+            "not_since": not_since,
+        }
+        return self._twice(lambda c: c.execute(_touch, values).rowcount == 1)
+
+    def end(self, endings: Sequence[Ending]) -> int:
+        # Ending what is ended changes nothing, so a second try is harmless.
+        return self._twice(lambda c: _end(c, endings), single=len(endings) == 1)
+
+    def find(self, manager: str, handle: str) -> StoredSession | None:
+        def read(connection: Connection) -> StoredSession | None:
+            row = connection.execute(_find, {"manager": manager, "handle": handle}).first()
+            return StoredSession(*row) if row else None
+
+        return self._twice(read)
+
+    def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
+        values = {"manager": manager, "user_id": user_id, "now": now}
+        return self._twice(lambda c: [StoredSession(*row) for row in c.execute(_of_user, values)])
+
+    def iterate(self, manager: str) -> Iterator[StoredSession]:
+        after = b""
+        while batch := self._batch(manager, after):
+            yield from batch
+            after = batch[-1].digest
+
+    def _batch(self, manager: str, after: bytes) -> list[StoredSession]:
+        values = {"manager": manager, "after": after}
+        return self._twice(lambda c: [StoredSession(*row) for row in c.execute(_iterate, values)])
+
+    def sweep(self, now: int, limit: int) -> int:
+        def write(connection: Connection) -> int:
+            due = list(connection.execute(_due.limit(limit), {"now": now}).scalars())
+            if due:
+                connection.execute(_sweep, {"digests": due, "now": now})
+                connection.execute(_postpone, {"digests": due, "now": now})
+            return len(due)
+
+        # Each statement is a transaction of its own: both tell again what is expired.
+        return self._twice(write)
+
+    def check(self) -> None:
+        def read(connection: Connection) -> None:
+            inspector = inspect(connection)
+            if not inspector.has_table(_table.name):
+                raise SchemaError(f"there is no table {_table.name!r}: {MIGRATE}")
+            present = {column["name"] for column in inspector.get_columns(_table.name)}
+            missing = [column.name for column in _table.columns if column.name not in present]
+            if missing:
+                raise SchemaError(
+                    f"the table {_table.name!r} is old, it lacks {', '.join(missing)}: {MIGRATE}"
+                )
+
+        self._twice(read)
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+    def _forget_connections(self) -> None:
+        """In a process just forked: leave the parent's connections to the parent."""
+        self._engine.dispose(close=False)
+        self._breaker = Breaker()
+
+    def _settled(
+        self,
+        write: Callable[[Connection], T],
+        was_written: Callable[[Connection], bool],
+        *,
+        single: bool,
+    ) -> T | None:
+        """Write; where the connection broke meanwhile, look once whether it was written (S7).
+
+        None if that look found it written; if not, the write is tried once more.
+        """
+        try:
+            with self._connection(single=single) as connection:
+                return write(connection)
+        except _ConnectionLost:
+            if self._twice(was_written):
+                return None
+            return self._twice(write, single=single)
+
+    def _twice(self, use: Callable[[Connection], T], *, single: bool = True) -> T:
+        """Use a connection; on one that turns out dead, once more with another (L2)."""
+        try:
+            with self._connection(single=single) as connection:
+                return use(connection)
+        except _ConnectionLost:
+            with self._connection(single=single) as connection:
+                return use(connection)
+
+    @contextmanager
+    def _connection(self, *, single: bool) -> Iterator[Connection]:
+        """A connection in autocommit, for a single statement, or else in a transaction."""
+        started = time.monotonic()
+        with self._connect() as connection:
+            try:
+                if single:
+                    yield connection
+                else:
+                    with _transaction(connection):
+                        yield connection
+            except DBAPIError as error:
+                # A connection that was dead all along fails at once; one that took its time may
+                # do so again, and then nobody is to wait twice.
+                prompt = time.monotonic() - started < _PROMPT
+                raise _translated(error, lost=prompt and error.connection_invalidated) from error
+
+    def _connect(self) -> Connection:
+        self._breaker.admit()
+        try:
+            connection = self._engine.connect()
+        except PoolTimeout as error:
+            self._breaker.succeeded()  # the database is not to blame
+            raise StoreUnavailable("all connections are in use") from error
+        except SQLAlchemyError as error:
+            raise self._breaker.failed(_reason(error)) from error
+        except BaseException:
+            # What else can go wrong here, an interrupt say, must not leave a probe pending.
+            self._breaker.failed("interrupted")
+            raise
+        self._breaker.succeeded()
+        return connection
+
+
+class _ConnectionLost(StoreUnavailable):
+    """The connection broke, before or while a statement ran on it."""
+
+
+_PROMPT: Final = 1.0  # seconds
+
+# An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
+_UNDEFINED: Final = frozenset({"42P01", "42703", 1146, 1054})
+
+
+@contextmanager
+def _transaction(connection: Connection) -> Iterator[None]:
+    """Several statements as one transaction, on a connection in autocommit.
+
+    Said in words, since switching a connection's isolation level and back costs MySQL four round
+    trips. SQLite takes its one write lock at once, so that it waits for it and never fails later.
+    """
+    sqlite = connection.dialect.name == "sqlite"
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if sqlite else "BEGIN")
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        if not connection.invalidated:
+            connection.exec_driver_sql("ROLLBACK")
+        raise
+
+
+def _translated(error: DBAPIError, *, lost: bool) -> SessionError:
+    """This package's error in place of SQLAlchemy's."""
+    original: Any = error.orig
+    codes = {getattr(original, "sqlstate", None), *original.args[:1]}
+    if codes & _UNDEFINED or "no such " in str(original) or "no column named" in str(original):
+        return SchemaError(f"{_reason(error)}: {MIGRATE}")
+    return (_ConnectionLost if lost else StoreUnavailable)(_reason(error))
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """The driver's message in one line, without the statement and its parameters."""
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"
+
+
+def _row(session: StoredSession) -> dict[str, Any]:
+    return {name: getattr(session, name) for name in StoredSession.__struct_fields__} | {
+        "sweep_at": session.expires_at
+    }
+
+
+def _changes(changed: StoredSession, version: int) -> dict[str, Any]:
+    return {
+        "b_digest": changed.digest,
+        "b_version": version,
+        "version": changed.version,
+        "data": changed.data,
+        "seen_at": changed.seen_at,
+        "expires_at": changed.expires_at,
+        "deadline": changed.deadline,
+        "user_id": changed.user_id,
+        "generation": changed.generation,
+    }
+
+
+def _end(connection: Connection, endings: Sequence[Ending]) -> int:
+    return sum(_end_one(connection, ending) for ending in endings)
+
+
+def _end_one(connection: Connection, ending: Ending, version: int | None = None) -> bool:
+    """End one session, if it is at `version` where that is given. Whether it was live."""
+    values: dict[str, Any] = {"b_digest": ending.digest}
+    if version is not None:
+        values["b_version"] = version
+    if ending.expires_at is None:
+        statement = _remove if version is None else _remove_at_version
+        return connection.execute(statement, values).rowcount == 1
+    values |= {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}
+    mark = _mark if version is None else _mark_at_version
+    return connection.execute(mark, values).rowcount == 1

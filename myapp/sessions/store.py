@@ -1,0 +1,117 @@
+"""The contract between sessions and whatever keeps them; these docstrings are the contract.
+
+A store keeps rows and compares versions. It knows nothing of cookies, requests, tokens or what
+the data mean, and it never reads a clock: every moment is an argument, in milliseconds since 1970
+UTC. `myapp.sessions.store_contract.StoreContract` is a test suite for any store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import msgspec
+
+
+class StoredSession(msgspec.Struct, frozen=True):
+    """One row. The order of the fields is that of the table's columns."""
+
+    digest: bytes
+    """32 bytes, the primary key."""
+    manager: str
+    handle: str | None
+    """Public and unique; None in a marker."""
+    version: int
+    """1 when inserted, one more with each update; a touch leaves it."""
+    data: bytes
+    created_at: int
+    seen_at: int
+    deadline: int
+    """The absolute limit; no touch moves it."""
+    expires_at: int
+    """The row is dead from here on: the deadline, or the end of the idle timeout before it."""
+    user_id: str | None = None
+    generation: bytes | None = None
+    """The user's security generation at sign-in."""
+    ended: str | None = None
+    """Why the session was ended; then this row is a marker, and no session any more."""
+    address: str | None = None
+    user_agent: str | None = None
+
+
+class Ending(msgspec.Struct, frozen=True):
+    """The end of one session: its row becomes an empty marker for a while, or goes at once."""
+
+    digest: bytes
+    reason: str
+    expires_at: int | None = None
+    """Until when the marker is kept; None: the row is deleted."""
+    data: bytes = b""
+    """What the marker holds."""
+
+
+class SessionStore(Protocol):
+    """Keeps sessions. Every method may raise StoreUnavailable, having changed nothing or, where
+    the connection broke while a write was under way, perhaps all of it: never a part.
+
+    A session that was ended never comes back: no method turns a marker, or a digest that is not
+    stored, into a live session, except `insert` with a digest that was never used.
+    """
+
+    def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
+        """The rows of these digests, of which there are at most a few, in any order.
+
+        Markers and expired rows are returned too: the caller judges them. What is not stored is
+        left out. `address` and `user_agent` need not be filled in.
+        """
+
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
+        """Store a new session and end others, in one transaction."""
+
+    def update(
+        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
+    ) -> bool:
+        """Replace a live session that is still at `version`, and end others, in one transaction.
+
+        False, with nothing changed, if it is at another version, ended or gone. Neither `handle`
+        nor `created_at` is changed, and `seen_at` never decreases.
+        """
+
+    def renew(
+        self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
+    ) -> bool:
+        """End a live session that is still at `version` and store another in its place, which may
+        bear its handle, and end others, in one transaction. False as with `update`.
+        """
+
+    def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
+        """Move the idle clock of a live session that was not seen after `not_since`.
+
+        The condition is checked where the row is written, so that of many requests one writes.
+        The version stays. False if there was nothing to do.
+        """
+
+    def end(self, endings: Sequence[Ending]) -> int:
+        """End these sessions; those already ended or gone stay as they are. How many ended."""
+
+    def find(self, manager: str, handle: str) -> StoredSession | None:
+        """The live or expired session with this handle."""
+
+    def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
+        """The sessions of a user that are not expired at `now`, last seen first; no markers."""
+
+    def iterate(self, manager: str) -> Iterator[StoredSession]:
+        """All sessions, streamed in batches; no markers. Rows may come and go meanwhile."""
+
+    def sweep(self, now: int, limit: int) -> int:
+        """Look at up to `limit` rows that may have expired, and delete those that have.
+
+        The deletion itself repeats the test of expiry. How many rows were looked at: while that
+        equals `limit`, there may be more.
+        """
+
+    def check(self) -> None:
+        """Raise SchemaError if what the store needs is missing or old."""
+
+    def close(self) -> None:
+        """Give back all connections."""

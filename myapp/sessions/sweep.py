@@ -1,0 +1,80 @@
+"""Deletes expired rows, a batch at a time, from a thread of its own or by a command.
+
+Any number of processes may sweep one table: each deletion tests expiry again, and a row that is
+gone already is nobody's loss. The thread starts with the first request of its process, so that a
+server which loads the application and then forks has sweepers in its workers alone.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+import threading
+from collections.abc import Iterator
+from typing import Final
+
+from myapp.sessions.errors import SessionError
+from myapp.sessions.fork import after_fork_in_child
+from myapp.sessions.lifetime import SECOND, Clock
+from myapp.sessions.store import SessionStore
+
+log = logging.getLogger(__name__)
+
+BATCH: Final = 200
+"""Rows of one deletion, which takes a few milliseconds."""
+
+PAUSE: Final = 0.01
+"""Seconds between two batches, in which others get the database's attention."""
+
+
+def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
+    """Delete what is expired now; yields after each batch how many rows it looked at."""
+    now = clock()
+    while looked_at := store.sweep(now, batch):
+        yield looked_at
+        if looked_at < batch:
+            return
+
+
+class Sweeper:
+    """Sweeps one store every `interval` milliseconds, more or less, until it is stopped."""
+
+    def __init__(self, store: SessionStore, clock: Clock, interval: int) -> None:
+        self._store, self._clock = store, clock
+        self._interval = interval / SECOND
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        after_fork_in_child(self._forget_thread)
+
+    def ensure_running(self) -> None:
+        """Start the thread of this process if there is none yet."""
+        if self._thread is None:
+            with self._lock:
+                if self._thread is None and not self._stopped.is_set():
+                    thread = threading.Thread(target=self._run, name="session-sweeper", daemon=True)
+                    self._thread = thread
+                    thread.start()
+
+    def stop(self) -> None:
+        """Stop for good; returns when the thread has ended, within a batch."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join(timeout=1)
+
+    def _run(self) -> None:
+        while not self._stopped.wait(self._interval * random.uniform(0.5, 1.5)):  # noqa: S311 (only spreads load)
+            try:
+                for _ in sweep(self._store, self._clock):
+                    if self._stopped.wait(PAUSE):
+                        return
+            except SessionError as error:
+                log.warning("sweeping is put off: %s", error)
+            except Exception:
+                log.exception("sweeping failed, and is tried again later")
+
+    def _forget_thread(self) -> None:
+        """In a child just forked there is no such thread, whatever this object remembers."""
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._thread = None

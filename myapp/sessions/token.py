@@ -1,0 +1,46 @@
+"""The secret in the cookie, and the digest under which a session is stored.
+
+The token itself is never stored: whoever reads the table can't use what they find (R6).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from typing import Final
+
+TOKEN_BYTES: Final = 32
+TOKEN_LENGTH: Final = 43
+"""Characters of a token: 256 bits in unpadded URL-safe base64."""
+
+_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+
+
+def new_token() -> str:
+    """A new secret of 256 bits from the system's source of randomness."""
+    return secrets.token_urlsafe(TOKEN_BYTES)
+
+
+def is_token(text: str) -> bool:
+    """Whether a text has the shape of a token; what has not never reaches the database (L3)."""
+    return _SHAPE.fullmatch(text) is not None
+
+
+def digest(manager: str, token: str) -> bytes:
+    """The primary key of a token's row: 32 bytes.
+
+    The manager's name is part of it, so that a token opens only the manager that issued it (L10);
+    a manager's name never holds the NUL that separates the two.
+    """
+    return hashlib.sha256(f"{manager}\0{token}".encode("ascii")).digest()
+
+
+def shortened(digest: bytes) -> str:
+    """The first 8 hexadecimal digits of a digest, all that a log line may show of it."""
+    return digest[:4].hex()
+
+
+def new_handle() -> str:
+    """A public name for a session: 22 random characters, derived from nothing secret."""
+    return secrets.token_urlsafe(16)

@@ -1,0 +1,65 @@
+"""A session as a page shows it; only reads, so that looking never starts a session."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+# A page stays a page, whatever other code has put into a session.
+SHOWN_LENGTH: Final = 2000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One key of a session."""
+
+    key: str
+    text: str
+    type: str
+
+
+def entries(session: Any) -> list[Entry]:
+    """What the session holds, by key."""
+    return sorted(
+        (
+            Entry(key=str(key), text=as_text(value), type=type(value).__name__)
+            for key, value in session.items()
+        ),
+        key=lambda entry: entry.key,
+    )
+
+
+def as_text(value: object) -> str:
+    """A value to be read by people: text as it is, the rest as Python writes it."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…"
+
+
+def counter(session: Any) -> int:
+    """How often the visitor counted; 0 too where something else is stored under that key."""
+    count = session.get("counter")
+    return count if type(count) is int else 0
+
+
+def remaining(deadline: datetime, now: datetime) -> str:
+    """The time until the deadline, rounded down to its largest unit."""
+    left = max(deadline - now, timedelta(0))
+    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
+        count = int(left.total_seconds()) // length
+        if count:
+            return f"{count} {unit}{'s' if count > 1 else ''}"
+    return "less than a minute"
+
+
+def overview(session: Any, now: datetime | None = None) -> dict[str, Any]:
+    """All that a page says about a session, as the names that the templates use."""
+    deadline = session.deadline.astimezone(UTC)
+    return {
+        "is_new": session.new,
+        "entries": entries(session),
+        "counter": counter(session),
+        "started": datetime.fromtimestamp(session.created, UTC),
+        "deadline": deadline,
+        "remaining": remaining(deadline, now or datetime.now(UTC)),
+    }

@@ -92,17 +92,24 @@ def _command_line(global_config: Mapping[str, str]) -> dict[str, Sourced]:
     """The values given to pserve as `name=value`.
 
     pserve hands them on as global values, among those of `[DEFAULT]`, which it cannot tell apart
-    and neither can we; only dotted names are settings. They come here before interpolation, in
-    which `%%` stands for `%`.
+    and neither can we; only dotted names are settings.
     """
     parser = configparser.ConfigParser()
     parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
     parser.read_dict({"global": dict(global_config)})
     return {
-        name: Sourced(parser.get("global", name), COMMAND_LINE)
-        for name in global_config
+        name: Sourced(_interpolated(parser, name, value), COMMAND_LINE)
+        for name, value in global_config.items()
         if "." in name
     }
+
+
+def _interpolated(parser: configparser.ConfigParser, name: str, value: str) -> str:
+    """A global value as the ini file would mean it, with `%%` for `%`."""
+    try:
+        return parser.get("global", name)
+    except configparser.InterpolationError:
+        return value  # one of [DEFAULT], which is interpolated already
 
 
 def parse_bool(text: str) -> bool:

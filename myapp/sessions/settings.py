@@ -30,18 +30,20 @@ _SIZE: Final = re.compile(r"(\d+) ?(B|KiB|MiB)?", re.ASCII)
 _SIZES: Final = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _COOKIE_ATTRIBUTE: Final = re.compile(r"[ !-:<-~]*")  # printable ASCII but the semicolon
+_DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Setting:
-    """One row of the table."""
+    """One row of the table: what it is, its default, what it accepts, when to change it."""
 
     name: str
     default: str
     parse: Callable[[str], Any]
     accepts: str
     help: str
+    when: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,10 +121,6 @@ def _matching(pattern: re.Pattern[str]) -> Callable[[str], str]:
     return parse
 
 
-def _optional(parse: Callable[[str], str]) -> Callable[[str], str | None]:
-    return lambda text: parse(text) if text else None
-
-
 def _one_of(*words: str) -> Callable[[str], str]:
     def parse(text: str) -> str:
         if text.lower() not in words:
@@ -144,161 +142,181 @@ _A_DOTTED_NAME: Final = "a dotted name such as package.module:name, or empty"
 _ATTRIBUTE_TEXT: Final = "printable ASCII without a semicolon"
 
 
-def _bool(name: str, default: str, help: str) -> Setting:
-    return Setting(name=name, default=default, parse=parse_bool, accepts=_A_BOOL, help=help)
+def _bool(name: str, default: str, help: str, when: str) -> Setting:
+    return Setting(name, default, parse_bool, _A_BOOL, help, when)
 
 
-def _duration(name: str, default: str, help: str) -> Setting:
-    return Setting(
-        name=name, default=default, parse=parse_duration, accepts=_A_DURATION, help=help
-    )
+def _duration(name: str, default: str, help: str, when: str) -> Setting:
+    return Setting(name, default, parse_duration, _A_DURATION, help, when)
 
 
-def _duration_or_off(name: str, default: str, help: str) -> Setting:
-    return Setting(
-        name=name,
-        default=default,
-        parse=parse_duration_or_off,
-        accepts=f"{_A_DURATION}, or off",
-        help=help,
-    )
+def _duration_or_off(name: str, default: str, help: str, when: str) -> Setting:
+    return Setting(name, default, parse_duration_or_off, f"{_A_DURATION}, or off", help, when)
 
 
-TABLE: Final[Mapping[str, Setting]] = {
-    setting.name: setting
-    for setting in (
-        Setting(
-            name="url",
-            default="",
-            parse=lambda text: text or None,
-            accepts="any SQLAlchemy URL but in-memory SQLite",
-            help="A database for the sessions alone. Empty: the application's sqlalchemy.url.",
-        ),
-        _bool(
-            "join",
-            "true",
-            "Save a session within the request's transaction where one reaches the same"
-            " database, so that both are committed or neither.",
-        ),
-        Setting(
-            name="cookie_name",
-            default="session",
-            parse=_matching(_COOKIE_NAME),
-            accepts="a cookie name of RFC 6265: letters, digits and !#$%&'*+-.^_`|~",
-            help="Name of the cookie. Unique to each application, so that two on one host do"
-            " not overwrite each other's.",
-        ),
-        _duration(
-            "lifetime",
-            "1w",
-            "How long a session lives at most, from its beginning or the last sign-in, however"
-            " busy it is.",
-        ),
-        _duration_or_off(
-            "idle_timeout",
-            "off",
-            "How long a session lives without a request that uses it. Shorter than the lifetime.",
-        ),
-        _duration(
-            "touch_interval",
-            "",
-            "How often at most the time of the last request is written down. Shorter than the"
-            " idle timeout. Empty: 1m, or a tenth of the idle timeout if that is less.",
-        ),
-        _duration(
-            "anonymous_lifetime",
-            "",
-            "The lifetime of sessions without a signed-in user. Empty: the lifetime.",
-        ),
-        Setting(
-            name="max_per_user",
-            default="off",
-            parse=_count_or_off,
-            accepts="a number of sessions from 1 to 999999, or off",
-            help="How many sessions one user can have; each sign-in beyond ends the oldest.",
-        ),
-        Setting(
-            name="max_size",
-            default="64 KiB",
-            parse=parse_size,
-            accepts="a size such as 4096, 64 KiB or 1 MiB, below 16 MiB",
-            help="Size of one session's stored data; a larger one is refused when saved.",
-        ),
-        _bool(
-            "cookie_secure",
-            "true",
-            "Send the cookie over HTTPS only. Browsers count http://localhost as secure, Safari"
-            " excepted.",
-        ),
-        _bool("cookie_httponly", "true", "Hide the cookie from JavaScript."),
-        _bool(
-            "cookie_persist",
-            "true",
-            "Keep the cookie when the browser is closed. session.remember_me() decides for a"
-            " single session.",
-        ),
-        _bool(
-            "cookie_partitioned",
-            "false",
-            "Keep the cookie apart for each site that embeds this one in a frame (CHIPS).",
-        ),
-        Setting(
-            name="cookie_samesite",
-            default="lax",
-            parse=_one_of("lax", "strict", "none"),
-            accepts="lax, strict or none",
-            help="Whether the cookie goes along with requests that other sites cause.",
-        ),
-        Setting(
-            name="cookie_path",
-            default="/",
-            parse=_path,
-            accepts=f"a path that begins with a slash, {_ATTRIBUTE_TEXT}",
-            help="The part of the site to which the cookie is sent.",
-        ),
-        Setting(
-            name="cookie_domain",
-            default="",
-            parse=_optional(_matching(re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*"))),
-            accepts="a domain name, or empty",
-            help="Share the cookie with all hosts below this domain. Empty: this host alone.",
-        ),
-        Setting(
-            name="record_client",
-            default="full",
-            parse=_one_of("full", "shortened", "none"),
-            accepts="full, shortened or none",
-            help="What is kept of the client's address and user agent. shortened: the network"
-            " (/24, /48) and the first 64 characters.",
-        ),
-        _duration_or_off(
-            "sweep_interval",
-            "5m",
-            "How often each process deletes expired rows. off: where `myapp-sessions INI sweep`"
-            " runs by a timer.",
-        ),
-        _duration(
-            "connect_timeout", "3s", "How long to wait for a connection to the sessions' database."
-        ),
-        _duration(
-            "statement_timeout", "5s", "How long to wait for one statement on the sessions table."
-        ),
-        Setting(
-            name="store",
-            default="",
-            parse=_optional(_matching(_DOTTED)),
-            accepts=_A_DOTTED_NAME,
-            help="A store of your own, called with the settings. Empty: the SQLAlchemy store.",
-        ),
-        Setting(
-            name="serializer",
-            default="",
-            parse=_optional(_matching(_DOTTED)),
-            accepts=_A_DOTTED_NAME,
-            help="A serializer of your own with loads and dumps. Empty: MessagePack.",
-        ),
-    )
-}
+_ROWS: Final = (
+    Setting(
+        "cookie_name",
+        "session",
+        _matching(_COOKIE_NAME),
+        "a cookie name of RFC 6265: letters, digits and !#$%&'*+-.^_`|~",
+        "Name of the cookie.",
+        "Unique to each application, or two on one host overwrite each other's cookie; `make"
+        " session-name` writes a fresh one. `__Host-` before it where the site has HTTPS.",
+    ),
+    _duration(
+        "lifetime",
+        "1w",
+        "How long a session lives at most, from its beginning or the last sign-in, however busy"
+        " it is.",
+        "Shorter where much is at stake: 12h for a working day.",
+    ),
+    _duration_or_off(
+        "idle_timeout",
+        "off",
+        "How long a session lives without a request that uses it. Shorter than the lifetime.",
+        "Set it where people leave their computers: 30m, or 15m where money moves.",
+    ),
+    _duration(
+        "touch_interval",
+        "",
+        "How often at most a request that only reads writes down that the session is in use."
+        " Shorter than the idle timeout. Empty: 1m, or a tenth of the idle timeout if less.",
+        "Longer to write less; a session may then idle out so much earlier.",
+    ),
+    _duration(
+        "anonymous_lifetime",
+        "",
+        "The lifetime of sessions without a signed-in user. Empty: the lifetime.",
+        "Shorter where robots make many sessions: 2h.",
+    ),
+    Setting(
+        "max_per_user",
+        "off",
+        _count_or_off,
+        "a number of sessions from 1 to 999999, or off",
+        "How many sessions one user can have; a sign-in beyond ends the oldest.",
+        "Set it to limit what a stolen password is good for, or the sharing of accounts.",
+    ),
+    Setting(
+        "max_size",
+        "64 KiB",
+        parse_size,
+        "a size such as 4096, 64 KiB or 1 MiB, below 16 MiB",
+        "Size of one session's stored data; what would exceed it is refused.",
+        "Smaller to notice early that something large is put into sessions.",
+    ),
+    _bool(
+        "cookie_secure",
+        "true",
+        "Send the cookie over HTTPS only.",
+        "false only for plain http on another host than localhost, or for Safari, which takes no"
+        " such cookie from http://localhost either.",
+    ),
+    _bool(
+        "cookie_httponly",
+        "true",
+        "Hide the cookie from JavaScript.",
+        "Hardly ever: a script that can read it can steal the session.",
+    ),
+    _bool(
+        "cookie_persist",
+        "true",
+        "Keep the cookie when the browser is closed.",
+        "false where computers are shared. session.remember_me() decides for one session.",
+    ),
+    _bool(
+        "cookie_partitioned",
+        "false",
+        "Keep the cookie apart for each site that embeds this one in a frame (CHIPS).",
+        "true for a page that lives in frames of other sites; cookie_samesite is then none.",
+    ),
+    Setting(
+        "cookie_samesite",
+        "lax",
+        _one_of("lax", "strict", "none"),
+        "lax, strict or none",
+        "Whether the cookie goes along with requests that other sites cause.",
+        "strict if nobody arrives signed in by a link elsewhere, none for frames.",
+    ),
+    Setting(
+        "cookie_path",
+        "/",
+        _path,
+        f"a path that begins with a slash, {_ATTRIBUTE_TEXT}",
+        "The part of the site to which the cookie is sent.",
+        "For several applications below one host; it separates, it does not protect.",
+    ),
+    Setting(
+        "cookie_domain",
+        "",
+        _matching(_DOMAIN),
+        "a domain name, or empty",
+        "Share the cookie with all hosts below this domain. Empty: this host alone.",
+        "Only if several hosts of yours are one application.",
+    ),
+    Setting(
+        "record_client",
+        "full",
+        _one_of("full", "shortened", "none"),
+        "full, shortened or none",
+        "What is kept of the client's address and user agent, for people to know their devices."
+        " shortened: the network (/24, /48) and 64 characters.",
+        "Where the law or your promise says so.",
+    ),
+    Setting(
+        "url",
+        "",
+        str,
+        "any SQLAlchemy URL but in-memory SQLite",
+        "A database for the sessions alone. Empty: the application's, sqlalchemy.url.",
+        "To keep their many small writes away from the application's data.",
+    ),
+    _bool(
+        "join",
+        "true",
+        "Save a session within the request's transaction where one reaches the same database, so"
+        " that both are committed or neither.",
+        "false if sessions are to be saved apart.",
+    ),
+    _duration_or_off(
+        "sweep_interval",
+        "5m",
+        "How often each process deletes expired rows.",
+        "off where a timer runs `myapp-sessions INI sweep` instead.",
+    ),
+    _duration(
+        "connect_timeout",
+        "3s",
+        "How long to wait for a connection to the sessions' database.",
+        "Longer across a slow network; each waiting request holds a thread.",
+    ),
+    _duration(
+        "statement_timeout",
+        "5s",
+        "How long to wait for one statement, and on SQLite for the file's lock.",
+        "Shorter to fail sooner, longer if batch jobs hold locks.",
+    ),
+    Setting(
+        "store",
+        "",
+        _matching(_DOTTED),
+        _A_DOTTED_NAME,
+        "A store of your own, called with the settings. Empty: the SQLAlchemy store.",
+        "To keep sessions elsewhere; the documentation has a test suite for it.",
+    ),
+    Setting(
+        "serializer",
+        "",
+        _matching(_DOTTED),
+        _A_DOTTED_NAME,
+        "A serializer of your own with loads and dumps. Empty: MessagePack.",
+        "For types that MessagePack lacks. Stored sessions then become unreadable.",
+    ),
+)
+
+TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
+"""The settings by name, in the order in which the ini files and the reference have them."""
 
 
 def read(
@@ -350,8 +368,10 @@ class _Reader:
 
     def parse(self, key: str) -> Any:
         setting, value = TABLE[key], self.given[key]
-        if value is None or (value == "" and setting.default == ""):
-            return setting.parse(setting.default) if setting.default or key in _TAKE_EMPTY else None
+        if value is None:
+            value = setting.default
+        if value == "" and setting.default == "":
+            return None
         try:
             return setting.parse(_text(value))
         except ValueError:
@@ -362,9 +382,6 @@ class _Reader:
         source = "its default" if value is None else environment.source_of(value)
         shown = TABLE[key].default if value is None else value
         raise SettingError(self.prefix + key, shown, source, accepted)
-
-
-_TAKE_EMPTY: Final = frozenset({"url", "cookie_domain", "store", "serializer"})
 
 
 def _text(value: object) -> str:

@@ -10,9 +10,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from alembic import context
 from sqlalchemy import Connection
 
-from alembic import context
 from myapp import database, environment, models
 from myapp.database import create_database_engine, parse_url
 from myapp.models.meta import Base

@@ -6,6 +6,7 @@ driver everywhere.
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -143,11 +144,9 @@ _SETTLE: Final = {
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     """Let readers and one writer work side by side; a commit survives the process's death."""
-    try:
+    # Another connection may just be switching, or the file may be read-only: the mode is the
+    # file's, and whoever can will set it.
+    with contextlib.suppress(sqlite3.OperationalError):
         connection.execute("PRAGMA journal_mode=WAL")
-    except sqlite3.OperationalError:
-        # Another connection is just switching, or the file is read-only: the mode is the
-        # file's, and whoever can will set it.
-        pass
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")

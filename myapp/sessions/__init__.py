@@ -45,7 +45,7 @@ from myapp.sessions.factory import (
 )
 from myapp.sessions.lifetime import SteadyClock
 from myapp.sessions.manager import SessionInfo, SessionManager
-from myapp.sessions.policy import SessionSecurityPolicy
+from myapp.sessions.policy import SessionCSRFPolicy, SessionSecurityPolicy
 from myapp.sessions.session import Session, Status
 from myapp.sessions.settings import Settings, read
 from myapp.sessions.sql_store import SqlStore
@@ -57,6 +57,7 @@ __all__ = [
     "SaveConflict",
     "SchemaError",
     "Session",
+    "SessionCSRFPolicy",
     "SessionClosed",
     "SessionError",
     "SessionInfo",
@@ -83,7 +84,8 @@ def includeme(config: Configurator) -> None:
     Read from the settings: `session.*`, each overridden by its environment variable, and
     `sqlalchemy.url` where `session.url` names no database. Adds the directive
     `config.add_session(name, prefix=…)` for further kinds of session, each with a cookie and
-    settings of its own, as `request.<name>`.
+    settings of its own, as `request.<name>`. CSRF tokens are kept in the session by
+    SessionCSRFPolicy, unless the application sets another policy.
 
     Raises SettingError for a setting that can't be used, and when the application is made
     SchemaError if the sessions table is missing. A database that does not answer is no error
@@ -95,6 +97,7 @@ def includeme(config: Configurator) -> None:
     config.add_subscriber(_on_application_created, ApplicationCreated)
     manager = _add_manager(config, "session", "session.")
     config.set_session_factory(SessionFactory(manager))
+    config.set_csrf_storage_policy(SessionCSRFPolicy())
 
 
 def add_session(config: Configurator, name: str, *, prefix: str | None = None) -> None:
@@ -130,14 +133,7 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
     sessions: Sessions = config.registry[REGISTRY_KEY]
     given = config.registry.settings
     settings = read(given, os.environ, name=name, prefix=prefix)
-    for other in sessions.managers.values():
-        if other.settings.cookie_name.lower() == settings.cookie_name.lower():
-            raise SettingError(
-                f"{prefix}cookie_name",
-                settings.cookie_name,
-                environment.source_of(environment.lookup(given, f"{prefix}cookie_name", os.environ)),
-                f"the manager {other.name!r} has a cookie of this name already",
-            )
+    _refuse_taken_name(sessions, given, settings)
     store = _shared_store(sessions, given, settings)
     manager = make_manager(
         settings,
@@ -147,6 +143,19 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
     )
     sessions.managers[name] = manager
     return manager
+
+
+def _refuse_taken_name(sessions: Sessions, given: dict[str, Any], settings: Settings) -> None:
+    key = f"{settings.prefix}cookie_name"
+    value = environment.lookup(given, key, os.environ)
+    for other in sessions.managers.values():
+        if other.settings.cookie_name == settings.cookie_name:
+            raise SettingError(
+                key,
+                settings.cookie_name,
+                environment.source_of(value) if value else "its default",
+                f"the session manager {other.name!r} has a cookie of this name already",
+            )
 
 
 def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings) -> SessionStore:

@@ -38,8 +38,10 @@ class Breaker:
         if not self._open:
             return
         with self._lock:
-            if not self._open:
-                return
+            self._admit_one()
+
+    def _admit_one(self) -> None:
+        if self._open:
             left = self._until - self._monotonic()
             if left > 0 or self._probing:
                 raise StoreUnavailable(self._reason, max(1, math.ceil(left)))

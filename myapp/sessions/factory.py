@@ -41,14 +41,12 @@ _SHORT_USER_AGENT: Final = 64
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-class SessionUnavailable(HTTPServiceUnavailable, SessionError):
+class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[misc]  # Pyramid has no types
     """The session store does not answer; raised by whatever touches the session (L8)."""
 
     def __init__(self, error: StoreUnavailable) -> None:
-        super().__init__(
-            "Sessions are not available at the moment. Please try again shortly.",
-            headers=[("Retry-After", str(error.retry_after))],
-        )
+        super().__init__("Sessions are not available at the moment. Please try again shortly.")
+        self.headers["Retry-After"] = str(error.retry_after)
 
 
 class Sessions:
@@ -225,9 +223,10 @@ def _rendered(request: Request, error: Exception) -> Response:
     try:
         return request.invoke_exception_view((type(error), error, error.__traceback__))
     except HTTPNotFound:
-        if isinstance(error, HTTPException):
-            return error
-        raise error
+        pass
+    if isinstance(error, HTTPException):
+        return error
+    raise error
 
 
 def _write_headers(

@@ -347,9 +347,7 @@ class SessionManager:
                 ),
             )
         resend = (
-            session.renewing
-            or session.deadline_moved
-            or session.content.remember != base.remember
+            session.renewing or session.deadline_moved or session.content.remember != base.remember
         )
         return Outcome(self._cookie_for(session) if resend else None, events)
 

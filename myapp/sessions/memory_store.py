@@ -30,9 +30,7 @@ class MemoryStore:
             self.end(endings)
             self._rows[new.digest] = new
 
-    def update(
-        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
-    ) -> bool:
+    def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         with self._lock:
             present = self._live(changed.digest)
             if present is None or present.version != version:

@@ -8,7 +8,9 @@ since 1970 in UTC: no time zones, no 2038. The columns that a touch or a save ch
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String
+from typing import cast
+
+from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Table
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
@@ -66,3 +68,7 @@ class SessionRow(Base):
     user_agent: Mapped[str | None] = mapped_column(String(255))
     # When the sweeper is to look at this row: not later than it can expire, seldom moved.
     sweep_at: Mapped[int] = mapped_column(BigInteger)
+
+
+table: Table = cast(Table, SessionRow.__table__)
+"""The same as SQLAlchemy Core has it."""

@@ -182,7 +182,7 @@ class Session:
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
         return dict(other) | self._opened().values
 
-    def __ior__(self, other: Any) -> Session:
+    def __ior__(self, other: Any) -> Session:  # type: ignore[misc]  # as dict's: takes pairs too
         self.update(other)
         return self
 
@@ -308,6 +308,11 @@ class Session:
     def get_csrf_token(self) -> str:
         """The CSRF token, a new one if there is none."""
         return self._opened().csrf or self.new_csrf_token()
+
+    @property
+    def csrf_token(self) -> str | None:
+        """The CSRF token, None if there is none: a look that never makes one."""
+        return self._opened().csrf
 
     # The session's life.
 

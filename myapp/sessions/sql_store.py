@@ -21,6 +21,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    func,
     insert,
     inspect,
     select,
@@ -33,7 +34,7 @@ from myapp.database import create_database_engine
 from myapp.sessions.breaker import Breaker
 from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
 from myapp.sessions.fork import after_fork_in_child
-from myapp.sessions.model import SessionRow
+from myapp.sessions.model import table
 from myapp.sessions.settings import Settings
 from myapp.sessions.store import Ending, StoredSession
 
@@ -46,8 +47,7 @@ MIGRATE: Final = (
     "run `alembic upgrade head` from the project's root, or see `myapp-sessions INI schema`"
 )
 
-_table: Final = SessionRow.__table__
-_c: Final = _table.c
+_c: Final = table.c
 _FIELDS: Final = [_c[name] for name in StoredSession.__struct_fields__]
 _LOADED: Final = _FIELDS[:-2]  # a request has no use for address and user agent
 
@@ -63,11 +63,11 @@ def _lesser(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement
 
 _load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
 _load_some = select(*_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
-_insert = insert(_table)
+_insert = insert(table)
 _is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
 _is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
 _update = (
-    update(_table)
+    update(table)
     .where(_is_at_version)
     .values(
         version=bindparam("version"),
@@ -83,7 +83,7 @@ _update = (
     )
 )
 _touch = (
-    update(_table)
+    update(table)
     .where(_is_live, _c.seen_at <= bindparam("not_since"))
     .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
 )
@@ -100,10 +100,10 @@ _becomes_marker: dict[str, Any] = {
     "address": None,
     "user_agent": None,
 }
-_mark = update(_table).where(_is_live).values(_becomes_marker)
-_mark_at_version = update(_table).where(_is_at_version).values(_becomes_marker)
-_remove = delete(_table).where(_is_live)
-_remove_at_version = delete(_table).where(_is_at_version)
+_mark = update(table).where(_is_live).values(_becomes_marker)
+_mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)
+_remove = delete(table).where(_is_live)
+_remove_at_version = delete(table).where(_is_at_version)
 _find = select(*_FIELDS).where(
     _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
 )
@@ -124,11 +124,13 @@ _iterate = (
     .limit(BATCH)
 )
 _due = select(_c.digest).where(_c.sweep_at <= bindparam("now"))
+_count = select(func.count()).select_from(table)
+_count_due = _count.where(_c.sweep_at <= bindparam("now"))
 _these = _c.digest.in_(bindparam("digests", expanding=True))
-_sweep = delete(_table).where(_these, _c.expires_at <= bindparam("now"))
+_sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))
 # What was due but lives on, since it was touched: look again when it can have expired.
 _postpone = (
-    update(_table)
+    update(table)
     .where(_these, _c.sweep_at <= bindparam("now"), _c.expires_at > bindparam("now"))
     .values(sweep_at=_c.expires_at)
 )
@@ -189,9 +191,7 @@ class SqlStore:
 
         self._settled(write, was_written, single=not endings)
 
-    def update(
-        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
-    ) -> bool:
+    def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         def write(connection: Connection) -> bool:
             if connection.execute(_update, _changes(changed, version)).rowcount != 1:
                 return False
@@ -264,16 +264,24 @@ class SqlStore:
         # Each statement is a transaction of its own: both tell again what is expired.
         return self._twice(write)
 
+    def count(self) -> int:
+        """How many rows there are, markers and expired ones included."""
+        return self._twice(lambda c: c.execute(_count).scalar_one())
+
+    def count_due(self, now: int) -> int:
+        """How many rows a sweep at `now` would look at."""
+        return self._twice(lambda c: c.execute(_count_due, {"now": now}).scalar_one())
+
     def check(self) -> None:
         def read(connection: Connection) -> None:
             inspector = inspect(connection)
-            if not inspector.has_table(_table.name):
-                raise SchemaError(f"there is no table {_table.name!r}: {MIGRATE}")
-            present = {column["name"] for column in inspector.get_columns(_table.name)}
-            missing = [column.name for column in _table.columns if column.name not in present]
+            if not inspector.has_table(table.name):
+                raise SchemaError(f"there is no table {table.name!r}: {MIGRATE}")
+            present = {column["name"] for column in inspector.get_columns(table.name)}
+            missing = [column.name for column in table.columns if column.name not in present]
             if missing:
                 raise SchemaError(
-                    f"the table {_table.name!r} is old, it lacks {', '.join(missing)}: {MIGRATE}"
+                    f"the table {table.name!r} is old, it lacks {', '.join(missing)}: {MIGRATE}"
                 )
 
         self._twice(read)

@@ -68,9 +68,7 @@ class SessionStore(Protocol):
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
         """Store a new session and end others, in one transaction."""
 
-    def update(
-        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
-    ) -> bool:
+    def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """Replace a live session that is still at `version`, and end others, in one transaction.
 
         False, with nothing changed, if it is at another version, ended or gone. Neither `handle`

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pyramid.config import Configurator
 
-from myapp.views.csrf import SessionCSRFPolicy
-
 
 def includeme(config: Configurator) -> None:
     """Register every view of this package; each POST needs a CSRF token."""
@@ -13,6 +11,5 @@ def includeme(config: Configurator) -> None:
     config.add_settings({"jinja2.undefined": "strict"})
     config.include("pyramid_jinja2")
     config.include("myapp.views.reading")
-    config.set_csrf_storage_policy(SessionCSRFPolicy())
     config.set_default_csrf_options(require_csrf=True)
     config.scan(__name__)

@@ -1,0 +1,130 @@
+# Every chore of the project. What one target needs, it makes first: `make serve` works on a fresh
+# clone that has only Python 3.11 or later and make.
+
+PYTHON ?= python3
+# Tests run in so many processes at once; each has database servers of its own.
+WORKERS ?= 2
+# The port of `make serve`, else the one in development.ini.
+PORT ?=
+
+BIN := .venv/bin
+STAMP := .venv/.stamp
+# A developer's own package index must not leave its traces in the locked requirements.
+PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
+	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
+	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+INI_PORT = $(shell sed -n 's/^http_port *= *//p' development.ini)
+PSERVE = $(BIN)/pserve development.ini $(if $(PORT),http_port=$(PORT))
+SAY_URL = @echo "myapp: http://localhost:$(or $(PORT),$(INI_PORT))"
+
+.DEFAULT_GOAL := help
+
+# ---- Help
+
+.PHONY: help
+help: ## List the targets
+	@echo "Usage: make TARGET [NAME=VALUE ...]"
+	@awk -F ':.*## ' '/^# ---- /{printf "\n%s\n", substr($$0, 8)} \
+		/^[a-z\/ -]+:.*## /{sub(/ /, ", ", $$1); printf "  %-27s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+# ---- Run
+
+.PHONY: serve
+serve: $(STAMP) ## Run the application: make serve PORT=8080 DATABASE_URL=postgresql://...
+	$(SAY_URL)
+	@exec $(PSERVE)
+
+.PHONY: serve/live
+serve/live: $(STAMP) ## Run it and start it anew whenever a file changes
+	$(SAY_URL)
+	@exec $(PSERVE) --reload
+
+.PHONY: session-name
+session-name: $(STAMP) ## Give the session cookie a random name in both ini files
+	$(BIN)/python -m myapp.scripts.session_name development.ini production.ini
+
+# ---- Test
+
+.PHONY: test
+test: $(STAMP) servers ## Run every test, on every database: make test ARGS="-k cookie"
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+.PHONY: test/cover
+test/cover: $(STAMP) servers ## Run every test and write what they cover to htmlcov/
+	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: servers
+servers: $(STAMP) ## Install the databases and the browser of the tests, where we may
+	@$(BIN)/python -m tests.servers.install
+
+# ---- Quality
+
+.PHONY: check
+check: $(STAMP) ## Look for mistakes of form and of type, and change nothing
+	$(BIN)/ruff format --check
+	$(BIN)/ruff check
+	$(BIN)/mypy
+
+.PHONY: format
+format: $(STAMP) ## Format the code and repair what can be repaired
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+.PHONY: tidy
+tidy: format lock ## Format, and bring the locked requirements in line with setup.cfg
+
+.PHONY: audit
+audit: check ## Check, and look the locked packages up among the known vulnerabilities
+	@$(BIN)/python .ci/audit.py requirements-dev.txt
+
+# ---- Migrations
+
+.PHONY: migrations/new
+migrations/new: $(STAMP) ## Write a migration from the models: make migrations/new MESSAGE="add a table"
+	@test -n "$$MESSAGE" || { echo 'Say what it does: make migrations/new MESSAGE="add a table"'; exit 2; }
+	$(BIN)/alembic revision --autogenerate --message "$$MESSAGE"
+
+.PHONY: migrations/up up
+migrations/up up: $(STAMP) ## Migrate the database to the newest revision
+	$(BIN)/alembic upgrade head
+
+.PHONY: migrations/down down
+migrations/down down: $(STAMP) ## Take the newest migration back
+	$(BIN)/alembic downgrade -1
+
+.PHONY: migrations/goto
+migrations/goto: $(STAMP) ## Migrate up or down to a revision: make migrations/goto REV=1a2b
+	@test -n "$$REV" || { echo 'Say where to: make migrations/goto REV=1a2b'; exit 2; }
+	$(BIN)/alembic upgrade "$$REV"
+	$(BIN)/alembic downgrade "$$REV"
+
+.PHONY: migrations/version version
+migrations/version version: $(STAMP) ## Show the database's revision
+	$(BIN)/alembic current --verbose
+
+# ---- Packaging
+
+.PHONY: lock
+lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrade moves them all
+	$(PIP_COMPILE) $(UPGRADE) --output-file requirements.txt setup.cfg
+	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
+
+.PHONY: build
+build: $(STAMP) ## Build the source distribution and the wheel into dist/
+	$(BIN)/python -m build --no-isolation
+
+.PHONY: clean
+clean: ## Remove what was built, measured or cached; .venv and the databases stay
+	rm -rf build dist htmlcov *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+
+# The virtual environment is made again only when something that goes into it has changed.
+# Warnings are off for the last step alone: setuptools warns of editable installations in general.
+$(STAMP): requirements-dev.txt setup.cfg pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11: make $(MAKECMDGOALS) PYTHON=python3.12")'
+	@echo "Installing into .venv; the first time takes a minute."
+	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	$(BIN)/python -m pip check --quiet
+	@touch $@

@@ -1,0 +1,134 @@
+"""`myapp-sessions INI …`: what an operator does with sessions, by the settings of an ini file."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+from sqlalchemy import make_url
+from sqlalchemy.engine import Dialect
+from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
+
+from myapp import environment
+from myapp.database import read_url
+from myapp.environment import SettingError, printable
+from myapp.sessions import SessionError
+from myapp.sessions.lifetime import SteadyClock
+from myapp.sessions.model import table as sessions_table
+from myapp.sessions.settings import Settings, read, sources
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.sweep import sweep as sweep_store
+
+DIALECTS: dict[str, Dialect] = {
+    name: make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql", "mysql")
+}
+
+
+class _OneLineErrors(click.Group):
+    """A group whose commands end with one line for what the user can mend."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingError, SessionError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+@click.group(cls=_OneLineErrors)
+@click.argument("ini", type=click.Path(exists=True, dir_okay=False))
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="As with pserve.")
+@click.option(
+    "--prefix", default="session.", show_default=True, help="Of another session manager's settings."
+)
+@click.pass_context
+def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> None:
+    """Look after the sessions of the application that INI describes."""
+    given = dict(option.partition("=")[::2] for option in options)
+    ctx.obj = _Given(environment.load(ini, given), prefix)
+
+
+class _Given:
+    """The settings that the command line led to."""
+
+    def __init__(self, settings: environment.Settings, prefix: str) -> None:
+        self.settings, self.prefix = settings, prefix
+
+    def parsed(self) -> Settings:
+        """The manager's settings, with the database they lead to. Raises SettingError."""
+        name = self.prefix.rstrip(".").replace(".", "_")
+        parsed = read(self.settings, os.environ, name=name, prefix=self.prefix)
+        where = f"{self.prefix}url" if parsed.url else "sqlalchemy.url"
+        return replace(parsed, url=read_url(self.settings, os.environ, where))
+
+
+@cli.command()
+@click.pass_obj
+def config(given: _Given) -> None:
+    """Show the effective settings, each with its source."""
+    given.parsed()
+    table = Table("setting", "value", "from", box=None, header_style="bold")
+    for name in ("sqlalchemy.url", "database.migrate_on_start"):
+        value = environment.lookup(given.settings, name, os.environ)
+        source = environment.source_of(value) if value is not None else "default"
+        table.add_row(name, printable(value) if value else "false", source)
+    for setting, value, source in sources(given.settings, os.environ, given.prefix):
+        table.add_row(given.prefix + setting.name, printable(value) if value else "", source)
+    # As wide as it needs to be: lines that are cut or wrapped can't be searched.
+    Console(width=None if Console().is_terminal else 200, soft_wrap=True).print(table)
+
+
+@cli.command()
+@click.option(
+    "--dialect", type=click.Choice(sorted(DIALECTS)), help="Default: that of the database in INI."
+)
+@click.pass_obj
+def schema(given: _Given, dialect: str | None) -> None:
+    """Print the sessions table as SQL, for an application with migrations of its own."""
+    click.echo(ddl(DIALECTS[dialect or _dialect_name(given)]))
+
+
+@cli.command()
+@click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 10_000))
+@click.pass_obj
+def sweep(given: _Given, batch: int) -> None:
+    """Delete expired sessions, a batch at a time."""
+    parsed = given.parsed()
+    if parsed.store is not None:
+        raise click.ClickException(f"{given.prefix}store is {parsed.store}: sweep it by its means")
+    store, clock = SqlStore.from_settings(parsed), SteadyClock()
+    store.check()
+    before = store.count()
+    with _progress() as progress:
+        task = progress.add_task("Sweeping", total=store.count_due(clock()))
+        for looked_at in sweep_store(store, clock, batch):
+            progress.update(task, advance=looked_at)
+    click.echo(f"{before - store.count()} of {before} rows deleted")
+    store.close()
+
+
+def ddl(dialect: Dialect) -> str:
+    """The statements that create the sessions table and its indexes."""
+    indexes = sorted(sessions_table.indexes, key=lambda index: str(index.name))
+    statements: list[DDLElement] = [CreateTable(sessions_table), *map(CreateIndex, indexes)]
+    return "\n\n".join(f"{str(s.compile(dialect=dialect)).strip()};" for s in statements)
+
+
+def _dialect_name(given: _Given) -> str:
+    store = SqlStore.from_settings(given.parsed())
+    name = store.engine.dialect.name
+    return "mysql" if name == "mariadb" else name
+
+
+def _progress() -> Progress:
+    return Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+    )

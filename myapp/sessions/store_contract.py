@@ -1,0 +1,369 @@
+"""A test suite for whoever writes a store: what `myapp.sessions.store` says, tried out.
+
+    class TestMyStore(StoreContract):
+        @pytest.fixture
+        def store(self):
+            return MyStore(…)
+
+Each test gets a store without sessions. It runs under pytest, which it does not import.
+"""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable
+from typing import Any, Final
+
+from msgspec.structs import replace
+
+from myapp.sessions.store import Ending, SessionStore, StoredSession
+
+NOW: Final = 1_800_000_000_000
+DAY: Final = 86_400_000
+
+
+def a_session(**fields: Any) -> StoredSession:
+    """A live session, like a manager makes one; any field can be set otherwise."""
+    made = StoredSession(
+        digest=secrets.token_bytes(32),
+        manager="session",
+        handle=secrets.token_urlsafe(16),
+        version=1,
+        data=b"\x91\x80",
+        created_at=NOW,
+        seen_at=NOW,
+        deadline=NOW + DAY,
+        expires_at=NOW + DAY,
+    )
+    return replace(made, **fields)
+
+
+def marking(session: StoredSession, reason: str = "signed_out") -> Ending:
+    """An ending that leaves a marker for a minute."""
+    return Ending(session.digest, reason, NOW + 60_000, b"rest")
+
+
+def at_once(*tasks: Callable[[], Any]) -> list[Any]:
+    """Run tasks in threads of their own, started together; their results or exceptions."""
+    barrier = threading.Barrier(len(tasks))
+    results: list[Any] = [None] * len(tasks)
+
+    def run(index: int) -> None:
+        barrier.wait(timeout=10)
+        try:
+            results[index] = tasks[index]()
+        except Exception as error:
+            results[index] = error
+
+    threads = [threading.Thread(target=run, args=(index,)) for index in range(len(tasks))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(timeout=30)
+    return results
+
+
+class StoreContract:
+    """Derive from it, and give it a fixture named `store`."""
+
+    def only(self, store: SessionStore, digest: bytes) -> StoredSession:
+        """The one row of a digest."""
+        (row,) = store.load([digest])
+        return row
+
+    def test_an_inserted_session_is_loaded_as_it_was(self, store: SessionStore) -> None:
+        """I10: every field that a request needs comes back, unchanged in value and type."""
+        new = a_session(user_id="Ünï", generation=b"\x00\xff" * 16, data=bytes(range(256)))
+        store.insert(new)
+        assert self.only(store, new.digest) == new
+
+    def test_data_of_a_megabyte_come_back(self, store: SessionStore) -> None:
+        """I10: the store has no limit of its own below session.max_size's greatest value."""
+        new = a_session(data=secrets.token_bytes(1024 * 1024))
+        store.insert(new)
+        assert self.only(store, new.digest).data == new.data
+
+    def test_what_is_not_stored_is_left_out(self, store: SessionStore) -> None:
+        """L3: an unknown digest is nothing."""
+        new = a_session()
+        store.insert(new)
+        unknown = secrets.token_bytes(32)
+        assert [row.digest for row in store.load([unknown, new.digest])] == [new.digest]
+        assert list(store.load([unknown])) == []
+
+    def test_digests_that_differ_in_case_alone_are_two(self, store: SessionStore) -> None:
+        """L3: no collation may make two digests one."""
+        lower, upper = a_session(digest=b"a" * 32), a_session(digest=b"A" * 32)
+        store.insert(lower)
+        assert list(store.load([upper.digest])) == []
+        store.insert(upper)
+        assert len(store.load([lower.digest, upper.digest])) == 2
+
+    def test_moments_beyond_2038_are_kept(self, store: SessionStore) -> None:
+        """L4: a moment is a number of milliseconds, however large."""
+        far = 4_102_444_800_000
+        new = a_session(deadline=far, expires_at=far)
+        store.insert(new)
+        assert self.only(store, new.digest).deadline == far
+
+    def test_an_update_at_the_right_version_is_made(self, store: SessionStore) -> None:
+        """S3: a live session at the version that was read is replaced."""
+        new = a_session()
+        store.insert(new)
+        changed = replace(new, version=2, data=b"new", seen_at=NOW + 5, expires_at=NOW + 9)
+        assert store.update(changed, 1) is True
+        assert self.only(store, new.digest) == changed
+
+    def test_an_update_at_another_version_changes_nothing(self, store: SessionStore) -> None:
+        """S3: a save that read an older version is told so."""
+        new = a_session(version=2)
+        store.insert(new)
+        assert store.update(replace(new, version=2, data=b"late"), 1) is False
+        assert self.only(store, new.digest) == new
+
+    def test_an_update_never_inserts(self, store: SessionStore) -> None:
+        """S3: late save resurrects a session (CVE-2025-46336)."""
+        gone = a_session()
+        store.insert(gone)
+        store.end([Ending(gone.digest, "revoked")])
+        assert store.update(replace(gone, version=2), 1) is False
+        assert list(store.load([gone.digest])) == []
+
+    def test_an_update_never_revives_a_marker(self, store: SessionStore) -> None:
+        """S3: an ended session never comes back, whatever version a late save read."""
+        new = a_session()
+        store.insert(new)
+        store.end([marking(new)])
+        for version in (1, 2):
+            assert store.update(replace(new, version=version + 1), version) is False
+        assert self.only(store, new.digest).ended == "signed_out"
+
+    def test_of_two_updates_at_once_one_is_made(self, store: SessionStore) -> None:
+        """S3: compare-and-set, on two connections."""
+        new = a_session()
+        store.insert(new)
+        results = at_once(
+            *[
+                lambda mark=mark: store.update(replace(new, version=2, data=mark), 1)  # type: ignore[misc]
+                for mark in (b"one", b"two")
+            ]
+        )
+        assert sorted(results) == [False, True]
+        assert self.only(store, new.digest).version == 2
+
+    def test_an_update_never_moves_last_seen_back(self, store: SessionStore) -> None:
+        """L4: last-seen never decreases, whatever a machine's clock says."""
+        new = a_session(seen_at=NOW + 1000)
+        store.insert(new)
+        store.update(replace(new, version=2, seen_at=NOW), 1)
+        assert self.only(store, new.digest).seen_at == NOW + 1000
+
+    def test_an_update_ends_others_along(self, store: SessionStore) -> None:
+        """I4: what a merge absorbed ends in the same transaction."""
+        new, other = a_session(), a_session()
+        store.insert(new)
+        store.insert(other)
+        assert store.update(replace(new, version=2), 1, [marking(other, "merged")])
+        assert self.only(store, other.digest).ended == "merged"
+
+    def test_an_update_that_fails_ends_nobody(self, store: SessionStore) -> None:
+        """S3: all of it, or nothing."""
+        new, other = a_session(), a_session()
+        store.insert(new)
+        store.insert(other)
+        assert not store.update(replace(new, version=8), 7, [marking(other)])
+        assert self.only(store, other.digest) == other
+
+    def test_renewing_puts_the_new_in_the_place_of_the_old(self, store: SessionStore) -> None:
+        """R1: the old row ends and the new one appears, with the same handle."""
+        old = a_session()
+        store.insert(old)
+        new = a_session(handle=old.handle, data=b"same")
+        assert store.renew(marking(old, "renewed"), 1, new) is True
+        assert self.only(store, new.digest) == new
+        marker = self.only(store, old.digest)
+        assert (marker.ended, marker.data, marker.handle) == ("renewed", b"rest", None)
+        assert marker.expires_at == NOW + 60_000
+        assert marker.user_id is None
+
+    def test_renewing_at_another_version_changes_nothing(self, store: SessionStore) -> None:
+        """R1: a renewal that read an older version is told so, and the old session is intact."""
+        old, new = a_session(version=3), a_session()
+        store.insert(old)
+        assert store.renew(marking(old), 2, new) is False
+        assert self.only(store, old.digest) == old
+        assert list(store.load([new.digest])) == []
+
+    def test_of_two_renewals_at_once_one_is_made(self, store: SessionStore) -> None:
+        """R1: rotation undone by a parallel save (Jetty #2671)."""
+        old = a_session()
+        store.insert(old)
+        news = [a_session(), a_session()]
+        results = at_once(
+            *[lambda new=new: store.renew(marking(old, "renewed"), 1, new) for new in news]
+        )
+        assert sorted(results) == [False, True]
+        assert len(store.load([new.digest for new in news])) == 1
+
+    def test_of_a_renewal_and_an_update_at_once_one_is_made(self, store: SessionStore) -> None:
+        """R1: a save that is late finds the session gone."""
+        old, new = a_session(), a_session()
+        store.insert(old)
+        results = at_once(
+            lambda: store.renew(marking(old, "renewed"), 1, new),
+            lambda: store.update(replace(old, version=2, data=b"late"), 1),
+        )
+        assert sorted(results) == [False, True]
+        assert (self.only(store, old.digest).ended == "renewed") is results[0]
+
+    def test_a_touch_moves_the_idle_clock_and_nothing_else(self, store: SessionStore) -> None:
+        """S9: no new version, no data."""
+        new = a_session()
+        store.insert(new)
+        assert store.touch(new.digest, seen_at=NOW + 9, expires_at=NOW + 99, not_since=NOW)
+        assert self.only(store, new.digest) == replace(new, seen_at=NOW + 9, expires_at=NOW + 99)
+
+    def test_a_touch_that_is_not_due_is_not_made(self, store: SessionStore) -> None:
+        """S9: the condition is checked where the row is written."""
+        new = a_session(seen_at=NOW + 10)
+        store.insert(new)
+        assert not store.touch(new.digest, seen_at=NOW + 9, expires_at=NOW + 99, not_since=NOW + 9)
+        assert self.only(store, new.digest) == new
+
+    def test_of_many_touches_at_once_one_is_made(self, store: SessionStore) -> None:
+        """S9: at most one write per interval and session."""
+        new = a_session()
+        store.insert(new)
+        results = at_once(
+            *[lambda: store.touch(new.digest, seen_at=NOW + 70, expires_at=NOW + 99, not_since=NOW)]
+            * 4
+        )
+        assert results.count(True) == 1
+
+    def test_a_touch_revives_nothing(self, store: SessionStore) -> None:
+        """S9: neither a marker nor what is gone."""
+        ended, gone = a_session(), a_session()
+        for each in (ended, gone):
+            store.insert(each)
+        store.end([marking(ended), Ending(gone.digest, "revoked")])
+        marker = self.only(store, ended.digest)
+        for each in (ended, gone):
+            assert not store.touch(
+                each.digest, seen_at=NOW + 9, expires_at=NOW + 99, not_since=NOW + 8
+            )
+        assert self.only(store, ended.digest) == marker
+        assert list(store.load([gone.digest])) == []
+
+    def test_ending_tells_how_many_were_live(self, store: SessionStore) -> None:
+        """R2: logout that deletes nothing (Spring #1847's fix)."""
+        marked, deleted = a_session(), a_session()
+        store.insert(marked)
+        store.insert(deleted)
+        endings = [marking(marked), Ending(deleted.digest, "revoked")]
+        assert store.end(endings) == 2
+        assert store.end(endings) == 0
+        assert [row.ended for row in store.load([marked.digest, deleted.digest])] == ["signed_out"]
+
+    def test_ending_nothing_is_no_error(self, store: SessionStore) -> None:
+        """R2: an empty list ends nobody."""
+        assert store.end([]) == 0
+
+    def test_a_session_is_found_by_its_handle(self, store: SessionStore) -> None:
+        """I11: by exactly that handle, and of that manager alone."""
+        new = a_session(handle="aB" * 11, address="192.0.2.1", user_agent="Lynx")
+        store.insert(new)
+        assert store.find("session", "aB" * 11) == new
+        assert store.find("session", "Ab" * 11) is None
+        assert store.find("admin_session", "aB" * 11) is None
+
+    def test_the_sessions_of_a_user_are_listed(self, store: SessionStore) -> None:
+        """I11, R8: the live ones of that manager, last seen first; no markers, none expired."""
+        older = a_session(user_id="ann", seen_at=NOW)
+        newer = a_session(user_id="ann", seen_at=NOW + 5)
+        others = [
+            a_session(user_id="Ann"),
+            a_session(user_id="ann", manager="admin_session"),
+            a_session(user_id="ann", expires_at=NOW + 1),
+            a_session(),
+        ]
+        ended = a_session(user_id="ann")
+        for each in (older, newer, ended, *others):
+            store.insert(each)
+        store.end([marking(ended)])
+        assert list(store.of_user("session", "ann", NOW + 1)) == [newer, older]
+
+    def test_iterating_yields_every_session_once(self, store: SessionStore) -> None:
+        """I8: of one manager, in batches, without markers."""
+        mine = {(s := a_session()).digest: s for _ in range(7)}
+        ended = a_session()
+        for each in (*mine.values(), ended, a_session(manager="admin_session")):
+            store.insert(each)
+        store.end([marking(ended)])
+        rows = list(store.iterate("session"))
+        assert {row.digest: row for row in rows} == mine
+        assert len(rows) == 7
+
+    def test_sweeping_deletes_what_is_expired_and_nothing_else(self, store: SessionStore) -> None:
+        """W1: cleanup that deletes live rows (koa-pg-session #8)."""
+        live = [a_session(), a_session(expires_at=NOW + 2)]
+        dead = [a_session(expires_at=NOW + 1), a_session(expires_at=NOW - DAY)]
+        for each in (*live, *dead):
+            store.insert(each)
+        assert store.sweep(NOW + 1, 100) == 2
+        assert {row.digest for row in store.load([s.digest for s in (*live, *dead)])} == {
+            s.digest for s in live
+        }
+
+    def test_sweeping_keeps_to_its_limit(self, store: SessionStore) -> None:
+        """W1: in batches; as many as the limit means that there may be more."""
+        for _ in range(5):
+            store.insert(a_session(expires_at=NOW))
+        assert [store.sweep(NOW, 2) for _ in range(3)] == [2, 2, 1]
+        assert store.sweep(NOW, 2) == 0
+
+    def test_a_touched_session_outlives_its_first_expiry(self, store: SessionStore) -> None:
+        """W1: a sweeper that looks at a session which was touched since leaves it alone."""
+        new = a_session(expires_at=NOW + 10)
+        store.insert(new)
+        store.touch(new.digest, seen_at=NOW + 9, expires_at=NOW + 20, not_since=NOW)
+        store.sweep(NOW + 10, 100)
+        assert self.only(store, new.digest).expires_at == NOW + 20
+        assert store.sweep(NOW + 15, 100) == 0
+        assert store.sweep(NOW + 20, 100) == 1
+        assert list(store.load([new.digest])) == []
+
+    def test_markers_are_swept(self, store: SessionStore) -> None:
+        """R3: once their minute is over."""
+        new = a_session()
+        store.insert(new)
+        store.end([marking(new)])
+        assert store.sweep(NOW + 59_999, 100) == 0
+        assert store.sweep(NOW + 60_000, 100) == 1
+        assert list(store.load([new.digest])) == []
+
+    def test_four_sweepers_at_once_share_the_work(self, store: SessionStore) -> None:
+        """W1: cleanup that deadlocks (Spring #838)."""
+        live = a_session()
+        store.insert(live)
+        for _ in range(40):
+            store.insert(a_session(expires_at=NOW))
+
+        def sweep() -> None:
+            while store.sweep(NOW, 5):
+                pass
+
+        assert at_once(*[sweep] * 4) == [None] * 4
+        assert [row.digest for row in store.iterate("session")] == [live.digest]
+
+    def test_a_shortened_deadline_is_swept_in_time(self, store: SessionStore) -> None:
+        """I6: an update that brings the end nearer also brings the sweeper nearer."""
+        new = a_session()
+        store.insert(new)
+        store.update(replace(new, version=2, deadline=NOW + 5, expires_at=NOW + 5), 1)
+        assert store.sweep(NOW + 5, 100) == 1
+        assert list(store.load([new.digest])) == []
+
+    def test_what_it_needs_is_there(self, store: SessionStore) -> None:
+        """I14: a store that is ready says nothing."""
+        store.check()

@@ -1,0 +1,87 @@
+"""Sessions for other people's tests: one for a unit test, and helpers for WebTest.
+
+A unit test gives a view `DummyRequest(session=session(cart=[1]))`. A functional test signs a
+TestApp in with `sign_in(testapp, "alice")`; the sessions are then real ones, in the database of
+the application.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.cookiejar import Cookie
+from typing import Any
+
+from myapp.sessions import get_manager, make_manager
+from myapp.sessions.lifetime import SteadyClock
+from myapp.sessions.manager import SessionManager
+from myapp.sessions.memory_store import MemoryStore
+from myapp.sessions.session import Session
+from myapp.sessions.settings import read
+
+
+def memory_manager(clock: Callable[[], int] | None = None, **settings: str) -> SessionManager:
+    """A manager whose sessions live in memory; settings by their short names: `lifetime="3h"`."""
+    given = {f"session.{name}": value for name, value in settings.items()}
+    return make_manager(read(given, {}), MemoryStore(), clock=clock or SteadyClock())
+
+
+def session(user_id: str | None = None, /, **values: Any) -> Session:
+    """A session that is in no database, with these values and, if given, a signed-in user."""
+    made = Session(_Unsaved(memory_manager()))
+    if user_id is not None:
+        made.sign_in(user_id)
+    made.update(values)
+    return made
+
+
+def sign_in(testapp: Any, user_id: str, *, name: str = "session", **values: Any) -> str:
+    """Store a session of a user with these values, and let a WebTest TestApp bear its cookie.
+
+    The session's handle. TestApp must talk https, as WebTest sends Secure cookies over nothing
+    else: `TestApp(app, extra_environ={"wsgi.url_scheme": "https"})`.
+    """
+    manager = _manager_of(testapp, name)
+    with manager.session() as stored:
+        stored.sign_in(user_id)
+        stored.update(values)
+    _set_cookie(testapp, manager.settings.cookie_name, stored.token)
+    return stored.handle
+
+
+@contextmanager
+def stored_session(testapp: Any, *, name: str = "session") -> Iterator[Session]:
+    """The session whose cookie a TestApp bears, or a new one, to look at or to change.
+
+    Changes are saved at the end of the block, as if another request had made them.
+    """
+    manager = _manager_of(testapp, name)
+    with manager.session(testapp.cookies.get(manager.settings.cookie_name)) as stored:
+        yield stored
+    if not stored.new or stored.status == "modified":
+        _set_cookie(testapp, manager.settings.cookie_name, stored.token)
+
+
+class _Unsaved:
+    """The backing of a session that nobody stores."""
+
+    def __init__(self, manager: SessionManager) -> None:
+        self.settings, self.codec, self.clock = manager.settings, manager.codec, manager.clock
+        self.open, self.look_up = lambda: manager.open(()), lambda token: manager.open((token,))
+
+
+def _manager_of(testapp: Any, name: str) -> SessionManager:
+    return get_manager(testapp.app.registry, name)
+
+
+def _set_cookie(testapp: Any, name: str, token: str) -> None:
+    # TestApp.set_cookie would quote the token and forget its host.
+    host = testapp.extra_environ.get("HTTP_HOST", "localhost").partition(":")[0]
+    domain = host if "." in host else f"{host}.local"
+    testapp.cookiejar.set_cookie(
+        Cookie(
+            version=0, name=name, value=token, port=None, port_specified=False, domain=domain,
+            domain_specified=False, domain_initial_dot=False, path="/", path_specified=True,
+            secure=False, expires=None, discard=True, comment=None, comment_url=None, rest={},
+        )
+    )  # fmt: skip

@@ -1,0 +1,59 @@
+"""The fixtures that every test may use: real databases, and a tap to listen to them.
+
+A test gets an empty database of its own; no test may see what another one wrote.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.programs import ServerMissing, skip_or_fail
+from tests.servers.server import Server
+from tests.wire import Tap, tapped
+
+Started = TypeVar("Started", bound=Server)
+
+DATABASES = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A running PostgreSQL server, one for each worker of the test run."""
+    yield from _running(PostgreSQL)
+
+
+@pytest.fixture(scope="session")
+def mariadb() -> Iterator[MariaDB]:
+    """A running MariaDB server, one for each worker of the test run."""
+    yield from _running(MariaDB)
+
+
+@pytest.fixture(params=DATABASES)
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The SQLAlchemy URL of an empty database; the test runs once on each kind."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'test.sqlite'}"
+    else:
+        server: Server = request.getfixturevalue(request.param)
+        with server.database() as url:
+            yield url
+
+
+@pytest.fixture
+def tap(database_url: str) -> Iterator[Tap]:
+    """A place to listen to ``database_url``; its own ``url`` is the one to connect to."""
+    with tapped(database_url) as tap:
+        yield tap
+
+
+def _running(kind: type[Started]) -> Iterator[Started]:
+    try:
+        server = kind()
+    except ServerMissing as missing:
+        skip_or_fail(missing)
+    with server:
+        yield server

@@ -1,0 +1,1 @@
+"""Tests of the whole application, as a browser or a program sees it."""

@@ -1,0 +1,38 @@
+"""Listening to a database: which statements it gets, and in how many round trips.
+
+``with counting(tap) as wire`` reads alike on SQLite, PostgreSQL and MariaDB.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from sqlalchemy import Engine, make_url
+
+from tests.wire.proxy import Proxy
+from tests.wire.record import Tap, Wire
+from tests.wire.sqlite import SQLiteTap
+
+__all__ = ["Proxy", "SQLiteTap", "Tap", "Wire", "counting", "sqlite_trace", "tapped"]
+
+
+@contextmanager
+def tapped(database_url: str) -> Iterator[Tap]:
+    """Give a place to listen to the database: connect to the tap's URL, not to the given one."""
+    if make_url(database_url).get_backend_name() == "sqlite":
+        yield SQLiteTap(database_url)
+    else:
+        with Proxy(database_url) as proxy:
+            yield proxy
+
+
+@contextmanager
+def counting(tap: Tap) -> Iterator[Wire]:
+    """Listen within the block; the record stays readable after it."""
+    wire = Wire()
+    with tap.listen(wire):
+        yield wire
+
+
+def sqlite_trace(engine: Engine) -> Tap:
+    """Return a tap on one SQLite engine alone."""
+    return SQLiteTap(engine.url.render_as_string(hide_password=False), engine)

@@ -2,14 +2,20 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
+from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.server import Server
-from tests.wire import Proxy, Tap, counting, sqlite_trace
+from tests.wire import Proxy, Tap, counting, sqlite_trace, tapped
 from tests.wire.readers import MariaDBReader, PostgreSQLReader
+
+# PyMySQL's time limit for connecting ends with TCP's part of it: the server's greeting, which
+# never comes out of a black hole, is read under the other limit.
+PATIENCE = {"postgres": {"connect_timeout": 2}, "mysql": {"connect_timeout": 2, "read_timeout": 2}}
 
 SELECT = text("SELECT id FROM words WHERE id = :id")
 
@@ -39,9 +45,9 @@ def proxy(server: Server) -> Iterator[Proxy]:
 
 
 @pytest.fixture
-def client(proxy: Proxy) -> Iterator[Engine]:
+def client(server: Server, proxy: Proxy) -> Iterator[Engine]:
     """An engine that reaches its database through the proxy, and gives up soon."""
-    engine = create_engine(proxy.url, connect_args={"connect_timeout": 1})
+    engine = create_engine(proxy.url, connect_args=PATIENCE[server.account_name])
     yield engine
     engine.dispose()
 
@@ -52,9 +58,10 @@ def test_a_transaction_is_heard_from_its_begin_to_its_commit(tap: Tap, engine: E
         connection.execute(text("INSERT INTO words (id) VALUES (:id)"), {"id": 1})
         connection.execute(SELECT, {"id": 1})
     # SQLite and PostgreSQL say BEGIN; MariaDB's driver has switched autocommit off instead.
+    # It says ROLLBACK whenever a connection goes back to the pool.
     heard = [verb for verb in wire.verbs if verb not in ("BEGIN", "ROLLBACK")]
     assert heard == ["INSERT", "SELECT", "COMMIT"]
-    assert "words" in wire.statements[-2]
+    assert any("INSERT INTO words" in statement for statement in wire.statements)
 
 
 def test_a_lone_select_in_autocommit_is_one_round_trip(tap: Tap, engine: Engine) -> None:
@@ -64,10 +71,8 @@ def test_a_lone_select_in_autocommit_is_one_round_trip(tap: Tap, engine: Engine)
         connection.execute(SELECT, {"id": 1})
         with counting(tap) as wire:
             connection.execute(SELECT, {"id": 1}).all()
-    # SQLite tells of connections that are taken within the block, and this one was before.
-    expected = [] if engine.dialect.name == "sqlite" else ["SELECT"]
-    assert wire.verbs == expected
-    assert wire.round_trips == len(expected)
+    assert wire.verbs == ["SELECT"]
+    assert wire.round_trips == 1
 
 
 def test_a_prepared_statement_counts_each_time_it_is_executed(tap: Tap, engine: Engine) -> None:
@@ -96,25 +101,41 @@ def test_two_records_hear_the_same(tap: Tap, engine: Engine) -> None:
     assert outer.statements == inner.statements
 
 
-def test_a_tap_on_one_sqlite_engine_hears_no_other() -> None:
-    """Two engines of one process are told apart."""
-    mine, other = create_engine("sqlite://"), create_engine("sqlite://")
-    with counting(sqlite_trace(mine)) as wire:
-        _say(mine, "SELECT 1")
-        _say(other, "SELECT 2")
+def test_a_tap_on_one_sqlite_engine_hears_no_other(tmp_path: Path) -> None:
+    """Two engines on one file are told apart."""
+    mine, other = (create_engine(f"sqlite:///{tmp_path / 'test.sqlite'}") for _ in range(2))
+    with sqlite_trace(mine) as tap:
+        _say(mine, "SELECT 0")
+        with counting(tap) as wire:
+            _say(mine, "SELECT 1")
+            _say(other, "SELECT 2")
+    _say(mine, "SELECT 3")
     assert wire.statements == ["SELECT 1"]
     assert wire.round_trips == 1
     mine.dispose()
     other.dispose()
 
 
-def test_a_tap_on_sqlite_hears_what_is_said_while_connecting() -> None:
+def test_a_tap_on_a_sqlite_file_hears_no_other_file(tmp_path: Path) -> None:
+    """What a test left running does not disturb the next one."""
+    mine, other = (f"sqlite:///{tmp_path / name}" for name in ("mine.sqlite", "other.sqlite"))
+    engines = [create_engine(url) for url in (mine, other)]
+    with tapped(mine) as tap, counting(tap) as wire:
+        for engine in engines:
+            _say(engine, f"SELECT '{engine.url.database}'")
+            engine.dispose()
+    assert [word for word in wire.statements if "other.sqlite" in word] == []
+    assert wire.verbs[-1] == "SELECT"
+
+
+def test_a_tap_on_sqlite_hears_what_is_said_while_connecting(tmp_path: Path) -> None:
     """Pragmas count, as the first words on a wire do."""
-    engine = create_engine("sqlite://")
+    engine = create_engine(f"sqlite:///{tmp_path / 'test.sqlite'}")
     event.listen(engine, "connect", lambda connection, _: connection.execute("PRAGMA foreign_keys"))
-    with counting(sqlite_trace(engine)) as wire:
+    with sqlite_trace(engine) as tap, counting(tap) as wire:
         _say(engine, "SELECT 1")
-    assert wire.verbs == ["PRAGMA", "SELECT"]
+    assert "PRAGMA foreign_keys" in wire.statements
+    assert wire.statements[-1] == "SELECT 1"
     engine.dispose()
 
 
@@ -215,9 +236,9 @@ def test_a_connection_can_be_cut_around_the_commit(
 
 def test_a_proxy_in_front_of_a_dead_server_closes_at_once() -> None:
     """An outage behind the proxy looks like one."""
-    with Proxy("postgresql+psycopg://postgres@127.0.0.1:9/nothing") as proxy:
-        with pytest.raises(OperationalError, match="closed the connection"):
-            _say_on_a_new_connection(proxy, "SELECT 1")
+    nowhere = f"postgresql+psycopg://postgres@{LOOPBACK}:{free_port()}/nothing"
+    with Proxy(nowhere) as proxy, pytest.raises(OperationalError, match="closed the connection"):
+        _say_on_a_new_connection(proxy, "SELECT 1")
 
 
 def test_a_proxy_hides_no_password() -> None:

@@ -172,13 +172,13 @@ def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings)
 
 
 def _with_url(given: dict[str, Any], settings: Settings) -> Settings:
-    """The settings with the database's URL, the application's if none is named."""
-    own = f"{settings.prefix}url"
-    if not settings.url and not environment.lookup(given, "sqlalchemy.url", os.environ):
+    """The settings with the database's URL: its own, that of the first manager, or the application's."""
+    names = (f"{settings.prefix}url", "session.url", "sqlalchemy.url")
+    name = next((name for name in names if environment.lookup(given, name, os.environ)), None)
+    if name is None:
         raise SettingError(
-            own, "", "its default", "name the sessions' database, or set sqlalchemy.url"
+            names[0], "", "its default", "name the sessions' database, or set sqlalchemy.url"
         )
-    name = own if settings.url else "sqlalchemy.url"
     return replace(settings, url=read_url(given, os.environ, name))
 
 

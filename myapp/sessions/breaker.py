@@ -25,13 +25,14 @@ class Breaker:
         self._monotonic = monotonic
         self._lock = threading.Lock()
         self._open = False
-        self._probing = False
+        self._probing: int | None = None  # the thread
         self._pause = FIRST_PAUSE
         self._until = 0.0
         self._reason = ""
 
     def admit(self) -> None:
-        """Return if the caller may try; who may must report `succeeded` or `failed`.
+        """Return if the caller may try; who may must report `succeeded` or `failed`, and
+        in the same thread.
 
         Raises StoreUnavailable at once if not.
         """
@@ -43,23 +44,24 @@ class Breaker:
     def _admit_one(self) -> None:
         if self._open:
             left = self._until - self._monotonic()
-            if left > 0 or self._probing:
+            if left > 0 or self._probing is not None:
                 raise StoreUnavailable(self._reason, max(1, math.ceil(left)))
-            self._probing = True
+            self._probing = threading.get_ident()
 
     def succeeded(self) -> None:
         """A connection was had: everybody may try again."""
         if self._open:
             with self._lock:
-                self._open = self._probing = False
+                self._open, self._probing = False, None
                 self._pause = FIRST_PAUSE
 
     def failed(self, reason: str) -> StoreUnavailable:
         """No connection was had: begin a pause, longer than the last. The error to raise."""
         with self._lock:
             # Threads that were already under way when the first one failed don't lengthen it.
-            if self._probing or not self._open:
+            if not self._open or self._probing == threading.get_ident():
                 self._until = self._monotonic() + self._pause
                 self._pause = min(2 * self._pause, LONGEST_PAUSE)
-            self._open, self._probing, self._reason = True, False, reason
+                self._probing = None
+            self._open, self._reason = True, reason
             return StoreUnavailable(reason, max(1, math.ceil(self._until - self._monotonic())))

@@ -8,11 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import msgspec
 
 from myapp.sessions.errors import NotStorable, SessionTooLarge, UnreadableData
+
+MAX_DEPTH: Final = 100
+"""So many levels may lists and dictionaries be nested: few enough to be read on any stack."""
 
 FlashMessage = list[Any]
 """An id of its own and the message: `["f3a9…", "Saved."]`."""
@@ -79,15 +82,18 @@ class Codec:
 
     def check(self, key: object, value: object) -> None:
         """Refuse a value that would not come back equal. Raises NotStorable."""
-        if type(key) is not str:
-            raise NotStorable(key, key, "since a key must be a str")
+        if type(key) is not str or not _is_encodable(key):
+            raise NotStorable(key, key, "since a key must be a str of encodable characters")
         if self._is_plain(value):
             return
         try:
             back = self._loads(self._dumps([value]))[0]
+            alike = _same_but_tuples(value, back, MAX_DEPTH)
+        except RecursionError as error:
+            raise NotStorable(key, value, f"it is nested over {MAX_DEPTH} levels deep") from error
         except Exception as error:
             raise NotStorable(key, value, f"the serializer says: {error}") from error
-        if not _same_but_tuples(value, back):
+        if not alike:
             raise NotStorable(key, value, f"it would come back as {_brief(back)}")
 
     def check_size(self, data: bytes) -> None:
@@ -96,14 +102,22 @@ class Codec:
             raise SessionTooLarge(len(data), self._max_size)
 
     def same(self, one: object, other: object) -> bool:
-        """Whether two values are stored alike: equal and of equal types, order in dicts aside."""
-        if type(one) is not type(other):
-            return False
+        """Whether two values are stored alike: `1` and `True` are not; order in dicts is naught."""
         if isinstance(one, dict) and isinstance(other, dict):
             return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
         if isinstance(one, list | tuple) and isinstance(other, list | tuple):
             return len(one) == len(other) and all(map(self.same, one, other))
-        return one == other
+        if one != other:
+            return False
+        return type(one) is type(other) or self._dumps([one]) == self._dumps([other])
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether a text has no lone surrogates, which are no characters."""
+    try:
+        return text.isascii() or text.encode() is not None
+    except UnicodeEncodeError:
+        return False
 
 
 def _plain_text(value: object) -> str:
@@ -151,19 +165,21 @@ def _check_rare_parts(content: Content) -> None:
     msgspec.convert(content.remember, bool | None)
 
 
-def _same_but_tuples(value: object, back: object) -> bool:
-    """Equal, except that a tuple comes back as a list, at any depth."""
+def _same_but_tuples(value: object, back: object, levels: int) -> bool:
+    """Equal, except that a tuple comes back as a list. Raises RecursionError below `levels`."""
+    if levels < 0:
+        raise RecursionError
     if isinstance(value, list | tuple):
         return (
             isinstance(back, list)
             and len(value) == len(back)
-            and all(map(_same_but_tuples, value, back))
+            and all(_same_but_tuples(*pair, levels - 1) for pair in zip(value, back, strict=True))
         )
     if isinstance(value, Mapping):
         return (
             isinstance(back, dict)
             and value.keys() == back.keys()
-            and all(_same_but_tuples(value[key], back[key]) for key in value)
+            and all(_same_but_tuples(value[key], back[key], levels - 1) for key in value)
         )
     return bool(value == back)
 

@@ -7,16 +7,16 @@ some; everything here is linear, and nothing here raises whatever a client sends
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from myapp.sessions.settings import Settings
-from myapp.sessions.token import is_token
+from myapp.sessions.token import SHAPE
 
 MAX_TOKENS: Final = 3
 """So many different tokens of one name are looked up at most (L5)."""
 
-_MAX_OCCURRENCES: Final = 100
 _ORIGINAL: Final = "myapp.sessions.cookie_header"
 
 # A header in which each pair is one that WebOb reads in one step; nearly all are.
@@ -24,12 +24,14 @@ _NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PLAIN: Final = r"[\w~!@#$%^&*()+=\-`.?|:/{}<>']*"
 _WELL_FORMED: Final = re.compile(rf"(?:{_NAME}={_PLAIN}(?:; |$))*", re.ASCII)
 
-# One pair of any other header, as far as WebOb can read it: a name, then a value in quotes or
-# plain; what follows the value until the next semicolon is what WebOb would search again and
-# again, and is left out.
+# One pair of any other header, as far as WebOb can read it: a name, then a value in quotes, a
+# date or plain; what follows the value until the next semicolon is what WebOb would search again
+# and again, and is left out.
 _PAIR: Final = re.compile(
     rf";[ \t]*({_NAME})[ \t]*=[ \t]*"
-    r'("(?:[ !#-:<-\[\]-~]|\\[!-:<-~])*"|(?:[\w~!@#$%^&*()+=\-`.?|:/{}<>\']|\\[!-:<-~])*)'
+    r'("(?:[ !#-:<-\[\]-~\x80-\xff]|\\[!-:<-~])*"'
+    r"|\w{3}, [\w-]{9,11} [\d:]{8} GMT"
+    r"|(?:[\w~!@#$%^&*()+=\-`.?|:/{}<>']|\\[!-:<-~])*)"
     r"[^;]*",
     re.ASCII,
 )
@@ -60,47 +62,57 @@ def read(environ: dict[str, Any], name: str) -> Sequence[str]:
     if name not in header:
         return ()
     found: dict[str, None] = {}
-    for value in _values(header, f"{name}="):
-        if is_token(value):
-            found[value] = None
-    return tuple(found) if len(found) <= MAX_TOKENS else ()
+    for token in _tokens(header, name):
+        found[token] = None
+        if len(found) > MAX_TOKENS:
+            return ()
+    return tuple(found)
 
 
 def was_sent(environ: dict[str, Any], name: str) -> bool:
     """Whether the client sent any cookie of this name, well-formed or not."""
     header: str = environ.get(_ORIGINAL) or environ.get("HTTP_COOKIE") or ""
-    return next(iter(_values(header, f"{name}=")), None) is not None
+    return name in header and re.search(f";[ \t]*{re.escape(name)}=", f";{header}") is not None
 
 
-def _values(header: str, needle: str) -> list[str]:
-    """The values of the pairs that begin with `needle`, of the first occurrences.
+def _tokens(header: str, name: str) -> Iterator[str]:
+    """The tokens in the pairs of this name, in order.
 
-    Each stretch of the header is looked at once, however often the needle stands in it.
+    Each stretch of the header is looked at once, however often the name stands in it.
     """
-    values = []
     done = 0
-    for _ in range(_MAX_OCCURRENCES):
-        at = header.find(needle, done)
-        if at < 0:
-            break
-        start = at + len(needle)
+    for match in _named(name).finditer(header):
         # The name must begin its pair: `xsession=` is another cookie.
-        separator = header.rfind(";", done, at)
-        if (separator >= 0 or done == 0) and not header[separator + 1 : at].strip(" \t"):
-            end = header.find(";", start)
-            values.append(header[start : end if end >= 0 else None].strip(" \t").strip('"'))
-        done = start
-    return values
+        separator = header.rfind(";", done, match.start())
+        starts_pair = separator >= 0 or done == 0
+        if starts_pair and not header[separator + 1 : match.start()].strip(" \t"):
+            yield match[1]
+        done = match.end()
+
+
+@lru_cache
+def _named(name: str) -> re.Pattern[str]:
+    return re.compile(rf'{re.escape(name)}=[ \t]*"?({SHAPE})"?[ \t]*(?=;|\Z)')
 
 
 def _mended(header: str) -> str:
-    pairs = _PAIR.findall(";" + header[:_MAX_HEADER])
-    return "; ".join(f"{name}={value}" for name, value in pairs if _decodes(value))
+    if len(header) > _MAX_HEADER:
+        header = header[:_MAX_HEADER].rpartition(";")[0]
+    pairs = _PAIR.findall(f";{header}")
+    return "; ".join(f"{name}={_clear(value)}" for name, value in pairs if _decodes(value))
+
+
+def _clear(value: str) -> str:
+    """A value with its quotes and backslashes as octal escapes.
+
+    WebOb takes the end of `"a\\\\"` for an escaped quote, and would look for another one.
+    """
+    return value.replace(r"\\", r"\134").replace(r"\"", r"\042")
 
 
 def _decodes(value: str) -> bool:
-    """Whether WebOb can decode a value: its escapes may spell bytes that are no UTF-8."""
-    if "\\" not in value:
+    """Whether WebOb can decode a value: it may hold or spell bytes that are no UTF-8."""
+    if "\\" not in value and value.isascii():
         return True
     plain = _ESCAPE.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value)
     try:

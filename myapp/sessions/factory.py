@@ -36,6 +36,7 @@ TWEEN: Final = "myapp.sessions.factory.session_tween_factory"
 REGISTRY_KEY: Final = "myapp.sessions"
 
 _SCOPE: Final = "_session_scope"
+_RESPONDED: Final = "_session_responded"
 _MAX_USER_AGENT: Final = 255
 _SHORT_USER_AGENT: Final = 64
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
@@ -118,6 +119,7 @@ def _scope_of(request: Request) -> Scope:
     scope: Scope | None = request.__dict__.get(_SCOPE)
     if scope is None:
         scope = request.__dict__[_SCOPE] = Scope()
+        scope.closed = _RESPONDED in request.__dict__
         # Without our tween, which is how a subrequest usually runs, this is the last moment; and
         # something over the tween may look at the session first, the debug toolbar for one.
         if hasattr(request, "add_response_callback"):
@@ -144,7 +146,10 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
             _end_only(request)
             raise
         scope: Scope | None = request.__dict__.get(_SCOPE)
-        if scope is None or scope.closed:
+        if scope is None:
+            request.__dict__[_RESPONDED] = True
+            return response
+        if scope.closed:
             return response
         scope.in_tween = True
         try:

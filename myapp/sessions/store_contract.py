@@ -145,7 +145,7 @@ class StoreContract:
         store.insert(new)
         results = at_once(
             *[
-                lambda mark=mark: store.update(replace(new, version=2, data=mark), 1)  # type: ignore[misc]
+                lambda mark=mark: store.update(replace(new, version=2, data=mark), 1)
                 for mark in (b"one", b"two")
             ]
         )

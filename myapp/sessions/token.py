@@ -14,7 +14,10 @@ TOKEN_BYTES: Final = 32
 TOKEN_LENGTH: Final = 43
 """Characters of a token: 256 bits in unpadded URL-safe base64."""
 
-_SHAPE: Final = re.compile(r"[A-Za-z0-9_-]{43}")
+SHAPE: Final = r"[A-Za-z0-9_-]{43}"
+"""The shape of a token, as a regular expression."""
+
+_MATCHES: Final = re.compile(SHAPE).fullmatch
 
 
 def new_token() -> str:
@@ -24,7 +27,7 @@ def new_token() -> str:
 
 def is_token(text: str) -> bool:
     """Whether a text has the shape of a token; what has not never reaches the database (L3)."""
-    return _SHAPE.fullmatch(text) is not None
+    return _MATCHES(text) is not None
 
 
 def digest(manager: str, token: str) -> bytes:

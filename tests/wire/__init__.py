@@ -19,7 +19,8 @@ __all__ = ["Proxy", "SQLiteTap", "Tap", "Wire", "counting", "sqlite_trace", "tap
 def tapped(database_url: str) -> Iterator[Tap]:
     """Give a place to listen to the database: connect to the tap's URL, not to the given one."""
     if make_url(database_url).get_backend_name() == "sqlite":
-        yield SQLiteTap(database_url)
+        with SQLiteTap(database_url) as tap:
+            yield tap
     else:
         with Proxy(database_url) as proxy:
             yield proxy
@@ -33,6 +34,6 @@ def counting(tap: Tap) -> Iterator[Wire]:
         yield wire
 
 
-def sqlite_trace(engine: Engine) -> Tap:
-    """Return a tap on one SQLite engine alone."""
+def sqlite_trace(engine: Engine) -> SQLiteTap:
+    """Return a tap on one SQLite engine alone, to be used in a ``with`` statement."""
     return SQLiteTap(engine.url.render_as_string(hide_password=False), engine)

@@ -105,7 +105,10 @@ migrations/version version: $(STAMP) ## Show the database's revision
 # ---- Packaging
 
 .PHONY: lock
+# What is locked has to install on the oldest Python that we support; the newest one would choose
+# releases that the oldest can't have.
 lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrade moves them all
+	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Lock with the oldest Python: rm -r .venv && make lock PYTHON=python3.11")'
 	$(PIP_COMPILE) $(UPGRADE) --output-file requirements.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
 

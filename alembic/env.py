@@ -11,6 +11,7 @@ import os
 from pathlib import Path
 
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from myapp import database, environment, models
@@ -23,10 +24,13 @@ TARGET = [Base.metadata, model.metadata]
 
 
 def settings_url() -> str:
-    """The URL of the database, by the settings."""
+    """The URL of the database, by the settings. Raises CommandError, which alembic shows."""
     options = context.get_x_argument(as_dictionary=True)
     ini = options.pop("ini", None) or os.environ.get("MYAPP_INI") or str(ROOT / "development.ini")
-    return database.read_settings(environment.load(ini, options), os.environ).url
+    try:
+        return database.read_settings(environment.load(ini, options), os.environ).url
+    except (environment.SettingError, OSError) as error:
+        raise CommandError(str(error)) from error
 
 
 def run_offline() -> None:

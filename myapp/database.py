@@ -11,9 +11,10 @@ import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
+from urllib.parse import unquote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from myapp import environment
 from myapp.environment import SettingError
@@ -70,12 +71,12 @@ def parse_url(text: str) -> URL:
     """A database URL with its driver. Raises ValueError with the reason, without the URL."""
     try:
         url = make_url(text)
-    except ArgumentError:
+    except (ArgumentError, ValueError):
         raise ValueError("that is no database URL, such as sqlite:////path/to/file") from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    if url.get_backend_name() == "sqlite" and _in_memory(url):
-        # Two engines, or two connections, would see two databases.
-        raise ValueError("in-memory SQLite can't be used, name a file: sqlite:////path/to/file")
+    _refuse_unusable(url)
+    if url.get_backend_name() == "sqlite":
+        _refuse_in_memory(url)
     return url
 
 
@@ -96,14 +97,37 @@ def create_database_engine(
     # What the URL says itself has the last word.
     arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
     engine = create_engine(parsed, connect_args=arguments, hide_parameters=True, **options)
+    if engine.dialect.driver == "psycopg" and statement_timeout is not None:
+        # The server's own limit comes first, with a better message.
+        _bound_waits(engine, (statement_timeout + 1000) / 1000)
     if engine.dialect.name == "sqlite":
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
 
 
-def _in_memory(url: URL) -> bool:
-    database = url.database or ""
-    return database in ("", ":memory:") or "mode=memory" in str(url) or ":memory:" in database
+def _refuse_unusable(url: URL) -> None:
+    """Raise ValueError for what SQLAlchemy can't make an engine of; nothing is connected."""
+    try:
+        dialect = create_engine(url).dialect
+    except NoSuchModuleError:
+        raise ValueError("there is no such database or driver") from None
+    except ImportError as error:
+        raise ValueError(f"its driver {error.name} is not installed") from None
+    except (ArgumentError, ValueError):
+        raise ValueError("its host or its options can't be used with this database") from None
+    if dialect.is_async:
+        raise ValueError("its driver is asynchronous, name another or none")
+
+
+def _refuse_in_memory(url: URL) -> None:
+    """Raise ValueError for a SQLite database that is no file, or one for one connection alone."""
+    # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
+    text = unquote(unquote(str(url)))
+    words = (":memory:", "mode=memory", "vfs=memdb")
+    path = (url.database or "").partition("?")[0].rstrip("/")
+    if path in ("", "file:") or any(word in text for word in words):
+        # Two engines, or two connections, would see two databases.
+        raise ValueError("in-memory SQLite can't be used, name a file: sqlite:////path/to/file")
 
 
 def _sqlite(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:
@@ -140,6 +164,18 @@ _SETTLE: Final = {
     "mysql": _mysql,
     "mariadb": _mysql,
 }
+
+
+def _bound_waits(engine: Engine, patience: float) -> None:
+    """Give up on a PostgreSQL server that falls silent for so many seconds."""
+    from myapp.bounded_psycopg import BoundedConnection
+
+    def connect(dialect: Any, record: Any, args: list[Any], arguments: dict[str, Any]) -> Any:
+        connection = BoundedConnection.connect(*args, **arguments)
+        connection.patience = patience
+        return connection
+
+    event.listen(engine, "do_connect", connect)
 
 
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:

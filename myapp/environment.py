@@ -24,6 +24,10 @@ COMMAND_LINE: Final = "the command line or [DEFAULT]"
 # The settings whose variable is not simply their name in capitals.
 _VARIABLES: Final = {"sqlalchemy.url": "DATABASE_URL"}
 
+_INTERPOLATION: Final = configparser.BasicInterpolation()
+
+_SHOWN: Final = 200  # characters of a value in an error
+
 
 class Sourced(str):
     """A setting's value that remembers where it came from, for messages."""
@@ -42,7 +46,10 @@ class SettingError(Exception):
 
     def __init__(self, setting: str, value: object, source: str, accepted: str) -> None:
         self.setting, self.value, self.source, self.accepted = setting, value, source, accepted
-        super().__init__(f"{setting} = {printable(value)} (from {source}): {accepted}")
+        shown = printable(value)
+        if len(shown) > _SHOWN:
+            shown = shown[:_SHOWN] + "…"
+        super().__init__(f"{setting} = {shown} (from {source}): {accepted}")
 
 
 def source_of(value: object) -> str:
@@ -78,13 +85,23 @@ def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -
     value = Sourced(environ[variable], f"environment variable {variable}")
     # A value that `merge` or a former look-up put there is not overridden by itself.
     if source_of(given) == COMMAND_LINE:
-        log.warning("%s=%s on the command line is ignored: %s is set", name, given, variable)
+        shown = printable(given)
+        log.warning("%s=%s on the command line is ignored: %s is set", name, shown, variable)
     return value
 
 
 def load(ini: str, options: Mapping[str, str] | None = None) -> Settings:
-    """The settings of an ini file as `pserve INI name=value` would see them, for commands."""
-    conf = get_appsettings(ini, options=dict(options or {}))
+    """The settings of an ini file as `pserve INI name=value` would see them, for commands.
+
+    Raises SettingError where a percent sign stands alone.
+    """
+    try:
+        conf = get_appsettings(ini, options=dict(options or {}))
+    except configparser.InterpolationError as error:
+        # The error's own words quote the value, which may be a password's second half.
+        where = f"the command line or {Path(ini).name}"
+        accepted = "a percent sign is written twice there: %%"
+        raise SettingError(error.option, "…", where, accepted) from None
     return merge(conf, conf.global_conf)
 
 
@@ -94,22 +111,23 @@ def _command_line(global_config: Mapping[str, str]) -> dict[str, Sourced]:
     pserve hands them on as global values, among those of `[DEFAULT]`, which it cannot tell apart
     and neither can we; only dotted names are settings.
     """
-    parser = configparser.ConfigParser()
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
-    parser.read_dict({"global": dict(global_config)})
     return {
-        name: Sourced(_interpolated(parser, name, value), COMMAND_LINE)
-        for name, value in global_config.items()
+        name: Sourced(_interpolated(global_config, name), COMMAND_LINE)
+        for name in global_config
         if "." in name
     }
 
 
-def _interpolated(parser: configparser.ConfigParser, name: str, value: str) -> str:
+def _interpolated(global_config: Mapping[str, str], name: str) -> str:
     """A global value as the ini file would mean it, with `%%` for `%`."""
+    parser = configparser.ConfigParser(interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
+    parser.read_dict({"global": global_config})
+    plain = parser["global"]
     try:
-        return parser.get("global", name)
+        return _INTERPOLATION.before_get(parser, "global", name, plain[name], plain)
     except configparser.InterpolationError:
-        return value  # one of [DEFAULT], which is interpolated already
+        return global_config[name]  # one of [DEFAULT], which is interpolated already
 
 
 def parse_bool(text: str) -> bool:
@@ -126,5 +144,15 @@ def parse_bool(text: str) -> bool:
 
 def printable(value: object) -> str:
     """A value as one line, without the password that a URL may hold."""
-    text = re.sub(r"(://[^:/@]*:)[^@]*@", r"\1***@", str(value))
+    text = _without_password(str(value))
     return text if text.isprintable() and text and text.strip() == text else repr(text)
+
+
+def _without_password(text: str) -> str:
+    """The text, whose passwords are asterisks: better too much is hidden than too little.
+
+    Between the user's name and the last `@`, since an unescaped password may hold one too.
+    """
+    head, at, tail = text.rpartition("@")
+    hidden = re.sub(r":(?!//).*", ":***", head, flags=re.DOTALL) + at + tail
+    return re.sub(r"((?:password|passwd)=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)

@@ -13,6 +13,7 @@ from typing import Final
 
 from alembic import command
 from alembic.config import Config
+from alembic.util import CommandError
 from sqlalchemy import Connection, func, select
 from sqlalchemy.exc import SQLAlchemyError
 
@@ -20,6 +21,9 @@ from myapp.database import create_database_engine
 
 # Any number serves, so long as nothing else in the database uses it.
 _LOCK: Final = 7_305_816_249
+
+# Seconds to wait for another process's migrations.
+_PATIENCE: Final = 600
 
 _FOLDER: Final = Path(__file__).resolve().parent.parent / "alembic"
 
@@ -39,7 +43,8 @@ def upgrade(url: str, revision: str = "head") -> None:
         with engine.connect() as connection, _only_one(connection):
             config.attributes["connection"] = connection
             command.upgrade(config, revision)
-    except SQLAlchemyError as error:
+    except (SQLAlchemyError, CommandError) as error:
+        # A CommandError: the database is at a revision that this code does not know, say.
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         raise MigrationError(f"the database could not be migrated: {reason}") from error
     finally:
@@ -52,12 +57,15 @@ def _only_one(connection: Connection) -> Iterator[None]:
     dialect = connection.dialect.name
     if dialect == "sqlite":
         # The one write lock of the file: taken before the first look at what is there.
+        connection.exec_driver_sql(f"PRAGMA busy_timeout = {_PATIENCE * 1000}")
         connection.exec_driver_sql("BEGIN IMMEDIATE")
         yield
         connection.commit()
         return
     take, release = _LOCKS["postgresql" if dialect == "postgresql" else "mysql"]
-    connection.execute(take)
+    # PostgreSQL waits for as long as it takes; the others say 1 if it is ours.
+    if connection.execute(take).scalar() == 0:
+        raise MigrationError(f"another process has been migrating for {_PATIENCE} seconds")
     connection.commit()
     try:
         yield
@@ -74,7 +82,7 @@ _LOCKS: Final = {
         select(func.pg_advisory_unlock(_LOCK)),
     ),
     "mysql": (
-        select(func.get_lock(f"myapp-migrations-{_LOCK}", 600)),
+        select(func.get_lock(f"myapp-migrations-{_LOCK}", _PATIENCE)),
         select(func.release_lock(f"myapp-migrations-{_LOCK}")),
     ),
 }

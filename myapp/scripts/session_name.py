@@ -14,7 +14,8 @@ from typing import Final
 import click
 
 _LINE: Final = re.compile(
-    r"^(session\.cookie_name *= *)((?:__Host-|__Secure-)?)\S*$", re.MULTILINE | re.IGNORECASE
+    r"^(session\.cookie_name *= *)((?:__Host-Http-|__Host-|__Http-|__Secure-)?)\S*[ \t]*$",
+    re.MULTILINE | re.IGNORECASE,
 )
 
 
@@ -25,17 +26,29 @@ def new_name() -> str:
 
 
 @click.command()
-@click.argument("files", metavar="INI…", nargs=-1, required=True, type=click.Path(exists=True))
-def main(files: tuple[str, ...]) -> None:
+@click.argument(
+    "files",
+    metavar="INI…",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+)
+def main(files: tuple[Path, ...]) -> None:
     """Write a fresh session cookie name into these ini files, the same into each."""
     name = new_name()
-    for file in files:
-        path = Path(file)
-        text, count = _LINE.subn(rf"\g<1>\g<2>{name}", path.read_text("utf-8"))
-        if count != 1:
-            raise click.ClickException(f"{file} has {count} lines `session.cookie_name = …`, not 1")
+    # All are looked at before one is written, so that they never differ.
+    changed = {path: _renamed(path, name) for path in files}
+    for path, text in changed.items():
         path.write_text(text, "utf-8")
-    click.echo(f"session.cookie_name is now {name} in {', '.join(files)}")
+    click.echo(f"session.cookie_name is now {name} in {', '.join(map(str, files))}")
+
+
+def _renamed(path: Path, name: str) -> str:
+    """What the file is to hold; its cookie name keeps a prefix such as `__Host-`."""
+    text, count = _LINE.subn(rf"\g<1>\g<2>{name}", path.read_text("utf-8"))
+    if count != 1:
+        raise click.ClickException(f"{path} has {count} lines `session.cookie_name = …`, not 1")
+    return text
 
 
 if __name__ == "__main__":

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import configparser
 import os
+import re
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 import click
+from plaster import PlasterError
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from sqlalchemy import make_url
@@ -29,6 +33,9 @@ DIALECTS: dict[str, Dialect] = {
 }
 
 
+_PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
+
+
 class _OneLineErrors(click.Group):
     """A group whose commands end with one line for what the user can mend."""
 
@@ -48,8 +55,16 @@ class _OneLineErrors(click.Group):
 @click.pass_context
 def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> None:
     """Look after the sessions of the application that INI describes."""
-    given = dict(option.partition("=")[::2] for option in options)
-    ctx.obj = _Given(environment.load(ini, given), prefix)
+    words = [option.partition("=") for option in options]
+    if not all(equals for _, equals, _ in words):
+        raise click.BadParameter("write NAME=VALUE", param_hint="--set")
+    if not _PREFIX.fullmatch(prefix):
+        raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
+    try:
+        settings = environment.load(ini, {name: value for name, _, value in words})
+    except (configparser.Error, LookupError, PlasterError) as error:
+        raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
+    ctx.obj = _Given(settings, prefix)
 
 
 class _Given:
@@ -62,8 +77,11 @@ class _Given:
         """The manager's settings, with the database they lead to. Raises SettingError."""
         name = self.prefix.rstrip(".").replace(".", "_")
         parsed = read(self.settings, os.environ, name=name, prefix=self.prefix)
-        where = f"{self.prefix}url" if parsed.url else "sqlalchemy.url"
-        return replace(parsed, url=read_url(self.settings, os.environ, where))
+        # As the application has it: a further manager's database is the first one's, if unnamed.
+        names = (f"{self.prefix}url", "session.url")
+        named = (name for name in names if environment.lookup(self.settings, name, os.environ))
+        url = read_url(self.settings, os.environ, next(named, "sqlalchemy.url"))
+        return replace(parsed, url=url)
 
 
 @cli.command()
@@ -71,15 +89,16 @@ class _Given:
 def config(given: _Given) -> None:
     """Show the effective settings, each with its source."""
     given.parsed()
-    table = Table("setting", "value", "from", box=None, header_style="bold")
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
     for name in ("sqlalchemy.url", "database.migrate_on_start"):
         value = environment.lookup(given.settings, name, os.environ)
         source = environment.source_of(value) if value is not None else "default"
-        table.add_row(name, printable(value) if value else "false", source)
+        table.add_row(name, escape(printable(value) if value else "false"), escape(source))
     for setting, value, source in sources(given.settings, os.environ, given.prefix):
-        table.add_row(given.prefix + setting.name, printable(value) if value else "", source)
+        shown = escape(printable(value)) if value else ""
+        table.add_row(given.prefix + setting.name, shown, escape(source))
     # As wide as it needs to be: lines that are cut or wrapped can't be searched.
-    Console(width=None if Console().is_terminal else 200, soft_wrap=True).print(table)
+    Console(width=None if Console().is_terminal else 500).print(table)
 
 
 @cli.command()
@@ -115,7 +134,8 @@ def ddl(dialect: Dialect) -> str:
     """The statements that create the sessions table and its indexes."""
     indexes = sorted(sessions_table.indexes, key=lambda index: str(index.name))
     statements: list[DDLElement] = [CreateTable(sessions_table), *map(CreateIndex, indexes)]
-    return "\n\n".join(f"{str(s.compile(dialect=dialect)).strip()};" for s in statements)
+    texts = [str(s.compile(dialect=dialect)).strip().expandtabs(4) for s in statements]
+    return "\n\n".join(re.sub(r" +$", "", f"{text};", flags=re.MULTILINE) for text in texts)
 
 
 def _dialect_name(given: _Given) -> str:

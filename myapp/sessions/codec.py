@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -152,8 +153,8 @@ def _content(structure: Any) -> Content:
     if type(structure) is not list or len(structure) not in (1, 4):
         raise ValueError("no session's structure")
     content = Content(*structure)
-    if type(content.values) is not dict:
-        raise ValueError("the values are no dictionary")
+    if type(content.values) is not dict or set(map(type, content.values)) - {str}:
+        raise ValueError("the values are no dictionary with texts as keys")
     if len(structure) > 1:
         _check_rare_parts(content)
     return content
@@ -181,6 +182,9 @@ def _same_but_tuples(value: object, back: object, levels: int) -> bool:
             and value.keys() == back.keys()
             and all(_same_but_tuples(value[key], back[key], levels - 1) for key in value)
         )
+    if isinstance(value, datetime) and value.utcoffset() is not None:
+        # In an hour that a zone's clock shows twice, no datetime equals one of another zone.
+        value = value.astimezone(UTC)
     return bool(value == back)
 
 

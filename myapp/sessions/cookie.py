@@ -36,6 +36,7 @@ _PAIR: Final = re.compile(
     re.ASCII,
 )
 _ESCAPE: Final = re.compile(r"\\([0-3][0-7][0-7]|.)")
+_BEYOND_ASCII: Final = re.compile(r"\\[23]|[^\x00-\x7f]")
 
 # What is longer is cut off, of the header that the rest of the application sees. Most servers
 # and proxies refuse such a header; waitress takes 256 KiB.
@@ -78,16 +79,14 @@ def was_sent(environ: dict[str, Any], name: str) -> bool:
 def _tokens(header: str, name: str) -> Iterator[str]:
     """The tokens in the pairs of this name, in order.
 
-    Each stretch of the header is looked at once, however often the name stands in it.
+    Each stretch of the header is looked at once: a match ends where the next semicolon is, so
+    that looking back from one match never goes beyond the one before.
     """
-    done = 0
     for match in _named(name).finditer(header):
         # The name must begin its pair: `xsession=` is another cookie.
-        separator = header.rfind(";", done, match.start())
-        starts_pair = separator >= 0 or done == 0
-        if starts_pair and not header[separator + 1 : match.start()].strip(" \t"):
+        start = match.start()
+        if not header[header.rfind(";", 0, start) + 1 : start].strip(" \t"):
             yield match[1]
-        done = match.end()
 
 
 @lru_cache
@@ -112,7 +111,7 @@ def _clear(value: str) -> str:
 
 def _decodes(value: str) -> bool:
     """Whether WebOb can decode a value: it may hold or spell bytes that are no UTF-8."""
-    if "\\" not in value and value.isascii():
+    if not _BEYOND_ASCII.search(value):
         return True
     plain = _ESCAPE.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value)
     try:

@@ -56,6 +56,8 @@ class PostgreSQL(Server):
             "fsync": "off",
             "full_page_writes": "off",
             "max_connections": 200,
+            # In the data folder, so that a killed server leaves nothing elsewhere.
+            "dynamic_shared_memory_type": "mmap",
         }
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return Child(

@@ -96,8 +96,8 @@ class Server(ABC):
 
     def close(self) -> None:
         """End the server for good and remove its folder."""
-        # Nobody will read the data again, so that an orderly end would be time lost.
-        self.kill()
+        # A killed server would leave shared memory behind.
+        self.stop()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
 

@@ -1,0 +1,105 @@
+"""Sweeping: what is deleted, in which process, and that it goes on after trouble (W1)."""
+
+import random
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from myapp.sessions.errors import StoreUnavailable
+from myapp.sessions.memory_store import MemoryStore
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.store_contract import NOW, a_session
+from myapp.sessions.sweep import Sweeper, sweep
+from tests.sessions.app import create_table, token_of
+from tests.sessions.conftest import MakeApp
+from tests.waiting import wait_until
+
+
+class Troubled(MemoryStore):
+    """A store of which the first sweeps fail."""
+
+    def __init__(self, failures: list[Exception]) -> None:
+        super().__init__()
+        self.failures = failures
+
+    def sweep(self, now: int, limit: int) -> int:
+        if self.failures:
+            raise self.failures.pop()
+        return super().sweep(now, limit)
+
+
+@pytest.fixture
+def sweepers() -> Iterator[list[Sweeper]]:
+    made: list[Sweeper] = []
+    yield made
+    for sweeper in made:
+        sweeper.stop()
+
+
+def test_a_sweep_goes_on_until_nothing_is_due(sqlite_url: str) -> None:
+    """W1: batch by batch."""
+    store = SqlStore(sqlite_url)
+    dead = [a_session(expires_at=NOW - random.randrange(1000)) for _ in range(25)]
+    live = a_session()
+    for each in (*dead, live):
+        store.insert(each)
+    assert list(sweep(store, lambda: NOW, batch=10)) == [10, 10, 5]
+    assert [row.digest for row in store.iterate("session")] == [live.digest]
+    store.close()
+
+
+def test_the_thread_starts_with_the_first_request(make_app: MakeApp) -> None:
+    """W1: not with the application, which a server may load before it forks."""
+
+    def sweepers() -> list[threading.Thread]:
+        return [t for t in threading.enumerate() if t.name == "session-sweeper"]
+
+    before = len(sweepers())
+    app = make_app({"plain": lambda request: ""}, sweep_interval="1h")
+    assert len(sweepers()) == before
+    app.get("/plain")
+    app.get("/plain")
+    assert len(sweepers()) == before + 1
+
+
+def test_the_thread_survives_trouble(sweepers: list[Sweeper]) -> None:
+    """W1: the database goes away, or something nobody thought of happens; the next one works."""
+    store = Troubled([StoreUnavailable("gone"), RuntimeError("what?")])
+    store.insert(a_session(expires_at=NOW))
+    sweeper = Sweeper(store, lambda: NOW, interval=10)
+    sweepers.append(sweeper)
+    sweeper.ensure_running()
+    wait_until(lambda: not list(store.iterate("session")), "the row is swept")
+
+
+def test_a_stopped_sweeper_stays_stopped(sweepers: list[Sweeper]) -> None:
+    """W1: a clean shutdown waits for a batch at most."""
+    sweeper = Sweeper(MemoryStore(), lambda: NOW, interval=1)
+    sweepers.append(sweeper)
+    sweeper.ensure_running()
+    sweeper.stop()
+    assert not any(
+        thread.name == "session-sweeper" and thread is sweeper._thread and thread.is_alive()
+        for thread in threading.enumerate()
+    )
+
+
+@pytest.mark.parametrize("what", ["sweeper", "connections"])
+def test_a_forked_child_has_its_own(database_url: str, what: str) -> None:
+    """W1, L9: a sweeper's thread and the connections are the parent's; the child makes others."""
+    create_table(database_url)
+    command = [sys.executable, "-m", "tests.sessions.forking", what, database_url]
+    subprocess.run(command, check=True, timeout=60)
+
+
+def test_a_swept_session_is_unknown(make_app: MakeApp) -> None:
+    """W1, L3: its token opens nothing, and nothing of it is left."""
+    app = make_app({"set": lambda request: request.session.update(key=1)})
+    token = token_of(app.get("/set"))
+    (row,) = app.rows()
+    list(sweep(app.manager.store, lambda: row.expires_at))
+    assert app.manager.load(token) is None
+    assert app.rows() == []

@@ -28,6 +28,11 @@ _DRIVERS: Final = {
 }
 
 
+# 1205 is a lock that was waited for in vain, 1213 a deadlock or a lost race between nodes.
+_MYSQL_CODES: Final = (1205, 1213)
+_SQLITE_BUSY: Final = 5
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseSettings:
     """The settings of the application's own database."""
@@ -74,9 +79,9 @@ def parse_url(text: str) -> URL:
     except (ArgumentError, ValueError):
         raise ValueError("that is no database URL, such as sqlite:////path/to/file") from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    _refuse_unusable(url)
     if url.get_backend_name() == "sqlite":
         _refuse_in_memory(url)
+    _refuse_unusable(url)
     return url
 
 
@@ -186,3 +191,12 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def is_lost_race(error: BaseException) -> bool:
+    """Whether a driver's error is a lost race: a conflict, a deadlock or a lock not obtained."""
+    sqlstate = getattr(error, "sqlstate", None) or ""
+    # SQLite keeps the primary code in the low byte and the details above it.
+    sqlite_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    mysql_code = error.args[0] if error.args else None
+    return sqlstate.startswith("40") or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES

@@ -3,12 +3,14 @@
 A test gets an empty database of its own; no test may see what another one wrote.
 """
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
 
+from tests.processes import clean_environment
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.programs import ServerMissing, skip_or_fail
@@ -18,6 +20,15 @@ from tests.wire import Tap, tapped
 Started = TypeVar("Started", bound=Server)
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _settings_of_the_tests_alone() -> Iterator[None]:
+    """A developer's DATABASE_URL would win over the test's, and lead to his own data."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in os.environ.keys() - clean_environment().keys():
+            patch.delenv(name)
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -180,7 +180,9 @@ def test_a_boolean_is_false(text: str) -> None:
     assert environment.parse_bool(text) is False
 
 
-@pytest.mark.parametrize("text", ["", "2", "y", "t", "truee", " true", "true ", "none", "-1", "\u0661"])
+@pytest.mark.parametrize(
+    "text", ["", "2", "y", "t", "truee", " true", "true ", "none", "-1", "\u0661"]
+)
 def test_another_word_is_no_boolean(text: str) -> None:
     """C2: never silently false."""
     with pytest.raises(ValueError, match="not a boolean"):

@@ -6,24 +6,11 @@ at commit once an exception view has answered, and some that zope.sqlalchemy doe
 
 from __future__ import annotations
 
-from typing import Final
-
 from pyramid_retry import mark_error_retryable
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
 
-# 1205 is a lock that was waited for in vain, 1213 a deadlock or a lost race between nodes.
-_MYSQL_CODES: Final = (1205, 1213)
-_SQLITE_BUSY: Final = 5
-
-
-def is_retryable(error: BaseException) -> bool:
-    """Whether a driver's error is a lost race: a conflict, a deadlock or a lock not obtained."""
-    sqlstate = getattr(error, "sqlstate", None) or ""
-    # SQLite keeps the primary code in the low byte and the details above it.
-    sqlite_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    mysql_code = error.args[0] if error.args else None
-    return sqlstate.startswith("40") or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+from myapp.database import is_lost_race
 
 
 def mark_retryable_errors(engine: Engine) -> None:
@@ -33,5 +20,5 @@ def mark_retryable_errors(engine: Engine) -> None:
 
 def _mark(context: ExceptionContext) -> None:
     """Mark the error that SQLAlchemy is about to raise."""
-    if context.sqlalchemy_exception and is_retryable(context.original_exception):
+    if context.sqlalchemy_exception and is_lost_race(context.original_exception):
         mark_error_retryable(context.sqlalchemy_exception)

@@ -23,6 +23,7 @@ from pyramid.tweens import EXCVIEW
 from myapp import environment
 from myapp.database import read_url
 from myapp.environment import SettingError
+from myapp.sessions import transaction
 from myapp.sessions.codec import Codec, MessagePack, Serializer
 from myapp.sessions.errors import (
     NotStorable,
@@ -94,6 +95,7 @@ def includeme(config: Configurator) -> None:
     config.registry[REGISTRY_KEY] = Sessions()
     config.add_directive("add_session", add_session)
     config.add_tween(TWEEN, over=["pyramid_tm.tm_tween_factory", EXCVIEW])
+    config.add_tween(transaction.TWEEN, under=["pyramid_tm.tm_tween_factory", TWEEN], over=EXCVIEW)
     config.add_subscriber(_on_application_created, ApplicationCreated)
     manager = _add_manager(config, "session", "session.")
     config.set_session_factory(SessionFactory(manager))
@@ -172,7 +174,7 @@ def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings)
 
 
 def _with_url(given: dict[str, Any], settings: Settings) -> Settings:
-    """The settings with the database's URL: its own, that of the first manager, or the application's."""
+    """The settings with a URL: their own, the first manager's, or the application's."""
     names = (f"{settings.prefix}url", "session.url", "sqlalchemy.url")
     name = next((name for name in names if environment.lookup(given, name, os.environ)), None)
     if name is None:

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPException, HTTPNotFound, HTTPServiceUnavailable
@@ -21,10 +22,10 @@ from pyramid_retry import is_error_retryable
 
 from myapp.sessions import cookie
 from myapp.sessions.errors import SessionError, StoreUnavailable
-from myapp.sessions.events import SessionEvent
+from myapp.sessions.events import ChangeDropped, SessionEvent
 from myapp.sessions.manager import Client, Outcome, SessionManager
 from myapp.sessions.session import Loaded, Session
-from myapp.sessions.store import SessionStore
+from myapp.sessions.store import SessionStore, is_written
 from myapp.sessions.sweep import Sweeper
 from myapp.sessions.token import is_token
 
@@ -60,10 +61,22 @@ class Sessions:
         self.warned: set[str] = set()
 
 
+@dataclass(slots=True)
+class RequestTransaction:
+    """What became of the request's transaction, where pyramid_tm runs one."""
+
+    wrote: bool
+    """Whether it had written anything before its commit or abort."""
+    committed: bool = False
+    outcomes: dict[str, Outcome] = field(default_factory=dict)
+    """Of the sessions that were saved within it; good only if it was committed."""
+
+
 class Scope:
     """The sessions that one request has touched, each with its manager, and how far it is."""
 
     def __init__(self) -> None:
+        self.transaction: RequestTransaction | None = None
         self.sessions: dict[str, tuple[SessionManager, Session]] = {}
         self.in_tween = False
         self.closed = False
@@ -83,7 +96,7 @@ class SessionFactory:
 
     def __call__(self, request: Request) -> Session:
         """The session of a request, the same each time; nothing is read until it is used."""
-        scope = _scope_of(request)
+        scope = _ensure_scope(request)
         name = self.manager.name
         if name not in scope.sessions:
             session = Session(RequestBacking(self.manager, request))
@@ -115,8 +128,14 @@ class RequestBacking:
             raise SessionUnavailable(error) from error
 
 
-def _scope_of(request: Request) -> Scope:
+def scope_of(request: Request) -> Scope | None:
+    """The sessions that a request has touched, if it has."""
     scope: Scope | None = request.__dict__.get(_SCOPE)
+    return scope
+
+
+def _ensure_scope(request: Request) -> Scope:
+    scope = scope_of(request)
     if scope is None:
         scope = request.__dict__[_SCOPE] = Scope()
         scope.closed = _RESPONDED in request.__dict__
@@ -145,7 +164,7 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
         except Exception:
             _end_only(request)
             raise
-        scope: Scope | None = request.__dict__.get(_SCOPE)
+        scope = scope_of(request)
         if scope is None:
             request.__dict__[_RESPONDED] = True
             return response
@@ -166,12 +185,14 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
 
 def _finish(request: Request, response: Response, scope: Scope) -> Response:
     """Save each session, then, when all that is done, say so in the response."""
-    discarded = _will_be_retried(request)
     try:
-        outcomes = [
-            (manager, session, _save(request, response, manager, session, discarded))
-            for manager, session in scope.sessions.values()
-        ]
+        outcomes = []
+        if not will_be_retried(request):
+            outcomes = [
+                (manager, session, _save(request, response, scope, manager, session))
+                for manager, session in scope.sessions.values()
+                if session.loaded is not None
+            ]
     finally:
         scope.close()
     for manager, session, outcome in outcomes:
@@ -181,40 +202,54 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
 
 
 def _save(
-    request: Request,
-    response: Response,
-    manager: SessionManager,
-    session: Session,
-    discarded: bool,
+    request: Request, response: Response, scope: Scope, manager: SessionManager, session: Session
 ) -> Outcome:
-    if discarded or session.loaded is None:
-        return Outcome()
-    if response.status_code >= 500 and session.ending is None:
-        return Outcome()
-    return manager.save(
+    """What was saved within the request's transaction, or else is saved now (S6)."""
+    transaction = scope.transaction
+    joined = transaction.outcomes.get(manager.name) if transaction else None
+    if transaction and joined and (transaction.committed or _was_committed(manager, joined)):
+        return joined
+    committed = transaction is not None and transaction.committed
+    # Of an aborted transaction that wrote something, a user who signed in may not exist any more.
+    doubtful = transaction is not None and not committed and transaction.wrote
+    drop = doubtful and session.signing_in
+    outcome = manager.save(
         session,
-        client=_client_of(request, manager.settings.record_client),
+        client=client_of(request, manager.settings.record_client),
         touch=not request.headers.get("Sec-Purpose", "").startswith("prefetch"),
+        only_end=drop or (response.status_code >= 500 and not committed),
     )
+    if drop:
+        dropped = ChangeDropped(manager=manager.name, user_id=session.user_id)
+        return replace(outcome, events=(*outcome.events, dropped))
+    return outcome
+
+
+def _was_committed(manager: SessionManager, joined: Outcome) -> bool:
+    """After a commit that failed: whether it was made all the same, and only its answer lost."""
+    if joined.row is None:
+        return False
+    found = manager.store.load([joined.row.digest])
+    return any(is_written(joined.row, row) for row in found)
 
 
 def _end_only(request: Request) -> None:
     """After an exception that nobody renders nothing is saved, but an ending is (S6)."""
-    scope: Scope | None = request.__dict__.get(_SCOPE)
+    scope = scope_of(request)
     if scope is None or scope.closed:
         return
     scope.close()
-    if _will_be_retried(request):
+    if will_be_retried(request):
         return
     for manager, session in scope.sessions.values():
         if session.ending is not None:
             try:
-                publish(request, manager.save(session).events)
+                publish(request, manager.save(session, only_end=True).events)
             except SessionError:
                 log.exception("a session was not ended, since its request failed as well")
 
 
-def _will_be_retried(request: Request) -> bool:
+def will_be_retried(request: Request) -> bool:
     """Whether pyramid_retry is going to throw this attempt away (S11)."""
     attempt, attempts = (request.environ.get(f"retry.attempt{s}") for s in ("", "s"))
     if attempt is None or attempts is None or attempt + 1 == attempts:
@@ -242,8 +277,6 @@ def _write_headers(
     outcome: Outcome,
 ) -> None:
     """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
-    if session.loaded is None:
-        return
     _add_vary(response)
     header = outcome.cookie
     if header == manager.cookie.delete() and not cookie.was_sent(
@@ -283,7 +316,7 @@ def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:
         )
 
 
-def _client_of(request: Request, record: str) -> Client:
+def client_of(request: Request, record: str) -> Client:
     """What is recorded of the client. REMOTE_ADDR only: the server knows which proxy to trust."""
     if record == "none":
         return Client()

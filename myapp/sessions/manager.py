@@ -36,7 +36,7 @@ from myapp.sessions.lifetime import Clock
 from myapp.sessions.merge import merge
 from myapp.sessions.session import Loaded, Origin, Session
 from myapp.sessions.settings import Settings
-from myapp.sessions.store import Ending, SessionStore, StoredSession
+from myapp.sessions.store import Ending, SessionStore, SessionWriter, StoredSession
 from myapp.sessions.token import digest, is_token, shortened
 
 log = logging.getLogger(__name__)
@@ -74,6 +74,8 @@ class Outcome:
 
     cookie: str | None = None
     events: tuple[SessionEvent, ...] = ()
+    row: StoredSession | None = None
+    """What was written, to be looked for where a commit's answer was lost."""
 
 
 _UNCHANGED: Final = Outcome()
@@ -169,23 +171,27 @@ class SessionManager:
         self,
         session: Session,
         *,
-        store: SessionStore | None = None,
+        writer: SessionWriter | None = None,
         client: Client | None = None,
         touch: bool = True,
+        only_end: bool = False,
     ) -> Outcome:
         """Carry out what the request wants of a session: one decision, one write at most.
 
-        `store` stands in for the manager's own, for a write within another transaction. Raises
+        `writer` stands in for the manager's store, for a write within another transaction. With
+        `only_end` a session is ended if that was asked for, and nothing is saved. Raises
         what the store raises, SaveConflict, NotStorable and SessionTooLarge: then nothing was
         saved and no cookie may be sent.
         """
         loaded = session.loaded
         if loaded is None:
             return _UNCHANGED
-        store = store or self.store
+        store = writer or self.store
         client = client or Client()
         if session.ending is not None:
-            return self._end(session, loaded, store, client)
+            return self._end(session, loaded, store, client, only_end)
+        if only_end:
+            return _UNCHANGED
         if loaded.origin is Origin.LIVE and loaded.stored is not None:
             return self._save_live(session, loaded, loaded.stored, store, client, touch)
         if loaded.origin in (Origin.MARKER, Origin.AMBIGUOUS) and not session.signing_in:
@@ -196,39 +202,44 @@ class SessionManager:
         return self._start(session, loaded, store, client)
 
     def _end(
-        self, session: Session, loaded: Loaded, store: SessionStore, client: Client
+        self,
+        session: Session,
+        loaded: Loaded,
+        store: SessionWriter,
+        client: Client,
+        only_end: bool,
     ) -> Outcome:
         """End what was loaded; what was set afterwards begins a new session."""
         if loaded.origin is Origin.MARKER:
-            if session.signing_in:
+            if session.signing_in and not only_end:
                 return self._start(session, loaded, store, client)
             return _UNCHANGED
         reason = session.ending or "invalidated"
         csrf = self._csrf_of(loaded.stored) if loaded.stored else None
         endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
         ended = (self._ended(loaded, reason),) if endings else ()
-        if session.signing_in or not session.content.is_empty():
+        if (session.signing_in or not session.content.is_empty()) and not only_end:
             started = self._insert(session, session.content, store, client, endings)
-            return Outcome(started.cookie, ended + started.events)
+            return Outcome(started.cookie, ended + started.events, started.row)
         if endings:
             store.end(endings)
         return Outcome(self.cookie.delete(), ended)
 
     def _start(
-        self, session: Session, loaded: Loaded, store: SessionStore, client: Client
+        self, session: Session, loaded: Loaded, store: SessionWriter, client: Client
     ) -> Outcome:
         """Store a new session. Signing in also ends the rivals among which it had to choose."""
         rivals = loaded.rivals if session.signing_in else ()
         endings = [self._ending(row, "replaced") for row in rivals]
         started = self._insert(session, session.content, store, client, endings)
         ended = (SessionEnded(manager=self.name, reason="replaced"),) if endings else ()
-        return Outcome(started.cookie, ended + started.events)
+        return Outcome(started.cookie, ended + started.events, started.row)
 
     def _insert(
         self,
         session: Session,
         content: Content,
-        store: SessionStore,
+        store: SessionWriter,
         client: Client,
         endings: list[Ending],
     ) -> Outcome:
@@ -236,14 +247,14 @@ class SessionManager:
         new = self._new_row(session, content, client, created_at=self.clock())
         store.insert(new, endings)
         event = SessionStarted(manager=self.name, handle=new.handle, user_id=new.user_id)
-        return Outcome(self._cookie_for(session), (event,))
+        return Outcome(self._cookie_for(session), (event,), new)
 
     def _save_live(
         self,
         session: Session,
         loaded: Loaded,
         stored: StoredSession,
-        store: SessionStore,
+        store: SessionWriter,
         client: Client,
         touch: bool,
     ) -> Outcome:
@@ -276,7 +287,7 @@ class SessionManager:
         session: Session,
         stored: StoredSession,
         data: bytes,
-        store: SessionStore,
+        store: SessionWriter,
         client: Client,
     ) -> Outcome:
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
@@ -286,8 +297,9 @@ class SessionManager:
         merged: tuple[SessionEvent, ...] = ()
         for _ in range(SAVE_ATTEMPTS):
             self.codec.check_size(data)
-            if self._try_write(session, stored, content, data, store, client):
-                return self._written(session, stored, base, merged)
+            row = self._try_write(session, stored, content, data, store, client)
+            if row is not None:
+                return self._written(session, row, base, merged)
             theirs = self._decoded_present(stored.digest)
             if theirs is None:
                 # What this request itself did, without what the ended session held.
@@ -305,9 +317,9 @@ class SessionManager:
         stored: StoredSession,
         content: Content,
         data: bytes,
-        store: SessionStore,
+        store: SessionWriter,
         client: Client,
-    ) -> bool:
+    ) -> StoredSession | None:
         endings = [self._ending(row, "merged") for row in session.absorbed]
         if session.renewing:
             created_at = self.clock() if session.signing_in else stored.created_at
@@ -315,7 +327,7 @@ class SessionManager:
             if not session.signing_in and not session.deadline_moved:
                 new = self._with_deadline(new, stored.deadline)
             old = self._ending(stored.digest, "renewed", self._csrf_of(stored))
-            return store.renew(old, stored.version, new, endings)
+            return new if store.renew(old, stored.version, new, endings) else None
         seen_at = max(stored.seen_at, self.clock())
         deadline = session.deadline_at if session.deadline_moved else stored.deadline
         changed = replace(
@@ -326,12 +338,12 @@ class SessionManager:
             deadline=deadline,
             expires_at=lifetime.expiry(seen_at, deadline, self.settings.idle_timeout),
         )
-        return store.update(changed, stored.version, endings)
+        return changed if store.update(changed, stored.version, endings) else None
 
     def _written(
         self,
         session: Session,
-        stored: StoredSession,
+        row: StoredSession,
         base: Content,
         events: tuple[SessionEvent, ...],
     ) -> Outcome:
@@ -349,10 +361,10 @@ class SessionManager:
         resend = (
             session.renewing or session.deadline_moved or session.content.remember != base.remember
         )
-        return Outcome(self._cookie_for(session) if resend else None, events)
+        return Outcome(self._cookie_for(session) if resend else None, events, row)
 
     def _too_late(
-        self, session: Session, news: Content, store: SessionStore, client: Client
+        self, session: Session, news: Content, store: SessionWriter, client: Client
     ) -> Outcome:
         """The session was ended elsewhere: the change is dropped, without any cookie (S5).
 

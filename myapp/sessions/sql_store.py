@@ -36,7 +36,7 @@ from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
 from myapp.sessions.fork import after_fork_in_child
 from myapp.sessions.model import table
 from myapp.sessions.settings import Settings
-from myapp.sessions.store import Ending, StoredSession
+from myapp.sessions.store import Ending, StoredSession, is_written
 
 T = TypeVar("T")
 
@@ -136,6 +136,51 @@ _postpone = (
 )
 
 
+class SqlWriter:
+    """Writes on a connection that somebody else commits, be it by autocommit."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
+        """As SessionStore has it."""
+        self.end(endings)
+        self._connection.execute(_insert, _row(new))
+
+    def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
+        """As SessionStore has it."""
+        if self._connection.execute(_update, _changes(changed, version)).rowcount != 1:
+            return False
+        self.end(endings)
+        return True
+
+    def renew(
+        self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
+    ) -> bool:
+        """As SessionStore has it."""
+        if not self._end_one(old, version):
+            return False
+        self.end(endings)
+        self._connection.execute(_insert, _row(new))
+        return True
+
+    def end(self, endings: Sequence[Ending]) -> int:
+        """As SessionStore has it."""
+        return sum(self._end_one(ending) for ending in endings)
+
+    def _end_one(self, ending: Ending, version: int | None = None) -> bool:
+        """End one session, if it is at `version` where that is given. Whether it was live."""
+        values: dict[str, Any] = {"b_digest": ending.digest}
+        if version is not None:
+            values["b_version"] = version
+        if ending.expires_at is None:
+            statement = _remove if version is None else _remove_at_version
+            return self._connection.execute(statement, values).rowcount == 1
+        values |= {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}
+        mark = _mark if version is None else _mark_at_version
+        return self._connection.execute(mark, values).rowcount == 1
+
+
 class SqlStore:
     """A SessionStore over a database; `url` is any SQLAlchemy URL but in-memory SQLite."""
 
@@ -182,42 +227,32 @@ class SqlStore:
         return self._twice(read)
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
-        def write(connection: Connection) -> None:
-            _end(connection, endings)
-            connection.execute(_insert, _row(new))
-
-        def was_written(connection: Connection) -> bool:
-            return connection.execute(_load_one, {"digest": new.digest}).first() is not None
-
-        self._settled(write, was_written, single=not endings)
+        self._settled(
+            lambda connection: SqlWriter(connection).insert(new, endings),
+            lambda row: row is not None,
+            new.digest,
+            single=not endings,
+        )
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
-        def write(connection: Connection) -> bool:
-            if connection.execute(_update, _changes(changed, version)).rowcount != 1:
-                return False
-            _end(connection, endings)
-            return True
-
-        def was_written(connection: Connection) -> bool:
-            row = connection.execute(_load_one, {"digest": changed.digest}).first()
-            return row is not None and (row.version, row.data) == (changed.version, changed.data)
-
-        return self._settled(write, was_written, single=not endings) is not False
+        written = self._settled(
+            lambda connection: SqlWriter(connection).update(changed, version, endings),
+            lambda row: row is not None and is_written(changed, row),
+            changed.digest,
+            single=not endings,
+        )
+        return written is not False
 
     def renew(
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
-        def write(connection: Connection) -> bool:
-            if not _end_one(connection, old, version):
-                return False
-            _end(connection, endings)
-            connection.execute(_insert, _row(new))
-            return True
-
-        def was_written(connection: Connection) -> bool:
-            return connection.execute(_load_one, {"digest": new.digest}).first() is not None
-
-        return self._settled(write, was_written, single=False) is not False
+        written = self._settled(
+            lambda connection: SqlWriter(connection).renew(old, version, new, endings),
+            lambda row: row is not None,
+            new.digest,
+            single=False,
+        )
+        return written is not False
 
     def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
         values = {
@@ -230,7 +265,7 @@ class SqlStore:
 
     def end(self, endings: Sequence[Ending]) -> int:
         # Ending what is ended changes nothing, so a second try is harmless.
-        return self._twice(lambda c: _end(c, endings), single=len(endings) == 1)
+        return self._twice(lambda c: SqlWriter(c).end(endings), single=len(endings) == 1)
 
     def find(self, manager: str, handle: str) -> StoredSession | None:
         def read(connection: Connection) -> StoredSession | None:
@@ -297,7 +332,8 @@ class SqlStore:
     def _settled(
         self,
         write: Callable[[Connection], T],
-        was_written: Callable[[Connection], bool],
+        is_there: Callable[[StoredSession | None], bool],
+        digest: bytes,
         *,
         single: bool,
     ) -> T | None:
@@ -309,7 +345,7 @@ class SqlStore:
             with self._connection(single=single) as connection:
                 return write(connection)
         except _ConnectionLost:
-            if self._twice(was_written):
+            if is_there(next(iter(self.load([digest])), None)):
                 return None
             return self._twice(write, single=single)
 
@@ -337,7 +373,7 @@ class SqlStore:
                 # A connection that was dead all along fails at once; one that took its time may
                 # do so again, and then nobody is to wait twice.
                 prompt = time.monotonic() - started < _PROMPT
-                raise _translated(error, lost=prompt and error.connection_invalidated) from error
+                raise translated(error, lost=prompt and error.connection_invalidated) from error
 
     def _connect(self) -> Connection:
         self._breaker.admit()
@@ -384,7 +420,7 @@ def _transaction(connection: Connection) -> Iterator[None]:
         raise
 
 
-def _translated(error: DBAPIError, *, lost: bool) -> SessionError:
+def translated(error: DBAPIError, *, lost: bool = False) -> SessionError:
     """This package's error in place of SQLAlchemy's."""
     original: Any = error.orig
     codes = {getattr(original, "sqlstate", None), *original.args[:1]}
@@ -417,20 +453,3 @@ def _changes(changed: StoredSession, version: int) -> dict[str, Any]:
         "user_id": changed.user_id,
         "generation": changed.generation,
     }
-
-
-def _end(connection: Connection, endings: Sequence[Ending]) -> int:
-    return sum(_end_one(connection, ending) for ending in endings)
-
-
-def _end_one(connection: Connection, ending: Ending, version: int | None = None) -> bool:
-    """End one session, if it is at `version` where that is given. Whether it was live."""
-    values: dict[str, Any] = {"b_digest": ending.digest}
-    if version is not None:
-        values["b_version"] = version
-    if ending.expires_at is None:
-        statement = _remove if version is None else _remove_at_version
-        return connection.execute(statement, values).rowcount == 1
-    values |= {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}
-    mark = _mark if version is None else _mark_at_version
-    return connection.execute(mark, values).rowcount == 1

@@ -50,6 +50,29 @@ class Ending(msgspec.Struct, frozen=True):
     """What the marker holds."""
 
 
+def is_written(meant: StoredSession, found: StoredSession) -> bool:
+    """Whether a row is what a write meant to leave there, for when its answer was lost."""
+    return (found.version, found.data, found.ended) == (meant.version, meant.data, None)
+
+
+class SessionWriter(Protocol):
+    """The part of a store that saving needs, so that it can also be done in somebody else's
+    transaction. The methods are those of SessionStore.
+    """
+
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None: ...
+
+    def update(
+        self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
+    ) -> bool: ...
+
+    def renew(
+        self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
+    ) -> bool: ...
+
+    def end(self, endings: Sequence[Ending]) -> int: ...
+
+
 class SessionStore(Protocol):
     """Keeps sessions. Every method may raise StoreUnavailable, having changed nothing or, where
     the connection broke while a write was under way, perhaps all of it: never a part.

@@ -18,7 +18,8 @@ from sqlalchemy import create_engine, text
 from webtest import TestApp
 
 import myapp
-from myapp.models.retry import is_retryable, mark_retryable_errors
+from myapp.database import is_lost_race
+from myapp.models.retry import mark_retryable_errors
 from myapp.sessions import SessionUnavailable, StoreUnavailable
 from tests.functional.visitors import visitor
 
@@ -173,12 +174,12 @@ def test_a_form_that_is_not_formed_well_is_the_clients_mistake(testapp: TestApp,
 
 def test_lost_races_are_worth_another_attempt() -> None:
     """S12: conflicts and deadlocks of each database, and nothing else."""
-    assert is_retryable(SerializationFailure())
-    assert is_retryable(MySQLError(1213, "Deadlock found"))
-    assert is_retryable(MySQLError(1205, "Lock wait timeout exceeded"))
-    assert not is_retryable(UniqueViolation())
-    assert not is_retryable(MySQLError(1062, "Duplicate entry"))
-    assert not is_retryable(sqlite3.IntegrityError("UNIQUE constraint failed"))
+    assert is_lost_race(SerializationFailure())
+    assert is_lost_race(MySQLError(1213, "Deadlock found"))
+    assert is_lost_race(MySQLError(1205, "Lock wait timeout exceeded"))
+    assert not is_lost_race(UniqueViolation())
+    assert not is_lost_race(MySQLError(1062, "Duplicate entry"))
+    assert not is_lost_race(sqlite3.IntegrityError("UNIQUE constraint failed"))
 
 
 def locked_view(path: Path, attempts: list[int]) -> Callable[[Request], Any]:

@@ -38,6 +38,9 @@ class Berlin(tzinfo):
     def dst(self, when: datetime | None) -> timedelta:
         return self.utcoffset(when) - timedelta(hours=1)
 
+    def tzname(self, when: datetime | None) -> str:
+        return "Berlin"
+
 
 BERLIN = Berlin()
 

@@ -1,18 +1,18 @@
-"""Every setting is in the table, in the ini files, on the reference page and in the command (C4)."""
+"""What the table of settings says, the ini files, the reference page and the command say (C4)."""
 
 import re
 import subprocess
 import sys
-from configparser import RawConfigParser
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+from myapp import environment
 from myapp.environment import variable_for
 from myapp.scripts.reference import APPLICATION, Row, page
 from myapp.scripts.sessions import cli
-from myapp.sessions.settings import TABLE, Setting
+from myapp.sessions.settings import TABLE, Setting, read
 from tests.processes import ROOT, clean_environment
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")
@@ -81,11 +81,14 @@ def test_a_setting_of_the_application_is_explained_in_the_ini(row: Row, ini: Pat
 
 
 @pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
-def test_a_section_of_the_ini_begins_after_an_empty_line(ini: Path) -> None:
-    """It is read by people."""
-    assert not re.search(r"[^\n]\n\[", ini.read_text("utf-8"))
-    parser = RawConfigParser()
-    assert parser.read(ini, "utf-8")
+def test_a_line_can_be_put_in_force_by_its_first_character(ini: Path, tmp_path: Path) -> None:
+    """C4: each stands in the right section, and to write down the default changes nothing."""
+    text = re.sub(r"^#(?=session\.)", "", ini.read_text("utf-8"), flags=re.MULTILINE)
+    changed = tmp_path / ini.name
+    changed.write_text(text, "utf-8")
+    before, after = environment.load(str(ini)), environment.load(str(changed))
+    assert read(after, {}) == read(before, {})
+    assert {f"session.{name}" for name in TABLE} <= after.keys()
 
 
 def test_production_is_not_a_copy_of_development() -> None:
@@ -133,10 +136,12 @@ def test_a_setting_has_its_section_on_the_page(setting: Setting) -> None:
 def test_the_command_shows_every_setting(ini: Path) -> None:
     """C4: with its value and where that came from."""
     done = CliRunner().invoke(cli, [str(ini), "config"], catch_exceptions=False)
+    head, *lines = done.output.splitlines()
+    second, third = head.index("value"), head.index("from")
     printed = {
-        words[0]: words[1:] for words in (re.split(" {2,}", x) for x in done.output.splitlines())
+        line[:second].strip(): (line[second:third].strip(), line[third:].strip()) for line in lines
     }
     for name, (_, value, in_force) in paragraphs(ini).items():
         if name.startswith("session."):
             source = f"[app:main] of {ini.name}" if in_force else "default"
-            assert [text.strip() for text in printed[name]] == [value, source]
+            assert printed[name] == (value, source)

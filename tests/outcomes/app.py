@@ -1,0 +1,231 @@
+"""An application with pyramid_tm whose one view ends as it is told to, and data to look at."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import zope.sqlalchemy
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPForbidden, HTTPFound, status_map
+from pyramid.request import Request
+from pyramid.response import Response
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+from transaction.interfaces import TransientError
+
+from myapp.database import create_database_engine
+from myapp.sessions import SessionManager, get_manager
+from myapp.sessions.events import SessionEvent
+from myapp.sessions.model import metadata
+from tests.sessions.app import HTTPS
+
+
+class Base(DeclarativeBase):
+    """The base of the application's one model."""
+
+
+class Note(Base):
+    """What the application keeps for itself."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+
+
+class ViewError(Exception):
+    """Raised by the view; an exception view answers with the status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class Unhandled(Exception):
+    """Raised by the view, and nobody's business."""
+
+
+class LostRace(TransientError):
+    """What a database says when a commit should be tried again."""
+
+
+class FailingAtCommit:
+    """A resource of the transaction that refuses the commit at the vote."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+        self.transaction_manager = None
+
+    def abort(self, transaction: object) -> None: ...
+    def tpc_begin(self, transaction: object) -> None: ...
+    def commit(self, transaction: object) -> None: ...
+    def tpc_finish(self, transaction: object) -> None: ...
+    def tpc_abort(self, transaction: object) -> None: ...
+
+    def tpc_vote(self, transaction: object) -> None:
+        raise self.error
+
+    def sortKey(self) -> str:
+        return "!first"  # before the database commits
+
+
+class OutcomeApp:
+    """The application on one database, with another one elsewhere."""
+
+    def __init__(
+        self, url: str, elsewhere: str, *, veto: str = "unset", isolation: str | None = None
+    ) -> None:
+        self.engine = _engine(url, isolation)
+        self.elsewhere = _engine(elsewhere, None)
+        metadata.create_all(self.engine)
+        for engine in (self.engine, self.elsewhere):
+            Base.metadata.create_all(engine)
+        self.ids = itertools.count(1)
+        self.events: list[SessionEvent] = []
+        settings = {"session.url": url, "tm.manager_hook": "pyramid_tm.explicit_manager"}
+        settings["tm.annotate_user"] = "false"
+        if veto == "default":
+            settings["tm.commit_veto"] = "pyramid_tm.default_commit_veto"
+        with Configurator(settings=settings) as config:
+            config.include("pyramid_tm")
+            config.include("pyramid_retry")
+            config.include("myapp.sessions")
+            config.add_subscriber(self.events.append, SessionEvent)
+            config.add_request_method(self._dbsession, "dbsession", reify=True)
+            config.add_route("view", "/view")
+            config.add_view(self._view, route_name="view")
+            config.add_exception_view(_on_view_error, context=ViewError)
+            config.add_exception_view(_on_integrity_error, context=IntegrityError)
+            config.add_exception_view(_on_type_error, context=TypeError)
+        self.router = config.make_wsgi_app()
+        self.manager: SessionManager = get_manager(self.router.registry)
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self.manager.store.close()
+        self.engine.dispose()
+        self.elsewhere.dispose()
+
+    def start(self) -> str:
+        """The token of a stored session to begin with."""
+        with self.manager.session() as session:
+            session["before"] = 1
+        return session.token
+
+    def request(self, token: str, **options: str) -> tuple[Response | None, int]:
+        """One request; the response, None for an exception that reached the server, and the id
+        of the note that it was to write.
+        """
+        note = next(self.ids)
+        request = Request.blank("/view", environ=HTTPS)
+        request.headers["Cookie"] = f"session={token}"
+        request.environ["test"] = options | {"note": note}
+        try:
+            return request.get_response(self.router), note
+        except Unhandled:
+            return None, note
+
+    def has_note(self, note: int, dbsession: str) -> bool:
+        """Whether the application's data were committed."""
+        engine = self.elsewhere if dbsession == "elsewhere" else self.engine
+        with Session(engine) as session:
+            return session.get(Note, note) is not None
+
+    def _dbsession(self, request: Request) -> Session:
+        elsewhere = request.environ["test"]["dbsession"] == "elsewhere"
+        session = Session(self.elsewhere if elsewhere else self.engine)
+        zope.sqlalchemy.register(session, transaction_manager=request.tm)
+        return session
+
+    def _view(self, request: Request) -> Response:
+        told = request.environ["test"]
+        _use_database(request, told["dbsession"], told["note"])
+        _use_session(request, told["action"], savable=told["outcome"] != "unsavable")
+        return _OUTCOMES[told["outcome"]](request)
+
+
+def _engine(url: str, isolation: str | None) -> Engine:
+    options = {"isolation_level": isolation} if isolation else {}
+    return create_database_engine(url, **options)
+
+
+def _use_database(request: Request, dbsession: str, note: int) -> None:
+    if dbsession == "read":
+        request.dbsession.scalars(select(Note).limit(1)).first()
+    elif dbsession != "unused":
+        request.dbsession.add(Note(id=note))
+
+
+def _use_session(request: Request, action: str, *, savable: bool) -> None:
+    session = request.session
+    if action == "ended":
+        session.invalidate()
+        return
+    session["after"] = box = [1]
+    if not savable:
+        box.append({1, 2})  # type: ignore[arg-type]
+    if action == "renewed":
+        session.renew()
+    elif action == "signed_in":
+        session.sign_in("ann")
+
+
+def _raise(error: Exception) -> Response:
+    raise error
+
+
+def _doom(request: Request) -> Response:
+    request.tm.doom()
+    return Response("doomed")
+
+
+def _fail_commit(request: Request, error: Exception) -> Response:
+    request.tm.get().join(FailingAtCommit(error))
+    return Response("never seen")
+
+
+def _fail_once(request: Request) -> Response:
+    if request.environ["retry.attempt"] == 0:
+        request.tm.get().join(FailingAtCommit(LostRace()))
+    return Response("done")
+
+
+def _returning(status: int, **headers: str) -> Callable[[Request], Response]:
+    named = [(name.replace("_", "-"), value) for name, value in headers.items()]
+    return lambda request: Response(
+        status=status, headerlist=[("Content-Type", "text/plain"), *named]
+    )
+
+
+_OUTCOMES: dict[str, Callable[[Request], Response]] = {
+    "return_200": _returning(200),
+    "return_302": _returning(302, Location="/"),
+    "return_404": _returning(404),
+    "return_503": _returning(503),
+    "raise_302": lambda request: _raise(HTTPFound("/")),
+    "raise_403": lambda request: _raise(HTTPForbidden()),
+    "view_200": lambda request: _raise(ViewError(200)),
+    "view_409": lambda request: _raise(ViewError(409)),
+    "view_500": lambda request: _raise(ViewError(500)),
+    "unhandled": lambda request: _raise(Unhandled()),
+    "doomed": _doom,
+    "x_tm": _returning(200, X_Tm="abort"),
+    "integrity": lambda request: _fail_commit(
+        request, IntegrityError("INSERT", None, Exception("duplicate"))
+    ),
+    "retried": _fail_once,
+    "unsavable": _returning(200),
+}
+
+
+def _on_view_error(error: ViewError, request: Request) -> Any:
+    return status_map[error.status]() if error.status != 200 else Response("sorry")
+
+
+def _on_integrity_error(error: IntegrityError, request: Request) -> Response:
+    return Response("taken", status=409)
+
+
+def _on_type_error(error: TypeError, request: Request) -> Response:
+    return Response("broken", status=500)

@@ -1,0 +1,116 @@
+"""Each row of the table of outcomes, on each database, looked up in the database afterwards."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from myapp.sessions.store import StoredSession
+from myapp.sessions.token import digest
+from tests.conftest import DATABASES
+from tests.outcomes.app import OutcomeApp
+from tests.outcomes.table import ACTIONS, DBSESSIONS, ROWS, VETOES, Row, expected
+
+LEVELS = {
+    "sqlite": (None,),
+    "postgresql": ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"),
+    "mariadb": ("READ COMMITTED", "REPEATABLE READ", "SERIALIZABLE"),
+}
+PLACES = [
+    pytest.param((kind, level, veto), id=f"{kind}-{level}-{veto}")
+    for kind in DATABASES
+    for level in LEVELS[kind]
+    for veto in VETOES
+]
+
+
+@pytest.fixture(scope="module", params=PLACES)
+def app(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[OutcomeApp, str]]:
+    """An application on a database, with a level of isolation and with or without commit veto."""
+    kind, level, veto = request.param
+    folder = tmp_path_factory.mktemp("outcomes")
+    if kind == "sqlite":
+        urls = (f"sqlite:///{folder / 'here.sqlite'}", f"sqlite:///{folder / 'there.sqlite'}")
+        made = OutcomeApp(*urls, veto=veto)
+        yield made, veto
+        made.close()
+        return
+    server = request.getfixturevalue(kind)
+    with server.database() as here, server.database() as there:
+        made = OutcomeApp(here, there, veto=veto, isolation=level)
+        yield made, veto
+        made.close()
+
+
+CASES = [
+    pytest.param(row, dbsession, action, id=f"{row.name}-{dbsession}-{action}")
+    for row in ROWS
+    for dbsession in DBSESSIONS
+    for action in ACTIONS
+    if row.savable or action != "ended"
+]
+
+
+@pytest.mark.parametrize(("row", "dbsession", "action"), CASES)
+def test_the_outcome_decides(
+    app: tuple[OutcomeApp, str], row: Row, dbsession: str, action: str
+) -> None:
+    """S6: data, session and cookie agree with the table, and with each other (S7, S11)."""
+    made, veto = app
+    token = made.start()
+    response, note = made.request(token, outcome=row.name, dbsession=dbsession, action=action)
+    meant = expected(row, veto, dbsession, action)
+
+    assert (response.status_code if response is not None else None) == row.status
+    if dbsession in ("written", "elsewhere"):
+        assert made.has_note(note, dbsession) is meant.data
+    assert _cookie(response) == meant.cookie
+    assert _is_as_meant(made, token, _new_token(response), action) is meant.saved
+
+
+def _cookie(response: Any) -> str:
+    headers = response.headers.getall("Set-Cookie") if response is not None else []
+    if not headers:
+        return "none"
+    (header,) = headers
+    return "deleted" if "Max-Age=0" in header else "new"
+
+
+def _new_token(response: Any) -> str | None:
+    if _cookie(response) != "new":
+        return None
+    (header,) = response.headers.getall("Set-Cookie")
+    return str(header.partition(";")[0].partition("=")[2])
+
+
+def _is_as_meant(made: OutcomeApp, old: str, new: str | None, action: str) -> bool:
+    """Whether the view's action is in the table; it must be there whole, or not at all."""
+    before = _row(made, old)
+    assert before is not None
+    if action == "ended":
+        return before.ended == "invalidated"
+    if action == "changed":
+        assert before.ended is None
+        return "after" in _values(made, before)
+    if new is None:
+        assert before.ended is None
+        assert before.user_id is None
+        assert "after" not in _values(made, before)
+        return False
+    after = _row(made, new)
+    assert after is not None
+    assert before.ended == "renewed"
+    assert after.user_id == ("ann" if action == "signed_in" else None)
+    return _values(made, after) == {"before": 1, "after": [1]}
+
+
+def _row(made: OutcomeApp, token: str) -> StoredSession | None:
+    return next(iter(made.manager.store.load([digest("session", token)])), None)
+
+
+def _values(made: OutcomeApp, row: StoredSession) -> dict[str, Any]:
+    return made.manager.codec.decode(row.data).values

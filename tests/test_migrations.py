@@ -1,0 +1,408 @@
+"""The migrations on every database, and the same table without them."""
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from pyramid.config import Configurator
+from sqlalchemy import Connection, Engine, MetaData, NullPool, inspect, text
+
+import myapp
+from myapp import migrations
+from myapp.database import create_database_engine, parse_url
+from myapp.models.meta import Base
+from myapp.sessions import SchemaError, model
+from myapp.sessions.sql_store import MIGRATE
+from tests.processes import ROOT, clean_environment
+
+ALEMBIC = Path(sys.executable).with_name("alembic")
+PAGE = ROOT / "docs" / "how-to" / "plain-sql.md"
+OURS = (Base.metadata, model.metadata)
+# Nothing listens there.
+UNREACHABLE = {
+    "sqlite": "sqlite:////nowhere/myapp.sqlite",
+    "postgresql": "postgresql://user@127.0.0.1:1/myapp",
+    "mysql": "mysql://user@127.0.0.1:1/myapp",
+}
+
+
+def alembic(*words: str, url: str, folder: Path = ROOT, ini: str = "") -> str:
+    """The output of the real command, run in the root of the project."""
+    done = subprocess.run(
+        [ALEMBIC, *words],
+        capture_output=True,
+        text=True,
+        cwd=folder,
+        env=clean_environment({"DATABASE_URL": url, "MYAPP_INI": ini}),
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def engine_of(url: str) -> Iterator[Engine]:
+    """An engine that leaves no connection behind."""
+    engine = create_database_engine(url, poolclass=NullPool)
+    yield engine
+    engine.dispose()
+
+
+def differences(url: str, metadata: Iterable[MetaData] = OURS) -> list[Any]:
+    """What alembic's autogenerate would change."""
+    options = {"compare_type": True, "compare_server_default": True}
+    with engine_of(url) as engine, engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts=options)
+        found: list[Any] = compare_metadata(context, cast(MetaData, list(metadata)))
+        return found
+
+
+def tables(url: str) -> set[str]:
+    """The names of the database's tables."""
+    with engine_of(url) as engine:
+        return set(inspect(engine).get_table_names())
+
+
+def revisions(url: str) -> list[str]:
+    """The revisions that the database says it is at."""
+    with engine_of(url) as engine, engine.connect() as connection:
+        return list(connection.scalars(text("SELECT version_num FROM alembic_version")))
+
+
+def execute(url: str, sql: str) -> None:
+    """Run a text of several statements, as the database's own client would."""
+    lines = [line for line in sql.splitlines() if not line.startswith("--")]
+    with engine_of(url) as engine, engine.connect() as connection:
+        connection = connection.execution_options(isolation_level="AUTOCOMMIT")
+        for statement in "\n".join(lines).split(";\n"):
+            if statement.strip():
+                connection.exec_driver_sql(statement)
+
+
+_POSTGRESQL = (
+    "SELECT attname, format_type(atttypid, atttypmod), attnotnull FROM pg_attribute"
+    " WHERE attrelid = 'sessions'::regclass AND attnum > 0 ORDER BY attnum",
+    "SELECT reloptions FROM pg_class WHERE relname = 'sessions'",
+    "SELECT indexdef FROM pg_indexes WHERE tablename = 'sessions' ORDER BY 1",
+    "SELECT conname, pg_get_constraintdef(oid) FROM pg_constraint"
+    " WHERE conrelid = 'sessions'::regclass ORDER BY 1",
+)
+
+
+def definition(url: str) -> list[Any]:
+    """All that the database itself says of the sessions table, in its own words."""
+    with engine_of(url) as engine, engine.connect() as connection:
+        if engine.dialect.name == "postgresql":
+            return [rows(connection, query) for query in _POSTGRESQL]
+        if engine.dialect.name == "sqlite":
+            query = "SELECT name, sql FROM sqlite_master WHERE tbl_name = 'sessions' ORDER BY name"
+            return [(name, re.sub(r"\s+", " ", sql or "")) for name, sql in rows(connection, query)]
+        ((_, sql),) = rows(connection, "SHOW CREATE TABLE sessions")
+        # The indexes stand in the order in which they were made.
+        return sorted(line.rstrip(",") for line in str(sql).splitlines())
+
+
+def rows(connection: Connection, query: str) -> list[tuple[Any, ...]]:
+    """The rows that a query answers."""
+    return [tuple(row) for row in connection.exec_driver_sql(query)]
+
+
+# The command.
+
+
+def test_migrations_go_up_and_down_and_up_again(database_url: str) -> None:
+    """C: `alembic upgrade head` from the project's root, with DATABASE_URL, needs no more."""
+    alembic("upgrade", "head", url=database_url)
+    assert "sessions" in tables(database_url)
+    first = definition(database_url)
+    alembic("downgrade", "base", url=database_url)
+    assert tables(database_url) == {"alembic_version"}
+    assert revisions(database_url) == []
+    alembic("upgrade", "head", url=database_url)
+    assert definition(database_url) == first
+    assert len(revisions(database_url)) == 1
+
+
+def test_models_and_migrations_agree(database_url: str) -> None:
+    """I14: autogenerate finds nothing to do."""
+    migrations.upgrade(database_url)
+    assert differences(database_url) == []
+    assert "No new upgrade operations" in alembic("check", url=database_url)
+
+
+def test_a_difference_would_be_found(database_url: str) -> None:
+    """I14: the comparison above can fail."""
+    migrations.upgrade(database_url)
+    execute(database_url, "ALTER TABLE sessions DROP COLUMN user_agent;\n")
+    assert [found[0] for found in differences(database_url)] == ["add_column"]
+
+
+def test_migrations_are_applied_on_any_ini(tmp_path: Path) -> None:
+    """C: `-x ini=…` and `-x name=value` are the ini and the command line of alembic."""
+    ini = tmp_path / "some.ini"
+    ini.write_text("[app:main]\nuse = egg:myapp\nsqlalchemy.url = sqlite:///%(here)s/ini.sqlite\n")
+    line = tmp_path / "line.sqlite"
+    alembic("-x", f"ini={ini}", "upgrade", "head", url="")
+    assert "sessions" in tables(f"sqlite:///{tmp_path / 'ini.sqlite'}")
+    assert not line.exists()
+    alembic("-x", f"ini={ini}", "-x", f"sqlalchemy.url=sqlite:///{line}", "upgrade", "head", url="")
+    assert "sessions" in tables(f"sqlite:///{line}")
+    variable = f"sqlite:///{tmp_path / 'variable.sqlite'}"
+    words = ("-x", f"sqlalchemy.url=sqlite:///{tmp_path / 'ignored.sqlite'}", "upgrade", "head")
+    alembic(*words, url=variable, ini=str(ini))
+    assert "sessions" in tables(variable)
+    assert not (tmp_path / "ignored.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("url", "words", "line"),
+    [
+        (
+            "sqlite://",
+            (),
+            "sqlalchemy.url = sqlite:// (from environment variable DATABASE_URL): in-memory SQLite"
+            " can't be used, name a file: sqlite:////path/to/file",
+        ),
+        (
+            "",
+            ("-x", "sqlalchemy.url=postgresql://u:p%40ss@h/d"),
+            "sqlalchemy.url = … (from the command line or development.ini):"
+            " a percent sign is written twice there: %%",
+        ),
+    ],
+)
+def test_a_bad_setting_is_one_line(url: str, words: tuple[str, ...], line: str) -> None:
+    """C2: of alembic too."""
+    done = subprocess.run(
+        [ALEMBIC, *words, "upgrade", "head"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment({"DATABASE_URL": url, "MYAPP_INI": ""}),
+        check=False,
+    )
+    assert done.returncode != 0
+    assert (done.stdout + done.stderr).strip() == f"FAILED: {line}"
+
+
+# The same as SQL.
+
+
+def fenced(page: str, database: str) -> str:
+    """The SQL of the page's section on a database."""
+    section = page.partition(f"\n## {database}\n")[2].partition("\n## ")[0]
+    return section.partition("```sql\n")[2].partition("```")[0]
+
+
+def without_trailing_blanks(sql: str) -> str:
+    """A text as editors leave it."""
+    return "\n".join(line.rstrip() for line in sql.strip().splitlines())
+
+
+HEADINGS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}
+
+
+@pytest.mark.parametrize("dialect", HEADINGS)
+def test_the_page_shows_the_sql_of_the_migrations(dialect: str) -> None:
+    """I14: what `alembic upgrade head --sql` prints, for which no server needs to run."""
+    printed = alembic("upgrade", "head", "--sql", url=UNREACHABLE[dialect])
+    shown = fenced(PAGE.read_text("utf-8"), HEADINGS[dialect])
+    assert without_trailing_blanks(shown) == without_trailing_blanks(printed)
+
+
+def test_the_sql_of_the_page_does_what_the_migrations_do(database_url: str) -> None:
+    """I14: alembic then takes the database for its own work."""
+    backend = parse_url(database_url).get_backend_name()
+    heading = HEADINGS["mysql" if backend in ("mysql", "mariadb") else backend]
+    execute(database_url, fenced(PAGE.read_text("utf-8"), heading))
+    assert differences(database_url) == []
+    assert "(head)" in alembic("current", url=database_url)
+
+
+def test_the_printed_schema_makes_the_table_of_the_model(database_url: str) -> None:
+    """I14: `myapp-sessions INI schema`, for an application with migrations of its own."""
+    sql = schema(database_url)
+    execute(database_url, sql)
+    assert tables(database_url) == {"sessions"}
+    assert differences(database_url, [model.metadata]) == []
+    printed = definition(database_url)
+    execute(database_url, "DROP TABLE sessions;\n")
+    migrations.upgrade(database_url)
+    # Engine, character set, fill factor and names too, at which no comparison looks.
+    assert definition(database_url) == printed
+
+
+def schema(url: str) -> str:
+    """What the command prints."""
+    done = subprocess.run(
+        [ALEMBIC.with_name("myapp-sessions"), ROOT / "development.ini", "schema"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment({"DATABASE_URL": url}),
+        check=True,
+    )
+    return done.stdout
+
+
+# At start.
+
+WORKER = """
+import sys
+from alembic import command  # as the others, before the signal: that is what takes long
+from myapp import migrations
+from myapp.sessions import model
+print("ready", flush=True)
+sys.stdin.readline()
+migrations.upgrade(sys.argv[1])
+"""
+
+
+def test_eight_processes_that_start_at_once_all_come_up(database_url: str) -> None:
+    """C: with `database.migrate_on_start` one migrates, and the others find the work done."""
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", WORKER, database_url],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            env=clean_environment(),
+        )
+        for _ in range(8)
+    ]
+    for worker in workers:
+        assert worker.stdout is not None
+        assert worker.stdout.readline() == "ready\n"
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write("go\n")
+        worker.stdin.flush()
+    ends = [(worker.communicate(timeout=60)[1], worker.returncode) for worker in workers]
+    assert ends == [("", 0)] * 8
+    assert differences(database_url) == []
+    assert len(revisions(database_url)) == 1
+
+
+def test_a_failed_migration_leaves_the_lock_to_others(database_url: str) -> None:
+    """C: the next process does not wait for one that has given up."""
+    with engine_of(database_url) as engine, engine.begin() as connection:
+        connection.execute(text("CREATE TABLE sessions (id INTEGER)"))
+    for _ in range(2):
+        with pytest.raises(migrations.MigrationError, match="could not be migrated"):
+            migrations.upgrade(database_url)
+    with engine_of(database_url) as engine, engine.begin() as connection:
+        connection.execute(text("DROP TABLE sessions"))
+    migrations.upgrade(database_url)
+    assert differences(database_url) == []
+
+
+def main_ends_with(url: str, **settings: str) -> str:
+    """The line with which an application on this database ends."""
+    with pytest.raises(SystemExit) as caught:
+        myapp.main({}, **{"sqlalchemy.url": url}, **settings)
+    line = str(caught.value.code)
+    assert "\n" not in line
+    return line
+
+
+def test_a_database_that_is_newer_than_the_code_is_one_line(database_url: str) -> None:
+    """C2: after a deployment was taken back, say."""
+    migrations.upgrade(database_url)
+    execute(database_url, "UPDATE alembic_version SET version_num = 'future';\n")
+    line = main_ends_with(database_url, **{"database.migrate_on_start": "true"})
+    assert line == (
+        "myapp: the database could not be migrated: Can't locate revision identified by 'future'"
+    )
+
+
+@pytest.mark.parametrize("dialect", HEADINGS)
+def test_a_database_that_can_not_be_migrated_is_one_line(dialect: str) -> None:
+    """C2: who asks for migrations at start can't start without the database."""
+    url = UNREACHABLE[dialect]
+    line = main_ends_with(url, **{"database.migrate_on_start": "true"})
+    assert line.startswith("myapp: the database could not be migrated: ")
+
+
+def include(url: str) -> None:
+    """Start an application of which only the sessions matter."""
+    with Configurator(settings={"session.url": url}) as config:
+        config.include("myapp.sessions")
+    app = config.make_wsgi_app()
+    for store in app.registry["myapp.sessions"].stores.values():
+        store.close()
+
+
+def test_a_missing_table_stops_the_start(database_url: str) -> None:
+    """I14: with what to do, for our application and for every other one."""
+    expected = f"there is no table 'sessions': {MIGRATE}"
+    assert "alembic upgrade head" in MIGRATE
+    assert "myapp-sessions INI schema" in MIGRATE
+    with pytest.raises(SchemaError) as caught:
+        include(database_url)
+    assert str(caught.value) == expected
+    assert main_ends_with(database_url) == f"myapp: {expected}"
+
+
+def test_an_old_table_stops_the_start(database_url: str) -> None:
+    """I14: with the columns that it lacks."""
+    migrations.upgrade(database_url)
+    include(database_url)
+    for column in ("generation", "address"):
+        execute(database_url, f"ALTER TABLE sessions DROP COLUMN {column};\n")
+    expected = f"the table 'sessions' is old, it lacks generation, address: {MIGRATE}"
+    with pytest.raises(SchemaError) as caught:
+        include(database_url)
+    assert str(caught.value) == expected
+    assert main_ends_with(database_url) == f"myapp: {expected}"
+
+
+# Somebody else's alembic.
+
+THEIR_MODELS = """
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+class Base(DeclarativeBase):
+    pass
+
+class Article(Base):
+    __tablename__ = "articles"
+    id: Mapped[int] = mapped_column(primary_key=True)
+"""
+THEIR_TARGET = """
+import sys
+sys.path.insert(0, {folder!r})
+import their_models
+import myapp.sessions.model
+target_metadata = [their_models.Base.metadata, myapp.sessions.model.metadata]
+"""
+
+
+def test_a_foreign_alembic_writes_the_migration_itself(database_url: str, tmp_path: Path) -> None:
+    """I14: the metadata beside those of its own models are all that it needs."""
+    (tmp_path / "their_models.py").write_text(THEIR_MODELS)
+    alembic("init", "theirs", url="", folder=tmp_path)
+    env, ini = tmp_path / "theirs" / "env.py", tmp_path / "alembic.ini"
+    target = THEIR_TARGET.format(folder=str(tmp_path))
+    env.write_text(env.read_text().replace("\ntarget_metadata = None\n", target))
+    url = parse_url(database_url).render_as_string(hide_password=False).replace("%", "%%")
+    line = re.compile(r"^sqlalchemy\.url = .*$", re.MULTILINE)
+    ini.write_text(line.sub(lambda _: f"sqlalchemy.url = {url}", ini.read_text()))
+
+    alembic("revision", "--autogenerate", "-m", "all", url="", folder=tmp_path)
+    (written,) = (tmp_path / "theirs" / "versions").glob("*.py")
+    assert re.findall(r"op\.create_table\('(\w+)'", written.read_text()) == ["articles", "sessions"]
+    alembic("upgrade", "head", url="", folder=tmp_path)
+    include(database_url)
+    found = differences(database_url, [model.metadata])
+    assert [change for change in found if change[0] != "remove_table"] == []
+    alembic("downgrade", "base", url="", folder=tmp_path)
+    assert tables(database_url) == {"alembic_version"}

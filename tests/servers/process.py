@@ -58,7 +58,8 @@ class Child:
                 extra_groups=account and [],
             )
         self._guard = _guard(self._process.pid, stop_signal, remove)
-        atexit.register(self.kill)
+        self._owner = os.getpid()
+        atexit.register(self._end_with_the_tests)
 
     @property
     def pid(self) -> int:
@@ -99,8 +100,13 @@ class Child:
                 os.kill(child, signal.SIGKILL)
         wait_until(lambda: not any(map(_alive, children)), f"the end of the children of {self.pid}")
 
+    def _end_with_the_tests(self) -> None:
+        # A test may fork: the end of its child is not the end of the tests.
+        if os.getpid() == self._owner:
+            self.stop()
+
     def _release(self) -> None:
-        atexit.unregister(self.kill)
+        atexit.unregister(self._end_with_the_tests)
         if self._guard.poll() is None:
             self._guard.communicate(b"over\n")
 

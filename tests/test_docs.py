@@ -1,0 +1,282 @@
+"""What README and docs say is true as far as a machine can tell: names, links, examples."""
+
+from __future__ import annotations
+
+import ast
+import re
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from myapp.sessions import Session, SessionManager
+from myapp.sessions.model import table
+from myapp.sessions.settings import TABLE
+from myapp.sessions.testing import memory_manager
+from tests.processes import ROOT
+
+DOCS = ROOT / "docs"
+PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
+DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
+API = DOCS / "reference" / "api.md"
+DESIGN = DOCS / "explanation" / "design.md"
+SECURITY = DOCS / "explanation" / "security.md"
+
+WORDS_IN_THREE_MINUTES = 900
+
+# Attributes that a manager has besides its methods.
+PARTS = vars(memory_manager()).keys()
+
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+
+def fences(page: Path) -> Iterator[tuple[str, str]]:
+    """Language and text of each fenced block."""
+    for indent, language, text in re.findall(
+        r"^( *)```(\w*)\n(.*?)^ *```$", page.read_text("utf-8"), re.DOTALL | re.MULTILINE
+    ):
+        yield language, textwrap.dedent(indent + text)
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return re.sub(r"^ *```.*?^ *```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)
+
+
+def named(page: Path) -> set[str]:
+    """Every identifier that stands in backticks, alone or in a list or a call."""
+    quoted = " ".join(re.findall(r"`([^`\n]+)`", prose(page)))
+    return set(re.findall(r"[A-Za-z_]\w*", quoted))
+
+
+def anchors(page: Path) -> set[str]:
+    """The fragments that lead to the headings of a page, as code hosts make them."""
+    headings = re.findall(r"^#+ (.+)$", prose(page), re.MULTILINE)
+    plain = [re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings]
+    return {heading.replace(" ", "-") for heading in plain}
+
+
+def public(kind: type) -> set[str]:
+    """The names of a class that do not begin with an underscore."""
+    return {name for name in dir(kind) if not name.startswith("_")}
+
+
+def test_the_readme_is_read_in_a_moment() -> None:
+    """At most 100 lines, the two commands among the first 25."""
+    lines = PAGES[0].read_text("utf-8").splitlines()
+    assert len(lines) <= 100
+    assert {"    $ make serve", "    $ make test"} <= set(lines[:25])
+
+
+@every_page
+def test_a_page_is_read_in_three_minutes(page: Path) -> None:
+    """What is longer is two pages; a reference is looked up, and not read."""
+    if page.parent.name != "reference":
+        assert len(prose(page).split()) <= WORDS_IN_THREE_MINUTES
+
+
+@every_page
+def test_a_link_leads_somewhere(page: Path) -> None:
+    """Each relative link is a file or a folder, and its fragment a heading there."""
+    for target in re.findall(r"\]\(([^)\s]+)\)", prose(page)):
+        if "://" in target:
+            continue
+        path, _, fragment = target.partition("#")
+        there = (page.parent / path).resolve() if path else page
+        assert there.exists(), target
+        assert not fragment or fragment in anchors(there), target
+
+
+@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_page_is_linked(page: Path) -> None:
+    """From another one, or by the folder of decisions: nothing is found by chance alone."""
+    linked = {
+        (other.parent / target.partition("#")[0]).resolve()
+        for other in PAGES
+        if other != page
+        for target in re.findall(r"\]\(([^)\s]+)\)", prose(other))
+    }
+    assert linked & {page, page.parent}
+
+
+@every_page
+def test_an_example_in_python_compiles(page: Path) -> None:
+    """Each block marked as Python."""
+    for language, text in fences(page):
+        if language == "python":
+            compile(text, str(page), "exec")
+
+
+@every_page
+def test_an_example_imports_what_there_is(page: Path) -> None:
+    """I10, I13: every name that an example takes from this project is there."""
+    for language, text in fences(page):
+        imports = ast.walk(ast.parse(text)) if language == "python" else ()
+        for node in imports:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("myapp"):
+                exec(ast.unparse(node))
+
+
+@every_page
+def test_a_named_setting_exists(page: Path) -> None:
+    """C4: in text and examples alike, whatever the prefix of its manager."""
+    text = re.sub(r"`?\bfrom myapp.*|import .*", "", page.read_text("utf-8"))
+    for name in re.findall(r"\bsession\.(\w+)(?= ?=)", text):
+        assert name in TABLE or name in public(Session), name
+    for name in re.findall(r"`session\.(\w+)`", text):
+        assert name in TABLE or name in public(Session), name
+    for name in re.findall(r"\bADMIN_SESSION_(\w+)|\bSESSION_(\w+)(?==)", text):
+        assert "".join(name).lower() in TABLE, name
+
+
+@every_page
+def test_a_named_target_of_make_exists(page: Path) -> None:
+    """In commands, and where a text says `make serve`."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    targets = {
+        name
+        for line in re.findall(r"^([a-z][a-z/ -]*):", makefile, re.MULTILINE)
+        for name in line.split()
+    }
+    commands = re.findall(
+        r"(?:^ {4}[^#\n]*|`)\bmake ([a-z][a-z/-]*)", page.read_text("utf-8"), re.M
+    )
+    assert set(commands) <= targets
+
+
+def test_every_target_of_make_is_described() -> None:
+    """In the reference of commands."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    described = (DOCS / "reference" / "commands.md").read_text("utf-8")
+    for line in re.findall(r"^([a-z][a-z/ -]*):.*## ", makefile, re.MULTILINE):
+        for name in line.split():
+            assert f"`make {name}`" in described
+
+
+@pytest.mark.parametrize("number", range(1, 15))
+def test_every_promise_of_the_interface_is_described(number: int) -> None:
+    """I1 to I14 each have a line."""
+    assert f"| I{number} | " in API.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", sorted(public(Session)))
+def test_everything_of_a_session_is_described(name: str) -> None:
+    """I1: methods and properties, those for the manager included."""
+    assert name in named(API)
+
+
+@pytest.mark.parametrize("name", sorted(public(SessionManager) | PARTS))
+def test_everything_of_a_manager_is_described(name: str) -> None:
+    """I13: methods and parts."""
+    assert name in named(API)
+
+
+def test_every_public_name_is_described() -> None:
+    """What `myapp.sessions` exports."""
+    import myapp.sessions
+
+    assert set(myapp.sessions.__all__) - {"includeme"} <= named(API)
+
+
+def test_every_event_is_described() -> None:
+    """I12: with the fields that are its own."""
+    from myapp.sessions import events
+
+    described = named(DOCS / "how-to" / "events.md")
+    kinds = {
+        name
+        for name, kind in vars(events).items()
+        if getattr(kind, "__mro__", ()) and issubclass(kind, events.SessionEvent)
+    }
+    assert kinds <= described
+    for kind in kinds:
+        assert set(getattr(events, kind).__annotations__) <= described
+
+
+def test_every_column_is_described() -> None:
+    """I14: with its indexes."""
+    described = named(DOCS / "reference" / "table.md")
+    assert set(table.columns.keys()) <= described
+    assert {str(index.name) for index in table.indexes} <= described
+
+
+@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+def test_a_decision_has_its_three_parts(page: Path) -> None:
+    """And a number, which is that of its file."""
+    text = page.read_text("utf-8")
+    assert re.findall(r"^## (.+)$", text, re.MULTILINE) == ["Context", "Decision", "Consequences"]
+    assert text.startswith(f"# {int(page.name[:4])}. ")
+
+
+def test_decisions_are_numbered_without_gaps() -> None:
+    """The next one takes the next number."""
+    assert [int(page.name[:4]) for page in DECISIONS] == list(range(1, len(DECISIONS) + 1))
+
+
+def test_the_picture_of_the_house_is_true() -> None:
+    """Every module is in it, and nothing else; a folder's __init__ stands for the folder too."""
+    (picture,) = [text for language, text in fences(DESIGN) if not language]
+    drawn, folder = set(), ""
+    for line in picture.partition("myapp/\n")[2].splitlines():
+        indent = len(line) - len(line.lstrip())
+        names = re.split(r" {3,}", line.strip())[0].split()
+        if indent == 2:
+            folder = names[0] if names[0].endswith("/") else ""
+        drawn |= {(folder if indent == 4 else "") + name for name in names if name[-1] != "/"}
+    package = ROOT / "myapp"
+    modules = {path.relative_to(package).with_suffix("") for path in package.rglob("*.py")}
+    assert drawn == {path.as_posix() for path in modules}
+
+
+def _allowed() -> dict[str, set[str]]:
+    """The table of imports, by module."""
+    section = prose(DESIGN).partition("## Who may import whom")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\| (?!module|-)(.+?) \| (.+?) \|$", section, re.MULTILINE)
+    words = {"nothing", "but", "the", "package"}
+    return {
+        module: set(re.findall(r"\w+", allowed)) - words | ({""} if "package" in allowed else set())
+        for modules, allowed in rows
+        for module in modules.split(", ")
+    }
+
+
+@pytest.mark.parametrize(
+    "path",
+    [p for p in sorted((ROOT / "myapp" / "sessions").glob("*.py")) if p.stem != "__init__"],
+    ids=lambda path: path.stem,
+)
+def test_imports_go_downwards_only(path: Path) -> None:
+    """Each module imports of this project what the table says at most, names for types included."""
+    allowed = _allowed()[path.stem]
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("myapp"):
+            continue
+        if node.module in ("myapp", "myapp.sessions"):
+            found = {a.name if (path.parent / f"{a.name}.py").exists() else "" for a in node.names}
+            found = {a.name for a in node.names} if node.module == "myapp" else found
+        else:
+            found = {str(node.module).rpartition(".")[2]}
+        assert found <= allowed, ast.unparse(node)
+
+
+def test_what_is_said_to_be_safe_has_a_proof() -> None:
+    """Every id in the last column of the first table stands in the docstring of a test."""
+    met = prose(SECURITY).partition("## Met\n")[2].partition("\n## ")[0]
+    rows = re.findall(r"^\|.*\| ([^|]+) \|$", met, re.MULTILINE)[2:]
+    here = Path(__file__)
+    tests = "\n".join(
+        path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py") if path != here
+    )
+    tests += (ROOT / "myapp" / "sessions" / "store_contract.py").read_text("utf-8")
+    ids = {id for row in rows for id in row.split(", ")}
+    assert ids
+    assert not {id for id in ids if not re.search(rf"\b{re.escape(id)}\b", tests)}
+
+
+@every_page
+def test_no_page_knows_this_machine(page: Path) -> None:
+    """No path of whoever wrote it, and no index of packages."""
+    text = page.read_text("utf-8")
+    for word in ("/root/", "/home/", "/tmp/", "/work/", "pypi", "site-packages"):
+        assert word not in text.lower()

@@ -13,8 +13,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from pyramid.paster import get_appsettings
-
 log = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
@@ -95,6 +93,9 @@ def load(ini: str, options: Mapping[str, str] | None = None) -> Settings:
 
     Raises SettingError where a percent sign stands alone.
     """
+    # Imported here, so that stores, which know settings, need no Pyramid.
+    from pyramid.paster import get_appsettings
+
     try:
         conf = get_appsettings(ini, options=dict(options or {}))
     except configparser.InterpolationError as error:

@@ -31,6 +31,8 @@ def upgrade() -> None:
         sa.Column("ended", sa.String(16), nullable=True),
         sa.Column("address", sa.String(45), nullable=True),
         sa.Column("user_agent", sa.String(255), nullable=True),
+        sa.Column("lock_owner", sa.String(22), nullable=True),
+        sa.Column("locked_until", sa.BigInteger(), nullable=True),
         sa.Column("sweep_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_sessions"),
         sa.UniqueConstraint("handle", name="uq_sessions_handle"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+from contextlib import closing
 from dataclasses import replace
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from myapp import environment
 from myapp.database import read_url
 from myapp.environment import SettingError, printable
 from myapp.sessions import SessionError
-from myapp.sessions.lifetime import SteadyClock
+from myapp.sessions.lifetime import Clock, SteadyClock
 from myapp.sessions.model import table as sessions_table
 from myapp.sessions.settings import Settings, read, sources
 from myapp.sessions.sql_store import SqlStore
@@ -62,7 +63,7 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
         raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
     try:
         settings = environment.load(ini, {name: value for name, _, value in words})
-    except (configparser.Error, LookupError, PlasterError) as error:
+    except (configparser.Error, ImportError, LookupError, PlasterError) as error:
         raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
     ctx.obj = _Given(settings, prefix)
 
@@ -119,15 +120,18 @@ def sweep(given: _Given, batch: int) -> None:
     parsed = given.parsed()
     if parsed.store is not None:
         raise click.ClickException(f"{given.prefix}store is {parsed.store}: sweep it by its means")
-    store, clock = SqlStore.from_settings(parsed), SteadyClock()
-    store.check()
-    before = store.count()
+    with closing(SqlStore.from_settings(parsed)) as store:
+        store.check()
+        before = store.count()
+        _sweep(store, SteadyClock(), batch)
+        click.echo(f"{before - store.count()} of {before} rows deleted")
+
+
+def _sweep(store: SqlStore, clock: Clock, batch: int) -> None:
     with _progress() as progress:
         task = progress.add_task("Sweeping", total=store.count_due(clock()))
         for looked_at in sweep_store(store, clock, batch):
             progress.update(task, advance=looked_at)
-    click.echo(f"{before - store.count()} of {before} rows deleted")
-    store.close()
 
 
 def ddl(dialect: Dialect) -> str:

@@ -26,11 +26,13 @@ from myapp.environment import SettingError
 from myapp.sessions import transaction
 from myapp.sessions.codec import Codec, MessagePack, Serializer
 from myapp.sessions.errors import (
+    LockTimeout,
     NotStorable,
     SaveConflict,
     SchemaError,
     SessionClosed,
     SessionError,
+    SessionLost,
     SessionTooLarge,
     StoreUnavailable,
     UnreadableData,
@@ -54,6 +56,7 @@ from myapp.sessions.store import SessionStore
 from myapp.sessions.sweep import Sweeper
 
 __all__ = [
+    "LockTimeout",
     "NotStorable",
     "SaveConflict",
     "SchemaError",
@@ -62,6 +65,7 @@ __all__ = [
     "SessionClosed",
     "SessionError",
     "SessionInfo",
+    "SessionLost",
     "SessionManager",
     "SessionSecurityPolicy",
     "SessionStore",

@@ -67,3 +67,11 @@ class SaveConflict(SessionError):
 
 class SessionLost(SessionError):
     """A session that was ended elsewhere, where going on without it would be wrong."""
+
+
+class LockTimeout(SessionError, TimeoutError):
+    """A session whose lock others held all the time that `lock` was to wait."""
+
+    def __init__(self, handle: str, timeout: float) -> None:
+        self.handle, self.timeout = handle, timeout
+        super().__init__(f"session {handle} was locked by other requests for {timeout:g} s")

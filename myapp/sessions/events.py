@@ -37,7 +37,11 @@ class SessionRenewed(SessionEvent):
 
 @dataclass(slots=True, kw_only=True)
 class SessionEnded(SessionEvent):
-    """A session was ended: `invalidated`, `signed_out`, `revoked`, `merged` or `replaced`."""
+    """A session was ended.
+
+    The reasons: `invalidated`, `signed_out`, `outdated` (the user's password was changed, say),
+    `revoked`, `limit`, `merged`, `replaced`.
+    """
 
     reason: str
 

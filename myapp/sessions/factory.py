@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -121,6 +122,15 @@ class RequestBacking:
         """What is stored for another token."""
         return self._load((token,) if is_token(token) else ())
 
+    @contextmanager
+    def lock(self, session: Session, timeout: float) -> Iterator[None]:
+        """Hold the session's lock."""
+        try:
+            with self._manager.lock(session, timeout):
+                yield
+        except StoreUnavailable as error:
+            raise SessionUnavailable(error) from error
+
     def _load(self, tokens: Sequence[str]) -> Loaded:
         try:
             return self._manager.open(tokens, lambda event: publish(self._request, [event]))
@@ -198,6 +208,8 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
     for manager, session, outcome in outcomes:
         _write_headers(request, response, manager, session, outcome)
         publish(request, outcome.events)
+        if session.signing_in and outcome.row is not None and session.user_id is not None:
+            publish(request, manager.limit_sessions(session.user_id))
     return response
 
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
+import random
+import time
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -20,7 +22,13 @@ from msgspec.structs import replace
 from myapp.sessions import lifetime
 from myapp.sessions.codec import Codec, Content
 from myapp.sessions.cookie import CookieWriter
-from myapp.sessions.errors import SaveConflict, StoreUnavailable, UnreadableData
+from myapp.sessions.errors import (
+    LockTimeout,
+    SaveConflict,
+    SessionLost,
+    StoreUnavailable,
+    UnreadableData,
+)
 from myapp.sessions.events import (
     AmbiguousCookies,
     ChangeDropped,
@@ -37,11 +45,13 @@ from myapp.sessions.merge import merge
 from myapp.sessions.session import Loaded, Origin, Session
 from myapp.sessions.settings import Settings
 from myapp.sessions.store import Ending, SessionStore, SessionWriter, StoredSession
-from myapp.sessions.token import digest, is_token, shortened
+from myapp.sessions.token import digest, is_token, new_handle, shortened
 
 log = logging.getLogger(__name__)
 
 Publish = Callable[[SessionEvent], None]
+
+LOCK_LEASE: Final = 30 * lifetime.SECOND
 
 SAVE_ATTEMPTS: Final = 10
 """How often a save is merged and tried again before it is given up."""
@@ -221,9 +231,21 @@ class SessionManager:
         if (session.signing_in or not session.content.is_empty()) and not only_end:
             started = self._insert(session, session.content, store, client, endings)
             return Outcome(started.cookie, ended + started.events, started.row)
-        if endings:
-            store.end(endings)
+        if endings and not store.end(endings) and not self._end_successor(loaded, store, reason):
+            # Ended elsewhere already: the browser may hold a newer cookie.
+            return _UNCHANGED
         return Outcome(self.cookie.delete(), ended)
+
+    def _end_successor(self, loaded: Loaded, store: SessionWriter, reason: str) -> bool:
+        """End the session into which another request renewed this one meanwhile, if one did.
+
+        Whoever signs out means the session, whatever its token is by now; it keeps its handle.
+        """
+        handle = loaded.stored.handle if loaded.stored else None
+        successor = self.store.find(self.name, handle) if handle else None
+        if successor is None:
+            return False
+        return store.end([self._ending(successor.digest, reason, self._csrf_of(successor))]) == 1
 
     def _start(
         self, session: Session, loaded: Loaded, store: SessionWriter, client: Client
@@ -374,6 +396,22 @@ class SessionManager:
             return self._insert(session, news, store, client, [])
         return Outcome(None, (ChangeDropped(manager=self.name, handle=session.handle),))
 
+    def limit_sessions(self, user_id: str) -> list[SessionEvent]:
+        """End the oldest sessions of a user beyond `max_per_user`; after each sign-in (R8).
+
+        Failing to do so harms nobody: the next sign-in does it again.
+        """
+        keep = self.settings.max_per_user
+        if keep is None:
+            return []
+        try:
+            count = self.store.end_oldest(self.name, user_id, keep, self.clock())
+        except StoreUnavailable as error:
+            log.warning("the sessions of a user were not limited: %s", error)
+            return []
+        ended = SessionEnded(manager=self.name, reason="limit", user_id=user_id)
+        return [ended] * count
+
     def _touch(self, stored: StoredSession) -> None:
         """Note that the session is in use, if that is due; failing to do so harms nobody (S9)."""
         idle_timeout = self.settings.idle_timeout
@@ -392,6 +430,58 @@ class SessionManager:
             )
         except StoreUnavailable as error:
             log.warning("session %s was not touched: %s", shortened(stored.digest), error)
+
+    # Locking.
+
+    @contextmanager
+    def lock(self, session: Session, timeout: float) -> Iterator[None]:
+        """Hold a session's lock, see `Session.lock`. A new session is nobody else's yet."""
+        stored = session.stored
+        if stored is None:
+            yield
+            return
+        owner = new_handle()
+        self._acquire(session, stored.digest, owner, timeout)
+        try:
+            self._refresh(session, stored)
+            yield
+            self._save_locked(session)
+        finally:
+            self.store.unlock(stored.digest, owner)
+
+    def _acquire(self, session: Session, row: bytes, owner: str, timeout: float) -> None:
+        give_up = time.monotonic() + timeout
+        pause = 0.002
+        while True:
+            now = self.clock()
+            if self.store.lock(row, owner, now=now, until=now + LOCK_LEASE):
+                return
+            if time.monotonic() + pause > give_up:
+                raise LockTimeout(session.handle, timeout)
+            if self._decoded_present(row) is None:
+                raise SessionLost(f"session {session.handle} was ended elsewhere")
+            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (only spreads the attempts)
+            pause = min(2 * pause, 0.05)
+
+    def _refresh(self, session: Session, stored: StoredSession) -> None:
+        """Go on from what is stored now, with what this request has changed so far."""
+        present = self._decoded_present(stored.digest)
+        if present is None:
+            raise SessionLost(f"session {session.handle} was ended elsewhere")
+        row, theirs = present
+        base = self.codec.decode(stored.data)
+        session.rebase(row, merge(base, session.content, theirs, self.codec.same))
+
+    def _save_locked(self, session: Session) -> None:
+        """Store what the block changed; a renewal or an ending waits for the response."""
+        stored = session.stored
+        if stored is None or session.renewing:
+            return
+        outcome = self.save(session, touch=False)
+        if any(isinstance(event, ChangeDropped) for event in outcome.events):
+            raise SessionLost(f"session {session.handle} was ended elsewhere")
+        if outcome.row is not None:
+            session.rebase(outcome.row, self.codec.decode(outcome.row.data))
 
     # Rows and cookies.
 
@@ -533,6 +623,9 @@ class _Detached:
 
     def look_up(self, token: str) -> Loaded:
         return self._manager.open((token,) if is_token(token) else ())
+
+    def lock(self, session: Session, timeout: float) -> AbstractContextManager[None]:
+        return self._manager.lock(session, timeout)
 
 
 def _nothing() -> Loaded:

@@ -17,6 +17,7 @@ class MemoryStore:
     def __init__(self, settings: Settings | None = None) -> None:
         # As `session.store` it is called with the settings, none of which concerns it.
         self._rows: dict[bytes, StoredSession] = {}
+        self._locks: dict[bytes, tuple[str, int]] = {}
         self._lock = threading.RLock()
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
@@ -67,6 +68,19 @@ class MemoryStore:
             self._rows[digest] = replace(present, seen_at=seen_at, expires_at=expires_at)
             return True
 
+    def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
+        with self._lock:
+            _, locked_until = self._locks.get(digest, ("", 0))
+            if self._live(digest) is None or locked_until > now:
+                return False
+            self._locks[digest] = owner, until
+            return True
+
+    def unlock(self, digest: bytes, owner: str) -> None:
+        with self._lock:
+            if self._locks.get(digest, ("", 0))[0] == owner:
+                del self._locks[digest]
+
     def end(self, endings: Sequence[Ending]) -> int:
         with self._lock:
             return sum(self._end_one(ending) for ending in endings)
@@ -77,6 +91,12 @@ class MemoryStore:
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         mine = [r for r in self.iterate(manager) if r.user_id == user_id and r.expires_at > now]
         return sorted(mine, key=lambda row: (-row.seen_at, -row.created_at, row.digest))
+
+    def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
+        with self._lock:
+            live = self.of_user(manager, user_id, now)
+            oldest = sorted(live, key=lambda row: (-row.created_at, row.digest))[keep:]
+            return self.end([Ending(row.digest, "limit") for row in oldest])
 
     def iterate(self, manager: str) -> Iterator[StoredSession]:
         with self._lock:

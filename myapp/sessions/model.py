@@ -66,6 +66,9 @@ class SessionRow(Base):
     ended: Mapped[str | None] = mapped_column(String(16))
     address: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(255))
+    # Who holds the session's lock (S13), and until when at the latest.
+    lock_owner: Mapped[str | None] = mapped_column(String(22))
+    locked_until: Mapped[int | None] = mapped_column(BigInteger)
     # When the sweeper is to look at this row: not later than it can expire, seldom moved.
     sweep_at: Mapped[int] = mapped_column(BigInteger)
 

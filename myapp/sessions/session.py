@@ -9,7 +9,8 @@ from __future__ import annotations
 import enum
 import secrets
 from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar, overload
 
@@ -75,6 +76,10 @@ class Backing(Protocol):
 
     def look_up(self, token: str) -> Loaded:
         """What is stored for another token of the same manager."""
+
+    def lock(self, session: Session, timeout: float) -> AbstractContextManager[None]:
+        """Hold the session's lock; reload it when that is had, and save it before it is given
+        back."""
 
 
 @implementer(ISession)
@@ -386,6 +391,22 @@ class Session:
         self.absorbed += (stored.digest,)
         return True
 
+    @contextmanager
+    def lock(self, timeout: float = 10) -> Iterator[Session]:
+        """Run a block while no other request runs one on the same session.
+
+        Inside, the session is as stored now, with what this request has changed so far; changes
+        of the block are stored at its end, whatever becomes of the request. An error leaves them
+        to the end of the request. Raises LockTimeout after `timeout` seconds, and SessionLost if
+        the session was ended meanwhile. Nobody waits who does not ask for the lock; a process that
+        dies holds it for 30 seconds, which is also the longest that a block may take.
+
+        Take it before the request's own transaction has written to the same SQLite file.
+        """
+        self._changing()
+        with self._backing.lock(self, timeout):
+            yield self
+
     # The user.
 
     @property
@@ -418,9 +439,9 @@ class Session:
         self._token, self._handle = new_token(), new_handle()
         self.renewing = self.signing_in = True
 
-    def sign_out(self) -> None:
-        """End this session because its user leaves."""
-        self._end("signed_out")
+    def sign_out(self, reason: str = "signed_out") -> None:
+        """End this session because its user leaves, or for another reason of 16 letters at most."""
+        self._end(reason)
 
     def _end(self, reason: str) -> None:
         self._changing()
@@ -431,6 +452,11 @@ class Session:
         self.renewing = self.signing_in = False
 
     # For the manager.
+
+    def rebase(self, stored: StoredSession, content: Content) -> None:
+        """Go on from another row of the same session, with this content."""
+        if self._loaded is not None:
+            self._adopt(replace(self._loaded, stored=stored, content=content))
 
     @property
     def loaded(self) -> Loaded | None:

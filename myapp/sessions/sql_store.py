@@ -24,6 +24,7 @@ from sqlalchemy import (
     func,
     insert,
     inspect,
+    or_,
     select,
     update,
 )
@@ -87,6 +88,16 @@ _touch = (
     .where(_is_live, _c.seen_at <= bindparam("not_since"))
     .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
 )
+_lock = (
+    update(table)
+    .where(_is_live, or_(_c.locked_until.is_(None), _c.locked_until <= bindparam("now")))
+    .values(lock_owner=bindparam("owner"), locked_until=bindparam("until"))
+)
+_unlock = (
+    update(table)
+    .where(_c.digest == bindparam("b_digest"), _c.lock_owner == bindparam("owner"))
+    .values(lock_owner=None, locked_until=None)
+)
 _becomes_marker: dict[str, Any] = {
     "ended": bindparam("ended"),
     "data": bindparam("data"),
@@ -107,16 +118,26 @@ _remove_at_version = delete(table).where(_is_at_version)
 _find = select(*_FIELDS).where(
     _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
 )
+_live_of_user = and_(
+    _c.user_id == bindparam("user_id"),
+    _c.manager == bindparam("manager"),
+    _c.expires_at > bindparam("now"),
+    _c.ended.is_(None),
+)
 _of_user = (
     select(*_FIELDS)
-    .where(
-        _c.user_id == bindparam("user_id"),
-        _c.manager == bindparam("manager"),
-        _c.expires_at > bindparam("now"),
-        _c.ended.is_(None),
-    )
+    .where(_live_of_user)
     .order_by(_c.seen_at.desc(), _c.created_at.desc(), _c.digest)
 )
+# Twice nested, since MySQL deletes from no table that it selects from directly.
+_newest = (
+    select(_c.digest)
+    .where(_live_of_user)
+    .order_by(_c.created_at.desc(), _c.digest)
+    .limit(bindparam("keep"))
+    .subquery()
+)
+_end_oldest = delete(table).where(_live_of_user, _c.digest.not_in(select(_newest.c.digest)))
 _iterate = (
     select(*_FIELDS)
     .where(_c.digest > bindparam("after"), _c.manager == bindparam("manager"), _c.ended.is_(None))
@@ -263,6 +284,13 @@ class SqlStore:
         }
         return self._twice(lambda c: c.execute(_touch, values).rowcount == 1)
 
+    def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
+        values = {"b_digest": digest, "owner": owner, "now": now, "until": until}
+        return self._twice(lambda c: c.execute(_lock, values).rowcount == 1)
+
+    def unlock(self, digest: bytes, owner: str) -> None:
+        self._twice(lambda c: c.execute(_unlock, {"b_digest": digest, "owner": owner}))
+
     def end(self, endings: Sequence[Ending]) -> int:
         # Ending what is ended changes nothing, so a second try is harmless.
         return self._twice(lambda c: SqlWriter(c).end(endings), single=len(endings) == 1)
@@ -277,6 +305,10 @@ class SqlStore:
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         values = {"manager": manager, "user_id": user_id, "now": now}
         return self._twice(lambda c: [StoredSession(*row) for row in c.execute(_of_user, values)])
+
+    def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
+        values = {"manager": manager, "user_id": user_id, "keep": keep, "now": now}
+        return self._twice(lambda c: c.execute(_end_oldest, values).rowcount)
 
     def iterate(self, manager: str) -> Iterator[StoredSession]:
         after = b""

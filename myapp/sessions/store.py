@@ -112,6 +112,16 @@ class SessionStore(Protocol):
         The version stays. False if there was nothing to do.
         """
 
+    def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
+        """Lock a live session for `owner` until a moment at the latest.
+
+        False if it is locked by another at `now`, ended or gone. Nothing else minds a lock: it
+        holds up nobody but who asks for it. The version stays.
+        """
+
+    def unlock(self, digest: bytes, owner: str) -> None:
+        """Release the lock, if `owner` still holds it."""
+
     def end(self, endings: Sequence[Ending]) -> int:
         """End these sessions; those already ended or gone stay as they are. How many ended."""
 
@@ -120,6 +130,12 @@ class SessionStore(Protocol):
 
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         """The sessions of a user that are not expired at `now`, last seen first; no markers."""
+
+    def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
+        """Delete all sessions of a user but the `keep` that began last. How many were deleted.
+
+        Neither markers nor what is expired at `now` counts. Done twice, it deletes nothing more.
+        """
 
     def iterate(self, manager: str) -> Iterator[StoredSession]:
         """All sessions, streamed in batches; no markers. Rows may come and go meanwhile."""

@@ -255,6 +255,37 @@ class StoreContract:
         assert self.only(store, ended.digest) == marker
         assert list(store.load([gone.digest])) == []
 
+    def test_one_at_a_time_holds_the_lock(self, store: SessionStore) -> None:
+        """S13: until it is released, or its time is over."""
+        new = a_session()
+        store.insert(new)
+        assert store.lock(new.digest, "one", now=NOW, until=NOW + 10)
+        assert not store.lock(new.digest, "other", now=NOW + 9, until=NOW + 20)
+        store.unlock(new.digest, "other")
+        assert not store.lock(new.digest, "other", now=NOW + 9, until=NOW + 20)
+        store.unlock(new.digest, "one")
+        assert store.lock(new.digest, "other", now=NOW + 9, until=NOW + 20)
+        assert store.lock(new.digest, "third", now=NOW + 20, until=NOW + 30)
+        assert self.only(store, new.digest) == new
+
+    def test_of_many_that_lock_at_once_one_does(self, store: SessionStore) -> None:
+        """S13: compare-and-set, on several connections."""
+        new = a_session()
+        store.insert(new)
+        tasks = [
+            lambda owner=owner: store.lock(new.digest, owner, now=NOW, until=NOW + 10)
+            for owner in "abcd"
+        ]
+        assert at_once(*tasks).count(True) == 1
+
+    def test_what_is_no_session_can_not_be_locked(self, store: SessionStore) -> None:
+        """S13: neither a marker nor what is gone."""
+        ended = a_session()
+        store.insert(ended)
+        store.end([marking(ended)])
+        for digest in (ended.digest, secrets.token_bytes(32)):
+            assert not store.lock(digest, "one", now=NOW, until=NOW + 10)
+
     def test_ending_tells_how_many_were_live(self, store: SessionStore) -> None:
         """R2: logout that deletes nothing (Spring #1847's fix)."""
         marked, deleted = a_session(), a_session()
@@ -292,6 +323,24 @@ class StoreContract:
             store.insert(each)
         store.end([marking(ended)])
         assert list(store.of_user("session", "ann", NOW + 1)) == [newer, older]
+
+    def test_all_but_the_newest_of_a_user_are_ended(self, store: SessionStore) -> None:
+        """R8: what is expired, ended, of others or of another manager does not count."""
+        mine = [a_session(user_id="ann", created_at=NOW + age) for age in range(5)]
+        others = [
+            a_session(user_id="bob", created_at=NOW - 9),
+            a_session(user_id="ann", created_at=NOW - 9, manager="admin_session"),
+            a_session(user_id="ann", created_at=NOW + 9, expires_at=NOW + 1),
+        ]
+        ended = a_session(user_id="ann", created_at=NOW + 9)
+        for each in (*mine, *others, ended):
+            store.insert(each)
+        store.end([marking(ended)])
+        assert store.end_oldest("session", "ann", 2, NOW + 1) == 3
+        assert store.end_oldest("session", "ann", 2, NOW + 1) == 0
+        kept = {row.digest for row in store.load([s.digest for s in mine])}
+        assert kept == {mine[3].digest, mine[4].digest}
+        assert len(store.load([s.digest for s in others])) == 3
 
     def test_iterating_yields_every_session_once(self, store: SessionStore) -> None:
         """I8: of one manager, in batches, without markers."""

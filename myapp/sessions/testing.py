@@ -68,6 +68,7 @@ class _Unsaved:
     def __init__(self, manager: SessionManager) -> None:
         self.settings, self.codec, self.clock = manager.settings, manager.codec, manager.clock
         self.open, self.look_up = lambda: manager.open(()), lambda token: manager.open((token,))
+        self.lock = manager.lock
 
 
 def _manager_of(testapp: Any, name: str) -> SessionManager:

@@ -46,7 +46,7 @@ class Unhandled(Exception):
     """Raised by the view, and nobody's business."""
 
 
-class LostRace(TransientError):
+class LostRace(TransientError):  # type: ignore[misc]  # transaction has no types
     """What a database says when a commit should be tried again."""
 
 
@@ -146,7 +146,7 @@ class OutcomeApp:
 
 
 def _engine(url: str, isolation: str | None) -> Engine:
-    options = {"isolation_level": isolation} if isolation else {}
+    options: dict[str, Any] = {"isolation_level": isolation} if isolation else {}
     return create_database_engine(url, **options)
 
 

@@ -1,0 +1,469 @@
+"""The commands of operators and developers: what they print, and how they fail."""
+
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from myapp.environment import COMMAND_LINE
+from myapp.scripts import session_name
+from myapp.scripts.sessions import DIALECTS, cli
+from myapp.sessions.model import table
+from myapp.sessions.settings import TABLE
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.store import Ending, StoredSession
+from myapp.sessions.store_contract import a_session
+from tests.processes import ROOT, clean_environment
+from tests.sessions.app import create_table
+from tests.wire import Tap, counting
+
+HOUR = 3_600_000
+
+
+@pytest.fixture
+def ini(tmp_path: Path) -> Path:
+    """An ini file with little in it."""
+    ini = tmp_path / "some.ini"
+    ini.write_text(
+        "[app:main]\nuse = egg:myapp\n"
+        "sqlalchemy.url = sqlite:///%(here)s/some.sqlite\nsession.lifetime = 3d\n"
+    )
+    return ini
+
+
+def run(*words: str | Path, **environment: str) -> Result:
+    """What `myapp-sessions` does."""
+    return CliRunner().invoke(cli, [str(word) for word in words], env=environment)
+
+
+def shown(result: Result) -> dict[str, tuple[str, str]]:
+    """The table that `config` prints: for each setting its value and its source."""
+    assert result.exit_code == 0, result.output
+    head, *lines = result.stdout.splitlines()
+    second, third = head.index("value"), head.index("from")
+    return {
+        line[:second].strip(): (line[second:third].strip(), line[third:].strip()) for line in lines
+    }
+
+
+# myapp-sessions INI config
+
+
+def test_config_shows_each_setting_with_its_source(ini: Path) -> None:
+    """C4: default, ini, command line and environment, and what it all comes to."""
+    found = shown(
+        run(
+            *("--set", "session.max_size=1 MiB", "--set", "session.lifetime=2d", ini, "config"),
+            SESSION_LIFETIME="1d",
+            DATABASE_MIGRATE_ON_START="yes",
+        )
+    )
+    assert list(found) == [
+        "sqlalchemy.url",
+        "database.migrate_on_start",
+        *(f"session.{name}" for name in TABLE),
+    ]
+    url = f"sqlite:///{ini.parent}/some.sqlite"
+    assert found["sqlalchemy.url"] == (url, "[app:main] of some.ini")
+    variable = "environment variable DATABASE_MIGRATE_ON_START"
+    assert found["database.migrate_on_start"] == ("yes", variable)
+    assert found["session.lifetime"] == ("1d", "environment variable SESSION_LIFETIME")
+    assert found["session.max_size"] == ("1 MiB", COMMAND_LINE)
+    assert found["session.cookie_name"] == ("session", "default")
+    assert found["session.url"] == ("", "default")
+
+
+def test_config_shows_the_ini_where_nothing_overrides_it(ini: Path) -> None:
+    """C4: an empty variable does not."""
+    found = shown(run(ini, "config", SESSION_LIFETIME=""))
+    assert found["session.lifetime"] == ("3d", "[app:main] of some.ini")
+    assert found["database.migrate_on_start"] == ("false", "default")
+
+
+def test_config_shows_another_managers_settings(ini: Path) -> None:
+    """I9: with its prefix in names and variables."""
+    found = shown(run("--prefix", "admin_session.", ini, "config", ADMIN_SESSION_LIFETIME="1h"))
+    assert found["admin_session.lifetime"] == ("1h", "environment variable ADMIN_SESSION_LIFETIME")
+    assert not [name for name in found if name.startswith("session.")]
+
+
+def test_config_shows_no_password_and_cuts_nothing(ini: Path) -> None:
+    """R6: of a URL; and each setting stays on one line, however long."""
+    host = "h" * 250
+    found = shown(run(ini, "config", DATABASE_URL=f"postgresql://u:secret@{host}/d"))
+    assert found["sqlalchemy.url"][0] == f"postgresql://u:***@{host}/d"
+
+
+def test_config_refuses_what_the_server_refuses(ini: Path) -> None:
+    """C2: it shows no settings with which nothing would start."""
+    assert_one_line(
+        run(ini, "config", SESSION_LIFETIME="soon"),
+        "session.lifetime = soon (from environment variable SESSION_LIFETIME): accepted is"
+        " a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days",
+    )
+
+
+# Errors
+
+
+def assert_one_line(result: Result, message: str) -> None:
+    """The command failed, and said this alone."""
+    assert result.exit_code == 1
+    assert (result.stdout, result.stderr) == ("", f"Error: {message}\n")
+
+
+@pytest.mark.parametrize("command", ["config", "schema", "sweep"])
+@pytest.mark.parametrize("key", ["sqlalchemy.url", "session.url"])
+def test_an_unusable_database_is_one_line(ini: Path, key: str, command: str) -> None:
+    """C2: the same words as at start."""
+    assert_one_line(
+        run("--set", f"{key}=sqlite://", ini, command),
+        f"{key} = sqlite:// (from {COMMAND_LINE}): in-memory SQLite can't be used, name a file:"
+        " sqlite:////path/to/file",
+    )
+
+
+def test_a_lone_percent_sign_is_one_line(ini: Path) -> None:
+    """C2: as in an ini file it is written twice."""
+    assert_one_line(
+        run("--set", "sqlalchemy.url=postgresql://u:se%40cret@h/d", ini, "config"),
+        "sqlalchemy.url = … (from the command line or some.ini):"
+        " a percent sign is written twice there: %%",
+    )
+
+
+def test_an_unknown_setting_is_one_line(ini: Path) -> None:
+    """C2: with the nearest known one."""
+    assert_one_line(
+        run("--set", "session.lifetim=1h", ini, "config"),
+        f"session.lifetim = 1h (from {COMMAND_LINE}): there is no such setting; the nearest is"
+        " session.lifetime",
+    )
+
+
+def test_a_missing_table_is_one_line(ini: Path) -> None:
+    """I14: with what to do."""
+    assert_one_line(
+        run(ini, "sweep"),
+        "there is no table 'sessions': run `alembic upgrade head` from the project's root, or see"
+        " `myapp-sessions INI schema`",
+    )
+
+
+def test_an_unreachable_database_is_one_line(ini: Path) -> None:
+    """L8: an operator's command fails as well, and says what the driver said."""
+    result = run("--set", "session.url=postgresql://u@127.0.0.1:1/d", ini, "sweep")
+    assert result.exit_code == 1
+    assert re.fullmatch(
+        r"Error: the session store is unavailable: OperationalError: .*\n", result.stderr
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("no ini at all", "File contains no section headers. file: "),
+        ("[app:main]\nuse = egg:nothing\n", "nothing"),
+        ("[app:other]\nuse = egg:myapp\n", "No section 'main'"),
+        ("[app:main]\nkey = a\nkey = b\n", "option 'key' in section 'app:main' already exists"),
+    ],
+)
+def test_an_ini_that_can_not_be_read_is_one_line(ini: Path, text: str, reason: str) -> None:
+    """C2: whatever is wrong with it."""
+    ini.write_text(text)
+    result = run(ini, "config")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: {ini} can't be read: ")
+    assert reason in result.stderr
+    assert result.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("words", "reason"),
+    [
+        (("--set", "session.lifetime", "INI", "config"), "--set: write NAME=VALUE"),
+        (("--prefix", "admin", "INI", "config"), "--prefix: write a name and a dot"),
+        (("--prefix", "", "INI", "config"), "--prefix: write a name and a dot"),
+        (("nowhere.ini", "config"), "File 'nowhere.ini' does not exist"),
+        (("INI", "sweep", "--batch", "0"), "'--batch': 0 is not in the range"),
+        (("INI", "schema", "--dialect", "oracle"), "'--dialect': 'oracle' is not one of"),
+        (("INI", "nothing"), "No such command 'nothing'"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_usage(
+    ini: Path, words: tuple[str, ...], reason: str
+) -> None:
+    """C2: the exit status 2 tells misuse from failure."""
+    result = run(*(ini if word == "INI" else word for word in words))
+    assert result.exit_code == 2
+    assert reason in result.stderr
+    assert result.stderr.startswith("Usage: ")
+
+
+def test_the_command_is_installed(ini: Path) -> None:
+    """C: under its name, beside pserve and alembic."""
+    done = subprocess.run(
+        [Path(sys.executable).with_name("myapp-sessions"), ini, "config"],
+        capture_output=True,
+        text=True,
+        env=clean_environment({"SESSION_LIFETIME": "1d"}),
+        check=True,
+    )
+    assert re.search(r"^session\.lifetime +1d +environment var", done.stdout, re.MULTILINE)
+
+
+# myapp-sessions INI schema
+
+
+@pytest.mark.parametrize(
+    ("dialect", "words"),
+    [
+        ("sqlite", ("digest BLOB NOT NULL,",)),
+        ("postgresql", ("digest BYTEA NOT NULL,", "WITH (fillfactor = 80);")),
+        ("mysql", ("digest BINARY(32) NOT NULL,", "ENGINE=InnoDB CHARSET=utf8mb4")),
+    ],
+)
+def test_schema_prints_the_table_in_each_dialect(
+    ini: Path, dialect: str, words: tuple[str, ...]
+) -> None:
+    """I14: the table and its two indexes, for any database whatever INI has."""
+    result = run(ini, "schema", "--dialect", dialect)
+    assert result.exit_code == 0
+    assert all(word in result.stdout for word in words)
+    statements = [each.split("(")[0].split() for each in result.stdout.split(";\n")]
+    assert [" ".join(each) for each in statements if each] == [
+        "CREATE TABLE sessions",
+        "CREATE INDEX ix_sessions_sweep_at ON sessions",
+        "CREATE INDEX ix_sessions_user_id ON sessions",
+    ]
+    assert not re.search(r"[ \t]$|\t", result.stdout, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("url", "dialect"),
+    [
+        ("sqlite:////nowhere/some.sqlite", "sqlite"),
+        ("postgresql://u@127.0.0.1:1/d", "postgresql"),
+        ("postgres://u@127.0.0.1:1/d", "postgresql"),
+        ("mysql://u@127.0.0.1:1/d", "mysql"),
+        ("mariadb://u@127.0.0.1:1/d", "mysql"),
+    ],
+)
+def test_schema_speaks_to_the_database_of_the_ini(ini: Path, url: str, dialect: str) -> None:
+    """I14: without connecting; `session.url` counts before `sqlalchemy.url`."""
+    expected = run(ini, "schema", "--dialect", dialect).stdout
+    assert run(ini, "schema", DATABASE_URL=url).stdout == expected
+    assert run(ini, "schema", SESSION_URL=url).stdout == expected
+    assert len({run(ini, "schema", "--dialect", each).stdout for each in DIALECTS}) == 3
+
+
+# myapp-sessions INI sweep
+
+
+def fill(url: str, *sessions: StoredSession) -> None:
+    """Put sessions into a new table."""
+    create_table(url)
+    store = SqlStore(url)
+    for session in sessions:
+        store.insert(session)
+    store.close()
+
+
+def left(url: str) -> list[bytes]:
+    """The digests of all rows, markers included."""
+    store = SqlStore(url)
+    with store.engine.connect() as connection:
+        rows = connection.exec_driver_sql("SELECT digest FROM sessions")
+        found = [bytes(digest) for (digest,) in rows]
+    store.close()
+    return found
+
+
+def dying(expires_at: int, **fields: Any) -> StoredSession:
+    """A session that expires at a moment."""
+    return a_session(deadline=expires_at, expires_at=expires_at, **fields)
+
+
+def test_sweep_deletes_what_is_expired_and_nothing_else(ini: Path, database_url: str) -> None:
+    """W1: of every manager, and says how many of how many."""
+    now = time.time_ns() // 1_000_000
+    dead = [dying(now - 1), dying(now - HOUR), dying(1, manager="admin_session")]
+    live = [dying(now + HOUR), dying(now + HOUR, manager="admin_session")]
+    fill(database_url, *dead, *live)
+    store = SqlStore(database_url)
+    ended = dying(now + HOUR)
+    store.insert(ended)
+    store.end([Ending(ended.digest, "signed_out", now - 1)])
+    store.close()
+    result = run(ini, "sweep", DATABASE_URL=database_url)
+    assert (result.exit_code, result.stdout) == (0, "4 of 6 rows deleted\n")
+    assert sorted(left(database_url)) == sorted(each.digest for each in live)
+    again = run(ini, "sweep", DATABASE_URL=database_url)
+    assert again.stdout == "0 of 2 rows deleted\n"
+
+
+def test_sweep_shows_its_progress_apart_from_its_result(ini: Path, database_url: str) -> None:
+    """W1: a progress bar on standard error, the count on standard output."""
+    fill(database_url, *(dying(1) for _ in range(25)))
+    result = run(ini, "sweep", "--batch", "10", DATABASE_URL=database_url)
+    assert result.stdout == "25 of 25 rows deleted\n"
+    assert re.search(r"^Sweeping .* 25/25 0:00:\d\d", result.stderr)
+
+
+def test_sweep_works_in_batches(ini: Path, tap: Tap, database_url: str) -> None:
+    """W1: many rows are many short statements, each of which tests expiry again."""
+    create_table(database_url)
+    store = SqlStore(database_url)
+    rows = [dying(1) for _ in range(3_000)]
+    with store.engine.connect() as connection:
+        names = StoredSession.__struct_fields__
+        values = [
+            {name: getattr(row, name) for name in names} | {"sweep_at": row.expires_at}
+            for row in rows
+        ]
+        connection.execute(table.insert(), values)
+    store.close()
+    with counting(tap) as wire:
+        result = run(ini, "sweep", "--batch", "1000", DATABASE_URL=tap.url)
+    assert result.stdout == "3000 of 3000 rows deleted\n"
+    assert "3000/3000" in result.stderr
+    deletions = [each for each in wire.statements if each.startswith("DELETE")]
+    assert len(deletions) == 3
+    assert all("expires_at <= " in each for each in deletions)
+
+
+def test_sweep_takes_the_sessions_own_database(ini: Path, tmp_path: Path) -> None:
+    """C: `session.url` before `sqlalchemy.url`, also for a further manager without its own."""
+    apart = f"sqlite:///{tmp_path / 'apart.sqlite'}"
+    fill(apart, dying(1), dying(1, manager="admin_session"))
+    result = run("--prefix", "admin_session.", ini, "sweep", SESSION_URL=apart)
+    assert result.stdout == "2 of 2 rows deleted\n"
+    assert left(apart) == []
+
+
+def test_sweep_leaves_another_store_to_its_own_means(ini: Path) -> None:
+    """I10: it knows how to sweep a SQL database alone."""
+    name = "myapp.sessions.memory_store:MemoryStore"
+    assert_one_line(
+        run("--set", f"session.store={name}", ini, "sweep"),
+        f"session.store is {name}: sweep it by its means",
+    )
+
+
+# python -m myapp.scripts.session_name INI …
+
+
+def rename(*files: Path) -> Result:
+    """What `make session-name` does."""
+    return CliRunner().invoke(session_name.main, [str(file) for file in files])
+
+
+@pytest.fixture
+def inis(tmp_path: Path) -> tuple[Path, Path]:
+    """Copies of the two ini files of the project."""
+    names = ("development.ini", "production.ini")
+    for name in names:
+        (tmp_path / name).write_text((ROOT / name).read_text("utf-8"), "utf-8")
+    development, production = (tmp_path / name for name in names)
+    return development, production
+
+
+def names_in(ini: Path) -> list[str]:
+    """The cookie names of an ini file."""
+    return re.findall(r"^session\.cookie_name = (.*)$", ini.read_text("utf-8"), re.MULTILINE)
+
+
+def test_a_fresh_name_is_written_into_both_files(inis: tuple[Path, Path]) -> None:
+    """C: `session_` and 8 characters, with `__Host-` before it in production.ini."""
+    before = [ini.read_text("utf-8") for ini in inis]
+    old = names_in(inis[0])[0]
+    result = rename(*inis)
+    assert result.exit_code == 0
+    ((new,), (production,)) = map(names_in, inis)
+    assert re.fullmatch(r"session_[a-z0-9]{8}", new)
+    assert new != old
+    assert production == f"__Host-{new}"
+    assert result.stdout == f"session.cookie_name is now {new} in {inis[0]}, {inis[1]}\n"
+    # Nothing else has changed.
+    assert [ini.read_text("utf-8").replace(new, old) for ini in inis] == before
+
+
+def test_a_name_is_random() -> None:
+    """C: two codebases never get the same, and every character is used."""
+    made = {session_name.new_name() for _ in range(1_000)}
+    assert len(made) == 1_000
+    assert all(re.fullmatch(r"session_[a-z0-9]{8}", name) for name in made)
+    assert len(set("".join(name.removeprefix("session_") for name in made))) == 36
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("session.cookie_name = session", ""),
+        ("session.cookie_name=sid", ""),
+        ("session.cookie_name = __Host-sid", "__Host-"),
+        ("session.cookie_name = __Secure-sid", "__Secure-"),
+        ("session.cookie_name = __Http-sid", "__Http-"),
+        ("session.cookie_name = __Host-Http-sid", "__Host-Http-"),
+        ("session.cookie_name = __hOST-sid", "__hOST-"),
+        ("session.cookie_name = sid \t", ""),
+        ("session.cookie_name =", ""),
+    ],
+)
+def test_the_prefix_of_the_name_is_kept(ini: Path, line: str, kept: str) -> None:
+    """C3: what browsers demand of such a cookie is the administrator's decision."""
+    ini.write_text(f"[app:main]\nadmin_session.cookie_name = x\n{line}\nsession.lifetime = 1w\n")
+    assert rename(ini).exit_code == 0
+    start = line.partition("=")[0]
+    head, admin, written, rest = ini.read_text().splitlines()
+    assert re.fullmatch(rf"{re.escape(start)}= ?{re.escape(kept)}session_[a-z0-9]{{8}}", written)
+    assert (head, admin, rest) == (
+        "[app:main]",
+        "admin_session.cookie_name = x",
+        "session.lifetime = 1w",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("[app:main]\n", 0),
+        ("#session.cookie_name = session\n", 0),
+        ("session.cookie_name = a\nsession.cookie_name = b\n", 2),
+    ],
+)
+def test_a_file_without_the_line_is_refused(
+    inis: tuple[Path, Path], ini: Path, text: str, count: int
+) -> None:
+    """C: and then no other file is changed either."""
+    ini.write_text(text)
+    before = inis[0].read_text("utf-8")
+    result = rename(inis[0], ini)
+    assert result.exit_code == 1
+    assert result.stderr == f"Error: {ini} has {count} lines `session.cookie_name = …`, not 1\n"
+    assert (ini.read_text(), inis[0].read_text("utf-8")) == (text, before)
+
+
+def test_no_file_and_no_such_file_are_answered_with_the_usage(tmp_path: Path) -> None:
+    """C: there is nothing to guess."""
+    assert rename().exit_code == 2
+    assert rename(tmp_path / "nowhere.ini").exit_code == 2
+    assert rename(tmp_path).exit_code == 2
+
+
+def test_the_name_is_given_by_its_module(ini: Path) -> None:
+    """C: as the Makefile runs it."""
+    ini.write_text("session.cookie_name = session\n")
+    subprocess.run(
+        [sys.executable, "-m", "myapp.scripts.session_name", ini],
+        capture_output=True,
+        cwd=ROOT,
+        env=clean_environment(),
+        check=True,
+    )
+    assert re.fullmatch(r"session\.cookie_name = session_[a-z0-9]{8}\n", ini.read_text())

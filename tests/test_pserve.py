@@ -48,6 +48,9 @@ def change(ini: Path, name: str, value: str) -> None:
     ini.write_text(text, "utf-8")
 
 
+Answer = tuple[int, http.client.HTTPMessage, str]
+
+
 class Browser:
     """Keeps one cookie, whatever its attributes: it is trusted with Secure on localhost."""
 
@@ -70,13 +73,13 @@ class Browser:
             self.cookie = set_cookie.partition(";")[0]
         return answer.status, answer.headers, text
 
-    def store(self, key: str, value: str) -> None:
-        """Store a value by the form of the page."""
+    def store(self, key: str, value: str) -> bool:
+        """Store a value by the form of the page; whether that was taken."""
         page = self.ask("GET", "/try")[2]
         token = re.search(r'name="csrf_token" value="([^"]+)"', page)
         assert token is not None
         sent = {"key": key, "value": value, "csrf_token": html.unescape(token[1])}
-        assert self.ask("POST", "/try", **sent)[0] == 303
+        return self.ask("POST", "/try", **sent)[0] == 303
 
     def sees(self, text: str) -> bool:
         """Whether the page shows a text."""
@@ -100,7 +103,7 @@ def test_the_ini_names_the_cookie(ini: Path, folder: Path) -> None:
     change(ini, "session.cookie_name", "sid")
     with Pserve(ini, folder) as pserve:
         assert cookie_names(pserve) == ["sid"]
-        assert f"http://localhost:{pserve.port}" in pserve.output()
+        assert re.search(rf"Serving on http://\S+:{pserve.port}$", pserve.output(), re.MULTILINE)
 
 
 def test_the_command_line_names_the_cookie(ini: Path, folder: Path) -> None:
@@ -191,10 +194,10 @@ def guarded(mariadb: MariaDB) -> Iterator[str]:
         user = f"user_{(given.database or '')[-12:]}"
         connection = pymysql.connect(host=LOOPBACK, port=mariadb.port, user="root")
         with connection, connection.cursor() as cursor:
-            cursor.execute(f"CREATE USER {user} IDENTIFIED BY '{password.replace('%', '%%')}'" % ())
+            cursor.execute(f"CREATE USER {user} IDENTIFIED BY '{password}'")
             cursor.execute(f"GRANT ALL ON {given.database}.* TO {user}")
             with pytest.raises(pymysql.err.OperationalError, match="Access denied"):
-                pymysql.connect(host=LOOPBACK, port=mariadb.port, user=user, password="wrong")
+                pymysql.connect(host=LOOPBACK, port=mariadb.port, user=user, password="p@ss")
             yield (
                 f"mysql://{user}:{quote(password, safe='')}@{LOOPBACK}:{mariadb.port}"
                 f"/{given.database}?ssl_disabled=true"
@@ -242,7 +245,7 @@ def test_a_password_with_a_percent_sign_works_everywhere(
     assert swept == "0 of 0 rows deleted\n"
     with Pserve(ini, folder, *word, environment=environment) as pserve:
         browser = Browser(pserve)
-        browser.store("fruit", "a quince")
+        assert browser.store("fruit", "a quince")
         assert browser.sees("a quince")
     swept = run("myapp-sessions", *options, str(ini), "sweep", environment=environment)
     assert swept == "0 of 1 rows deleted\n"
@@ -253,9 +256,20 @@ def test_a_password_with_a_percent_sign_works_everywhere(
 # A life with a database.
 
 
-def test_a_server_starts_without_its_database(ini: Path, folder: Path) -> None:
+@pytest.mark.parametrize(
+    "includes",
+    [
+        "",
+        pytest.param(
+            "pyramid_debugtoolbar",
+            marks=pytest.mark.xfail(reason="its session panel looks at a session that is closed"),
+        ),
+    ],
+)
+def test_a_server_starts_without_its_database(ini: Path, folder: Path, includes: str) -> None:
     """L8: it says that it is not healthy, and serves what needs no session."""
     change(ini, "database.migrate_on_start", "false")
+    change(ini, "pyramid.includes", includes)
     url = "postgresql://user:secret@127.0.0.1:1/myapp"
     with Pserve(ini, folder, environment={"DATABASE_URL": url}) as pserve:
         browser = Browser(pserve)
@@ -263,7 +277,7 @@ def test_a_server_starts_without_its_database(ini: Path, folder: Path) -> None:
         assert (status, "unavailable" in text) == (503, True)
         # Somebody without a cookie has an empty session, about which nobody needs to be asked.
         assert browser.ask("GET", "/")[0] == 200
-        assert browser.ask("GET", "/static/style.css")[0] in (200, 404)
+        assert browser.ask("GET", "/static/app.css")[0] == 200
         output = pserve.output()
         browser.cookie = f"{session_cookie(ini)}={'a' * 43}"
         status, headers, text = browser.ask("GET", "/")
@@ -285,12 +299,12 @@ def test_what_was_stored_survives_a_restart(ini: Path, folder: Path) -> None:
     """S7: it is in the database, not in the process; a crash takes nothing away either."""
     with Pserve(ini, folder) as pserve:
         browser = Browser(pserve)
-        browser.store("fruit", "a quince")
+        assert browser.store("fruit", "a quince")
         assert browser.sees("a quince")
         pserve.stop()
         pserve.start()
         assert browser.sees("a quince")
-        browser.store("tree", "a medlar")
+        assert browser.store("tree", "a medlar")
         pserve.kill()
         pserve.start()
         assert browser.sees("a quince")
@@ -302,11 +316,13 @@ def test_what_was_stored_is_gone_when_the_session_expires(ini: Path, folder: Pat
     change(ini, "session.lifetime", "2s")
     with Pserve(ini, folder) as pserve:
         browser = Browser(pserve)
-        browser.store("fruit", "a quince")
+        # On a very slow day the session expires before its form comes back.
+        wait_until(lambda: browser.store("fruit", "a quince"), "a value that is stored")
         cookie = browser.cookie
-        query = "SELECT created_at, deadline FROM sessions"
+        query = "SELECT created_at, deadline, data FROM sessions ORDER BY created_at DESC LIMIT 1"
         with closing(sqlite3.connect(folder / "myapp.sqlite")) as database:
-            ((created_at, deadline),) = database.execute(query)
+            ((created_at, deadline, data),) = database.execute(query)
+        assert b"a quince" in data
         assert deadline - created_at == 2000
 
         def gone() -> bool:

@@ -16,6 +16,8 @@ from myapp.sessions.errors import StoreUnavailable
 
 FIRST_PAUSE: Final = 0.25  # seconds
 LONGEST_PAUSE: Final = 5.0
+STUCK: Final = 0.5
+"""So long may one thread wait for a connection before others no longer try."""
 
 
 class Breaker:
@@ -24,6 +26,7 @@ class Breaker:
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
         self._lock = threading.Lock()
+        self._trying: dict[int, float] = {}  # by thread, since when
         self._open = False
         self._probing: int | None = None  # the thread
         self._pause = FIRST_PAUSE
@@ -36,10 +39,22 @@ class Breaker:
 
         Raises StoreUnavailable at once if not.
         """
-        if not self._open:
-            return
-        with self._lock:
-            self._admit_one()
+        self._refuse_while_stuck()
+        if self._open:
+            with self._lock:
+                self._admit_one()
+        self._trying[threading.get_ident()] = self._monotonic()
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether somebody has waited for a connection for long already."""
+        since = list(self._trying.values())
+        return bool(since) and self._monotonic() - min(since) > STUCK
+
+    def _refuse_while_stuck(self) -> None:
+        """Don't let every thread join the one that waits."""
+        if self._trying and self.is_stuck:
+            raise StoreUnavailable("no connection is to be had at the moment")
 
     def _admit_one(self) -> None:
         if self._open:
@@ -50,6 +65,7 @@ class Breaker:
 
     def succeeded(self) -> None:
         """A connection was had: everybody may try again."""
+        self._trying.pop(threading.get_ident(), None)
         if self._open:
             with self._lock:
                 self._open, self._probing = False, None
@@ -57,6 +73,7 @@ class Breaker:
 
     def failed(self, reason: str) -> StoreUnavailable:
         """No connection was had: begin a pause, longer than the last. The error to raise."""
+        self._trying.pop(threading.get_ident(), None)
         with self._lock:
             # Threads that were already under way when the first one failed don't lengthen it.
             if not self._open or self._probing == threading.get_ident():

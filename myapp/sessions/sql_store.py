@@ -37,7 +37,7 @@ from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
 from myapp.sessions.fork import after_fork_in_child
 from myapp.sessions.model import table
 from myapp.sessions.settings import Settings
-from myapp.sessions.store import Ending, StoredSession, is_written
+from myapp.sessions.store import Ending, StoredSession, is_ended, is_written
 
 T = TypeVar("T")
 
@@ -237,6 +237,11 @@ class SqlStore:
         """The engine, in autocommit, for those who look after the database."""
         return self._engine
 
+    @property
+    def is_stuck(self) -> bool:
+        """Whether somebody has waited for a connection so long that others don't try."""
+        return self._breaker.is_stuck
+
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
         def read(connection: Connection) -> Sequence[StoredSession]:
             if len(digests) == 1:
@@ -292,8 +297,19 @@ class SqlStore:
         self._twice(lambda c: c.execute(_unlock, {"b_digest": digest, "owner": owner}))
 
     def end(self, endings: Sequence[Ending]) -> int:
-        # Ending what is ended changes nothing, so a second try is harmless.
-        return self._twice(lambda c: SqlWriter(c).end(endings), single=len(endings) == 1)
+        single = len(endings) == 1
+        try:
+            with self._connection(single=single) as connection:
+                return SqlWriter(connection).end(endings)
+        except _ConnectionLost:
+            # All of it was done or nothing. A second try is harmless, but it would count none.
+            return self._count_ended(endings) or self._twice(
+                lambda c: SqlWriter(c).end(endings), single=single
+            )
+
+    def _count_ended(self, endings: Sequence[Ending]) -> int:
+        rows = {row.digest: row for row in self.load([ending.digest for ending in endings])}
+        return sum(is_ended(ending, rows.get(ending.digest)) for ending in endings)
 
     def find(self, manager: str, handle: str) -> StoredSession | None:
         def read(connection: Connection) -> StoredSession | None:

@@ -55,6 +55,13 @@ def is_written(meant: StoredSession, found: StoredSession) -> bool:
     return (found.version, found.data, found.ended) == (meant.version, meant.data, None)
 
 
+def is_ended(meant: Ending, found: StoredSession | None) -> bool:
+    """Whether a row, or its absence, is what an ending meant to leave."""
+    if found is None or meant.expires_at is None:
+        return found is None and meant.expires_at is None
+    return (found.ended, found.expires_at) == (meant.reason, meant.expires_at)
+
+
 class SessionWriter(Protocol):
     """The part of a store that saving needs, so that it can also be done in somebody else's
     transaction. The methods are those of SessionStore.

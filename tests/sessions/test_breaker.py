@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from myapp.sessions.breaker import FIRST_PAUSE, LONGEST_PAUSE, Breaker
+from myapp.sessions.breaker import FIRST_PAUSE, LONGEST_PAUSE, STUCK, Breaker
 from myapp.sessions.errors import StoreUnavailable
 
 
@@ -133,13 +133,21 @@ def test_retry_after_is_what_is_left_in_whole_seconds(breaker: Breaker, clock: C
 
 def test_after_the_pause_one_at_a_time_tries(breaker: Breaker, clock: Clock) -> None:
     """L8: the others go on failing at once, so that one thread at most waits."""
+    asked = threading.Barrier(20)
+
+    def try_it() -> None:
+        try:
+            breaker.admit()
+        finally:
+            asked.wait(timeout=10)  # nobody reports before everybody has asked
+        breaker.succeeded()
+
     for _ in range(20):
         breaker.failed("refused")
         clock.now += LONGEST_PAUSE
-        results = at_once(20, breaker.admit)
+        results = at_once(20, try_it)
         assert admitted(results) == 1
         assert {error.retry_after for error in results if error} == {1}
-        breaker.succeeded()
 
 
 def test_while_one_tries_nobody_else_does_however_long_it_takes(
@@ -216,3 +224,14 @@ def test_the_newest_reason_is_told(breaker: Breaker, clock: Clock) -> None:
     breaker.failed("the database system is starting up")
     with pytest.raises(StoreUnavailable, match="starting up"):
         breaker.admit()
+
+
+def test_while_one_waits_long_the_others_do_not_join_it(breaker: Breaker, clock: Clock) -> None:
+    """L8: a black-holed database holds up one thread, and not all of a server's."""
+    breaker.admit()
+    clock.now += STUCK
+    assert elsewhere(breaker.admit) is None
+    elsewhere(breaker.succeeded)
+    clock.now += 0.1
+    assert isinstance(elsewhere(breaker.admit), StoreUnavailable)
+    breaker.succeeded()

@@ -1,6 +1,7 @@
 """The database goes away and comes back: nobody is signed out, and other pages go on (L8)."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor as Pool
 from typing import Any
 
 import pytest
@@ -147,6 +148,26 @@ def test_a_hanging_statement_ends(proxy: Proxy) -> None:
         store.load([b"x" * 32])
     proxy.restore()
     store.close()
+
+
+def test_a_black_hole_leaves_threads_to_other_pages(proxy: Proxy, make_app: MakeApp) -> None:
+    """L8: more requests than threads, each of which wants its session; the other pages answer."""
+    app = make_app(VIEWS, url=proxy.url, connect_timeout="5s", statement_timeout="5s")
+    token = token_of(app.get("/set"))
+    proxy.drop()
+    proxy.black_hole()
+    with Pool(4) as pool:
+        stuck = pool.submit(app.get, "/read", token)
+        store = app.manager.store
+        assert isinstance(store, SqlStore)
+        wait_until(lambda: store.is_stuck, "one request waits for a connection")
+        others = [pool.submit(app.get, "/read", token) for _ in range(20)]
+        for other in others:
+            assert_unavailable(other.result(timeout=3))
+        assert not stuck.done()
+        assert pool.submit(app.get, "/plain").result(timeout=3).text == "plain"
+        proxy.restore()
+        stuck.result(timeout=20)
 
 
 def test_a_request_that_holds_the_applications_connection_gets_its_session(

@@ -15,6 +15,7 @@ from myapp.sessions.model import table
 from myapp.sessions.settings import TABLE
 from myapp.sessions.testing import memory_manager
 from tests.processes import ROOT
+from tests.test_layers import LAYERS
 
 DOCS = ROOT / "docs"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
@@ -216,7 +217,7 @@ def test_decisions_are_numbered_without_gaps() -> None:
 
 def test_the_picture_of_the_house_is_true() -> None:
     """Every module is in it, and nothing else; a folder's __init__ stands for the folder too."""
-    (picture,) = [text for language, text in fences(DESIGN) if not language]
+    picture, _ = [text for language, text in fences(DESIGN) if not language]
     drawn, folder = set(), ""
     for line in picture.partition("myapp/\n")[2].splitlines():
         indent = len(line) - len(line.lstrip())
@@ -229,39 +230,19 @@ def test_the_picture_of_the_house_is_true() -> None:
     assert drawn == {path.as_posix() for path in modules}
 
 
-def _allowed() -> dict[str, set[str]]:
-    """The table of imports, by module."""
-    section = prose(DESIGN).partition("## Who may import whom")[2].partition("\n## ")[0]
-    rows = re.findall(r"^\| (?!module|-)(.+?) \| (.+?) \|$", section, re.MULTILINE)
-    words = {"nothing", "but", "the", "package"}
-    return {
-        module: set(re.findall(r"\w+", allowed)) - words | ({""} if "package" in allowed else set())
-        for modules, allowed in rows
-        for module in modules.split(", ")
-    }
-
-
-@pytest.mark.parametrize(
-    "path",
-    [p for p in sorted((ROOT / "myapp" / "sessions").glob("*.py")) if p.stem != "__init__"],
-    ids=lambda path: path.stem,
-)
-def test_imports_go_downwards_only(path: Path) -> None:
-    """Each module imports of this project what the table says at most, names for types included."""
-    allowed = _allowed()[path.stem]
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if not isinstance(node, ast.ImportFrom) or not (node.module or "").startswith("myapp"):
-            continue
-        if node.module in ("myapp", "myapp.sessions"):
-            found = {a.name if (path.parent / f"{a.name}.py").exists() else "" for a in node.names}
-            found = {a.name for a in node.names} if node.module == "myapp" else found
-        else:
-            found = {str(node.module).rpartition(".")[2]}
-        assert found <= allowed, ast.unparse(node)
+def test_the_picture_of_the_layers_is_true() -> None:
+    """The rows of the page are those of the test of imports, from the top to the bottom."""
+    _, picture = [text for language, text in fences(DESIGN) if not language]
+    drawn = [set(line.split()) for line in picture.splitlines()]
+    names = [
+        [re.sub(r"^myapp\.sessions$", "myapp.sessions.__init__", n) for n in row] for row in LAYERS
+    ]
+    inside = [{n[15:] for n in row if n.startswith("myapp.sessions.")} for row in names]
+    assert drawn[::-1] == [row for row in inside if row]
 
 
 def test_what_is_said_to_be_safe_has_a_proof() -> None:
-    """Every id in the last column of the first table stands in the docstring of a test."""
+    """Every id in the last column of the first table stands in a test."""
     met = prose(SECURITY).partition("## Met\n")[2].partition("\n## ")[0]
     rows = re.findall(r"^\|.*\| ([^|]+) \|$", met, re.MULTILINE)[2:]
     here = Path(__file__)

@@ -299,12 +299,15 @@ def test_sweep_deletes_what_is_expired_and_nothing_else(ini: Path, database_url:
     ended = dying(now + HOUR)
     store.insert(ended)
     store.end([Ending(ended.digest, "signed_out", now - 1)])
+    # Due to be looked at, and in use since.
+    store.insert(touched := dying(now - 1, seen_at=now - HOUR))
+    assert store.touch(touched.digest, seen_at=now, expires_at=now + HOUR, not_since=now)
     store.close()
     result = run(ini, "sweep", DATABASE_URL=database_url)
-    assert (result.exit_code, result.stdout) == (0, "4 of 6 rows deleted\n")
-    assert sorted(left(database_url)) == sorted(each.digest for each in live)
+    assert (result.exit_code, result.stdout) == (0, "4 of 7 rows deleted\n")
+    assert sorted(left(database_url)) == sorted(each.digest for each in (*live, touched))
     again = run(ini, "sweep", DATABASE_URL=database_url)
-    assert again.stdout == "0 of 2 rows deleted\n"
+    assert again.stdout == "0 of 3 rows deleted\n"
 
 
 def test_sweep_shows_its_progress_apart_from_its_result(ini: Path, database_url: str) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from tests.sessions.app import App, View, create_table
+from tests.sessions.views import Heard
 
 MakeApp = Callable[..., App]
 
@@ -32,3 +33,8 @@ def make_app(sqlite_url: str) -> Iterator[MakeApp]:
     yield make
     for app in made:
         app.close()
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()

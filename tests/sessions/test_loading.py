@@ -1,0 +1,202 @@
+"""Which stored session a request gets, and when it gets none."""
+
+import secrets
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from myapp.sessions.events import (
+    AmbiguousCookies,
+    UnknownToken,
+    UnreadableSession,
+)
+from myapp.sessions.token import digest
+from tests.sessions.app import Clock, cookies_of, token_of
+from tests.sessions.conftest import MakeApp
+from tests.sessions.views import VIEWS, Heard
+
+
+def test_an_unknown_token_is_never_adopted(make_app: MakeApp, heard: Heard) -> None:
+    """L3: session fixation; the client's token opens nothing and is not taken over."""
+    app = make_app(VIEWS, configure=heard)
+    chosen = secrets.token_urlsafe(32)
+    assert app.get("/show", chosen).json == {}
+    assert heard.kinds() == [UnknownToken]
+    given = token_of(app.get("/set", chosen))
+    assert given != chosen
+    assert [row.digest for row in app.rows()] == [digest("session", given)]
+
+
+def test_ten_thousand_random_cookies_make_no_row(make_app: MakeApp) -> None:
+    """S2: session-table flooding (Django 1.8.3, Laravel #21170)."""
+    app = make_app(VIEWS)
+    for _ in range(10_000):
+        app.manager.open([secrets.token_urlsafe(32)])
+    assert app.rows() == []
+
+
+def test_an_expired_session_is_refused_before_it_is_swept(make_app: MakeApp) -> None:
+    """L4: at the very moment of its deadline."""
+    clock = Clock()
+    app = make_app(VIEWS, clock=clock, lifetime="1h")
+    token = token_of(app.get("/set"))
+    clock.forward(3599.999)
+    assert app.get("/show", token).json != {}
+    clock.forward(0.001)
+    assert app.get("/show", token).json == {}
+    assert len(app.rows()) == 1
+
+
+def test_an_idle_session_ends_though_its_deadline_is_far(make_app: MakeApp) -> None:
+    """L4, S9: and one in use does not, until its deadline, which no use moves (R5)."""
+    clock = Clock()
+    app = make_app(VIEWS, clock=clock, lifetime="2h", idle_timeout="30m")
+    idle, used = token_of(app.get("/set")), token_of(app.get("/set"))
+    for _ in range(5):
+        clock.forward(20 * 60)
+        assert app.get("/show", used).json != {}
+    assert app.get("/show", idle).json == {}
+    clock.forward(20 * 60)
+    assert app.get("/show", used).json == {}
+
+
+def test_a_shorter_idle_timeout_counts_for_old_sessions_too(make_app: MakeApp) -> None:
+    """L4: today's setting is asked as well as the row."""
+    clock = Clock()
+    token = token_of(make_app(VIEWS, clock=clock).get("/set"))
+    clock.forward(1800)
+    assert make_app(VIEWS, clock=clock, idle_timeout="30m").get("/show", token).json == {}
+
+
+def test_a_prefetch_does_not_touch(make_app: MakeApp) -> None:
+    """S9: a page that nobody looks at keeps no session alive."""
+    clock = Clock()
+    app = make_app(VIEWS, clock=clock, idle_timeout="30m")
+    token = token_of(app.get("/set"))
+    clock.forward(600)
+    app.get("/show", token, HTTP_SEC_PURPOSE="prefetch;prerender")
+    assert app.rows()[0].seen_at == clock.now - 600_000
+    app.get("/show", token)
+    assert app.rows()[0].seen_at == clock.now
+
+
+def test_without_idle_timeout_an_anonymous_session_is_not_touched(make_app: MakeApp) -> None:
+    """S9: nothing depends on when it was seen; a user's is touched for the list of devices."""
+    clock = Clock()
+    app = make_app(VIEWS, clock=clock)
+    anonymous, anns = token_of(app.get("/set")), token_of(app.get("/sign_in"))
+    clock.forward(60)
+    for token in (anonymous, anns):
+        app.get("/show", token)
+    assert {row.user_id: row.seen_at for row in app.rows()} == {
+        None: clock.now - 60_000,
+        "ann": clock.now,
+    }
+
+
+class TestSeveralCookies:
+    """L5: the outcome never depends on their order."""
+
+    @pytest.fixture
+    def app(self, make_app: MakeApp, heard: Heard) -> Any:
+        return make_app(VIEWS, configure=heard)
+
+    def both_ways(self, app: Any, path: str, *tokens: str) -> Any:
+        one, other = app.get(path, *tokens), app.get(path, *reversed(tokens))
+        assert (one.status, one.body, cookies_of(one)) == (
+            other.status,
+            other.body,
+            cookies_of(other),
+        )
+        return one
+
+    def test_the_one_live_session_is_taken(self, app: Any) -> None:
+        """L5: beside unknown, malformed and ended ones."""
+        live, ended = token_of(app.get("/set")), token_of(app.get("/set"))
+        app.get("/end", ended)
+        unknown = secrets.token_urlsafe(32)
+        assert self.both_ways(app, "/show", live, unknown, ended, "junk").json["key"] == "value"
+
+    def test_equal_tokens_count_once(self, app: Any) -> None:
+        """L5: a browser that sends one cookie four times is no attacker."""
+        token = token_of(app.get("/set"))
+        assert app.get("/show", *[token] * 4).json["key"] == "value"
+
+    def test_of_two_live_sessions_none_is_taken(self, app: Any, heard: Heard) -> None:
+        """L5: partitioned and unpartitioned twins (pretix #6019); nothing can be saved either."""
+        twins = token_of(app.get("/set")), token_of(app.get("/set"))
+        assert self.both_ways(app, "/show", *twins).json == {}
+        assert self.both_ways(app, "/set", *twins).headers.getall("Set-Cookie") == []
+        assert AmbiguousCookies in heard.kinds()
+        assert len(app.rows()) == 2
+
+    def test_signing_in_gets_out_of_it(self, app: Any) -> None:
+        """L5: by ending them all, with a CSRF token that the form can rely on."""
+        twins = token_of(app.get("/set")), token_of(app.get("/set"))
+        csrf = self.both_ways(app, "/csrf", *twins).text
+        assert len(csrf) > 20
+        token = token_of(app.get("/sign_in", *twins))
+        (row,) = app.rows()
+        assert (row.digest, row.user_id) == (digest("session", token), "ann")
+        assert app.get("/who", token, *twins).text == "ann"
+
+    def test_more_than_three_are_not_looked_up(self, app: Any) -> None:
+        """L5: no honest browser sends so many."""
+        live = token_of(app.get("/set"))
+        others = [secrets.token_urlsafe(32) for _ in range(3)]
+        assert self.both_ways(app, "/show", live, *others).json == {}
+        assert app.get("/show", live, *others[:2]).json != {}
+
+
+class TestUnreadableData:
+    """L7: unreadable row, endless 500 (scs #269, Spring #529)."""
+
+    @pytest.fixture
+    def app(self, make_app: MakeApp, heard: Heard) -> Any:
+        return make_app(VIEWS, configure=heard)
+
+    @pytest.fixture
+    def token(self, app: Any) -> str:
+        token = token_of(app.get("/sign_in"))
+        (row,) = app.rows()
+        # A pickle, such as other session stores leave behind (ASVS 1.5.2).
+        pickled = b"\x80\x04\x95\x00}\x94(\x8c\x03key\x94K\x01u."
+        app.manager.store.update(replace(row, version=2, data=pickled), 1)
+        return token
+
+    def test_it_is_an_empty_signed_out_session(
+        self, app: Any, token: str, heard: Heard, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """L7: with an event and a log line, never a 500."""
+        assert app.get("/show", token).json == {}
+        assert app.get("/who", token).text == "nobody"
+        assert UnreadableSession in heard.kinds()
+        assert "unreadable session" in caplog.text
+        assert token not in caplog.text
+
+    def test_a_change_begins_a_new_session_and_leaves_the_row(self, app: Any, token: str) -> None:
+        """L7: under a new token; nothing of the old row is lost."""
+        before = app.rows()
+        new = token_of(app.get("/set", token))
+        assert new != token
+        assert [row for row in app.rows() if row.digest == digest("session", token)] == before
+        assert app.get("/show", new).json["key"] == "value"
+
+    def test_it_can_be_ended(self, app: Any, token: str) -> None:
+        """L7: invalidate still ends it."""
+        app.get("/end", token)
+        assert app.rows() == []
+
+
+def test_junk_in_the_cookie_header_changes_nothing(make_app: MakeApp) -> None:
+    """L6: neither for us nor for what reads cookies by WebOb."""
+    app = make_app(VIEWS | {"cookies": lambda request: sorted(request.cookies)})
+    token = token_of(app.get("/set"))
+    for header in (
+        f'x="\\377"; session={token}; y=1',
+        f"session={token}; " + "a" * 250_000 + "; y=1",
+        "a" * 250_000 + f"; session={token}",
+    ):
+        assert app.get("/show", HTTP_COOKIE=header).json["key"] == "value"
+        assert app.get("/cookies", HTTP_COOKIE=header).status_code == 200

@@ -1,0 +1,91 @@
+"""Several kinds of session, and stores and serializers of one's own."""
+
+import json
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.request import Request
+
+from myapp.sessions import SettingError, get_manager
+from tests.sessions.app import cookies_of, token_of
+from tests.sessions.conftest import MakeApp
+from tests.sessions.views import VIEWS
+
+
+def test_a_token_opens_only_the_manager_that_issued_it(make_app: MakeApp) -> None:
+    """L10, I9: two kinds of session in one table, each with a cookie and settings of its own."""
+
+    def configure(config: Configurator) -> None:
+        config.add_settings({"admin_session.cookie_name": "admin", "admin_session.lifetime": "15m"})
+        config.add_session("admin_session")
+
+    def both(request: Request) -> None:
+        request.session["key"] = 1
+        request.admin_session["key"] = 2
+
+    def show(request: Request) -> str:
+        return f"{request.session.get('key')} {request.admin_session.get('key')}"
+
+    app = make_app({"both": both, "show": show}, configure=configure)
+    one, other = cookies_of(app.get("/both"))
+    assert one.startswith("session=")
+    assert other.startswith("admin=")
+    assert "Max-Age=900;" in other
+    tokens = [header.partition(";")[0].partition("=")[2] for header in (one, other)]
+    for header, shown in [
+        (f"session={tokens[0]}; admin={tokens[1]}", "1 2"),
+        (f"session={tokens[1]}; admin={tokens[0]}", "None None"),
+    ]:
+        assert app.get("/show", HTTP_COOKIE=header).text == shown
+    for name in ("session", "admin_session"):
+        assert len(list(get_manager(app.router.registry, name).iterate())) == 1
+
+
+def test_two_managers_share_one_store(make_app: MakeApp) -> None:
+    """I9: one engine and one sweeper for one database."""
+
+    def configure(config: Configurator) -> None:
+        config.add_settings({"admin_session.cookie_name": "admin"})
+        config.add_session("admin_session")
+
+    app = make_app({}, configure=configure)
+    assert get_manager(app.router.registry, "admin_session").store is app.manager.store
+
+
+def test_two_managers_with_one_cookie_name_are_refused(make_app: MakeApp) -> None:
+    """C3: they would overwrite each other's cookie."""
+    with pytest.raises(SettingError, match=r"admin_session.cookie_name = session .*already"):
+        make_app({}, configure=lambda config: config.add_session("admin_session"))
+
+
+class JsonSerializer:
+    """A serializer of one's own, by a dotted name."""
+
+    def dumps(self, appstruct: Any) -> bytes:
+        return json.dumps(appstruct).encode()
+
+    def loads(self, bstruct: bytes) -> Any:
+        return json.loads(bstruct)
+
+
+def test_a_serializer_of_ones_own(make_app: MakeApp) -> None:
+    """I10: by dotted name, with Pyramid's loads and dumps."""
+    app = make_app(VIEWS, serializer="tests.sessions.test_managers.JsonSerializer")
+    token = token_of(app.get("/set"))
+    assert json.loads(app.rows()[0].data) == [{"key": "value", "cart": [1]}]
+    assert app.get("/show", token).json["cart"] == [1]
+
+
+def test_a_store_of_ones_own(make_app: MakeApp) -> None:
+    """I10: by dotted name, called with the settings."""
+    app = make_app(VIEWS, store="myapp.sessions.memory_store.MemoryStore")
+    assert app.get("/show", token_of(app.get("/set"))).json["key"] == "value"
+    assert type(app.manager.store).__name__ == "MemoryStore"
+
+
+@pytest.mark.parametrize("setting", ["store", "serializer"])
+def test_a_dotted_name_that_leads_nowhere_is_refused(make_app: MakeApp, setting: str) -> None:
+    """C2: at start-up, in one line."""
+    with pytest.raises(SettingError, match=rf"session.{setting} = no.such.thing .*imported"):
+        make_app({}, **{setting: "no.such.thing"})

@@ -39,13 +39,13 @@ from myapp.sessions.errors import (
     WrongType,
 )
 from myapp.sessions.factory import (
-    REGISTRY_KEY,
     TWEEN,
     SessionFactory,
     Sessions,
     SessionUnavailable,
     shielding,
 )
+from myapp.sessions.headers import REGISTRY_KEY
 from myapp.sessions.lifetime import SteadyClock
 from myapp.sessions.manager import SessionInfo, SessionManager
 from myapp.sessions.policy import SessionCSRFPolicy, SessionSecurityPolicy

@@ -7,7 +7,6 @@ still answer a failing save with an error page.
 
 from __future__ import annotations
 
-import ipaddress
 import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -22,9 +21,12 @@ from pyramid.response import Response
 from pyramid_retry import is_error_retryable
 
 from myapp.sessions import cookie
+from myapp.sessions.client import client_of
 from myapp.sessions.errors import SessionError, StoreUnavailable
 from myapp.sessions.events import ChangeDropped, SessionEvent
-from myapp.sessions.manager import Client, Outcome, SessionManager
+from myapp.sessions.headers import write_headers
+from myapp.sessions.manager import SessionManager
+from myapp.sessions.saving import Outcome
 from myapp.sessions.session import Loaded, Session
 from myapp.sessions.store import SessionStore, is_written
 from myapp.sessions.sweep import Sweeper
@@ -35,13 +37,9 @@ log = logging.getLogger(__name__)
 Handler = Callable[[Request], Response]
 
 TWEEN: Final = "myapp.sessions.factory.session_tween_factory"
-REGISTRY_KEY: Final = "myapp.sessions"
 
 _SCOPE: Final = "_session_scope"
 _RESPONDED: Final = "_session_responded"
-_MAX_USER_AGENT: Final = 255
-_SHORT_USER_AGENT: Final = 64
-_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
 class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[misc]  # Pyramid has no types
@@ -206,7 +204,7 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
     finally:
         scope.close()
     for manager, session, outcome in outcomes:
-        _write_headers(request, response, manager, session, outcome)
+        write_headers(request, response, manager, session, outcome)
         publish(request, outcome.events)
         if session.signing_in and outcome.row is not None and session.user_id is not None:
             publish(request, manager.limit_sessions(session.user_id))
@@ -227,7 +225,7 @@ def _save(
     drop = doubtful and session.signing_in
     outcome = manager.save(
         session,
-        client=client_of(request, manager.settings.record_client),
+        client=client_of(request.environ, manager.settings.record_client),
         touch=not request.headers.get("Sec-Purpose", "").startswith("prefetch"),
         only_end=drop or (response.status_code >= 500 and not committed),
     )
@@ -279,78 +277,6 @@ def _rendered(request: Request, error: Exception) -> Response:
     if isinstance(error, HTTPException):
         return error
     raise error
-
-
-def _write_headers(
-    request: Request,
-    response: Response,
-    manager: SessionManager,
-    session: Session,
-    outcome: Outcome,
-) -> None:
-    """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
-    _add_vary(response)
-    header = outcome.cookie
-    if header == manager.cookie.delete() and not cookie.was_sent(
-        request.environ, manager.cookie.name
-    ):
-        header = None  # there is nothing to delete
-    if header is not None:
-        response.headers.add("Set-Cookie", header)
-        response.headers["Cache-Control"] = "no-store"
-        _warn_of_plain_http(request, manager)
-    elif session.user_id is not None and "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"
-
-
-def _add_vary(response: Response) -> None:
-    vary = response.headers.get("Vary", "")
-    names = [name.strip().lower() for name in vary.split(",")]
-    if "cookie" not in names and "*" not in names:
-        response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
-
-
-def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:
-    if not manager.settings.cookie_secure or request.environ["wsgi.url_scheme"] == "https":
-        return
-    host = request.host.rpartition(":")[0] or request.host
-    if host in _LOOPBACK or host.endswith(".localhost"):
-        return
-    warned: set[str] = request.registry[REGISTRY_KEY].warned
-    if manager.name not in warned:
-        warned.add(manager.name)
-        log.warning(
-            "A Secure cookie was sent over plain http to %s: browsers drop it, and sessions don't"
-            " stick. Behind a proxy that ends TLS, set trusted_proxy and trusted_proxy_headers ="
-            " x-forwarded-proto in [server:main]; for plain http, %scookie_secure = false.",
-            host,
-            manager.settings.prefix,
-        )
-
-
-def client_of(request: Request, record: str) -> Client:
-    """What is recorded of the client. REMOTE_ADDR only: the server knows which proxy to trust."""
-    if record == "none":
-        return Client()
-    address = _address(request.environ.get("REMOTE_ADDR", ""), shortened=record == "shortened")
-    agent = request.environ.get("HTTP_USER_AGENT")
-    if agent is None:
-        return Client(address=address)
-    length = _SHORT_USER_AGENT if record == "shortened" else _MAX_USER_AGENT
-    text = agent[: 4 * length].encode("latin-1", "replace").decode("utf-8", "replace")
-    clean = "".join(char if char.isprintable() else "�" for char in text[:length])
-    return Client(address=address, user_agent=clean)
-
-
-def _address(text: str, *, shortened: bool) -> str | None:
-    try:
-        address = ipaddress.ip_address(text.partition("%")[0])
-    except ValueError:
-        return None  # a Unix socket's, say
-    if not shortened:
-        return str(address)
-    network = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)
-    return str(network.network_address)
 
 
 def publish(request: Request, events: Sequence[SessionEvent]) -> None:

@@ -9,28 +9,19 @@ updated only where its version says that it is still the one that was read (S3).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Engine,
-    and_,
-    bindparam,
-    case,
-    delete,
-    func,
-    insert,
     inspect,
-    or_,
-    select,
-    update,
 )
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
+import myapp.sessions.statements as sql
 from myapp.database import create_database_engine
 from myapp.sessions.breaker import Breaker
 from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
@@ -41,119 +32,8 @@ from myapp.sessions.store import Ending, StoredSession, is_ended, is_written
 
 T = TypeVar("T")
 
-BATCH: Final = 500
-"""Rows that `iterate` reads at once."""
-
 MIGRATE: Final = (
     "run `alembic upgrade head` from the project's root, or see `myapp-sessions INI schema`"
-)
-
-_c: Final = table.c
-_FIELDS: Final = [_c[name] for name in StoredSession.__struct_fields__]
-_LOADED: Final = _FIELDS[:-2]  # a request has no use for address and user agent
-
-
-def _greater(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
-    """The greater of two, in words that each database has."""
-    return case((one > other, one), else_=other)
-
-
-def _lesser(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
-    return case((one < other, one), else_=other)
-
-
-_load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
-_load_some = select(*_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
-_insert = insert(table)
-_is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
-_is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
-_update = (
-    update(table)
-    .where(_is_at_version)
-    .values(
-        version=bindparam("version"),
-        data=bindparam("data"),
-        # Another machine, or a touch, may have seen the session later than this one did.
-        seen_at=_greater(_c.seen_at, bindparam("seen_at")),
-        expires_at=bindparam("expires_at"),
-        deadline=bindparam("deadline"),
-        user_id=bindparam("user_id"),
-        generation=bindparam("generation"),
-        # Indexed, so moved only when it would come too late.
-        sweep_at=_lesser(_c.sweep_at, bindparam("expires_at")),
-    )
-)
-_touch = (
-    update(table)
-    .where(_is_live, _c.seen_at <= bindparam("not_since"))
-    .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
-)
-_lock = (
-    update(table)
-    .where(_is_live, or_(_c.locked_until.is_(None), _c.locked_until <= bindparam("now")))
-    .values(lock_owner=bindparam("owner"), locked_until=bindparam("until"))
-)
-_unlock = (
-    update(table)
-    .where(_c.digest == bindparam("b_digest"), _c.lock_owner == bindparam("owner"))
-    .values(lock_owner=None, locked_until=None)
-)
-_becomes_marker: dict[str, Any] = {
-    "ended": bindparam("ended"),
-    "data": bindparam("data"),
-    "version": _c.version + 1,
-    "deadline": bindparam("expires_at"),
-    "expires_at": bindparam("expires_at"),
-    "sweep_at": bindparam("expires_at"),
-    "handle": None,
-    "user_id": None,
-    "generation": None,
-    "address": None,
-    "user_agent": None,
-}
-_mark = update(table).where(_is_live).values(_becomes_marker)
-_mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)
-_remove = delete(table).where(_is_live)
-_remove_at_version = delete(table).where(_is_at_version)
-_find = select(*_FIELDS).where(
-    _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
-)
-_live_of_user = and_(
-    _c.user_id == bindparam("user_id"),
-    _c.manager == bindparam("manager"),
-    _c.expires_at > bindparam("now"),
-    _c.ended.is_(None),
-)
-_of_user = (
-    select(*_FIELDS)
-    .where(_live_of_user)
-    .order_by(_c.seen_at.desc(), _c.created_at.desc(), _c.digest)
-)
-# Twice nested, since MySQL deletes from no table that it selects from directly.
-_newest = (
-    select(_c.digest)
-    .where(_live_of_user)
-    .order_by(_c.created_at.desc(), _c.digest)
-    .limit(bindparam("keep"))
-    .subquery()
-)
-_end_oldest = delete(table).where(_live_of_user, _c.digest.not_in(select(_newest.c.digest)))
-_iterate = (
-    select(*_FIELDS)
-    .where(_c.digest > bindparam("after"), _c.manager == bindparam("manager"), _c.ended.is_(None))
-    .order_by(_c.digest)
-    .limit(BATCH)
-)
-_due = select(_c.digest).where(_c.sweep_at <= bindparam("now"))
-_count = select(func.count()).select_from(table)
-_count_due = _count.where(_c.sweep_at <= bindparam("now"))
-_these = _c.digest.in_(bindparam("digests", expanding=True))
-_sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))
-# What was due but lives on, since it was touched: look again when it can have expired.
-_postpone = (
-    update(table)
-    .where(_these, _c.sweep_at <= bindparam("now"), _c.expires_at > bindparam("now"))
-    .values(sweep_at=_c.expires_at)
 )
 
 
@@ -166,11 +46,11 @@ class SqlWriter:
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
         """As SessionStore has it."""
         self.end(endings)
-        self._connection.execute(_insert, _row(new))
+        self._connection.execute(sql.insert_one, _row(new))
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """As SessionStore has it."""
-        if self._connection.execute(_update, _changes(changed, version)).rowcount != 1:
+        if self._connection.execute(sql.update_one, _changes(changed, version)).rowcount != 1:
             return False
         self.end(endings)
         return True
@@ -182,7 +62,7 @@ class SqlWriter:
         if not self._end_one(old, version):
             return False
         self.end(endings)
-        self._connection.execute(_insert, _row(new))
+        self._connection.execute(sql.insert_one, _row(new))
         return True
 
     def end(self, endings: Sequence[Ending]) -> int:
@@ -195,10 +75,10 @@ class SqlWriter:
         if version is not None:
             values["b_version"] = version
         if ending.expires_at is None:
-            statement = _remove if version is None else _remove_at_version
+            statement = sql.remove if version is None else sql.remove_at_version
             return self._connection.execute(statement, values).rowcount == 1
         values |= {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}
-        mark = _mark if version is None else _mark_at_version
+        mark = sql.mark if version is None else sql.mark_at_version
         return self._connection.execute(mark, values).rowcount == 1
 
 
@@ -245,10 +125,10 @@ class SqlStore:
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
         def read(connection: Connection) -> Sequence[StoredSession]:
             if len(digests) == 1:
-                rows = connection.execute(_load_one, {"digest": digests[0]})
+                rows = connection.execute(sql.load_one, {"digest": digests[0]})
             else:
-                rows = connection.execute(_load_some, {"digests": list(digests)})
-            return [StoredSession(*row) for row in rows]
+                rows = connection.execute(sql.load_some, {"digests": list(digests)})
+            return _sessions(rows)
 
         return self._twice(read)
 
@@ -287,14 +167,14 @@ class SqlStore:
             "expires_at": expires_at,
             "not_since": not_since,
         }
-        return self._twice(lambda c: c.execute(_touch, values).rowcount == 1)
+        return self._twice(lambda c: c.execute(sql.touch, values).rowcount == 1)
 
     def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
         values = {"b_digest": digest, "owner": owner, "now": now, "until": until}
-        return self._twice(lambda c: c.execute(_lock, values).rowcount == 1)
+        return self._twice(lambda c: c.execute(sql.lock, values).rowcount == 1)
 
     def unlock(self, digest: bytes, owner: str) -> None:
-        self._twice(lambda c: c.execute(_unlock, {"b_digest": digest, "owner": owner}))
+        self._twice(lambda c: c.execute(sql.unlock, {"b_digest": digest, "owner": owner}))
 
     def end(self, endings: Sequence[Ending]) -> int:
         single = len(endings) == 1
@@ -313,18 +193,18 @@ class SqlStore:
 
     def find(self, manager: str, handle: str) -> StoredSession | None:
         def read(connection: Connection) -> StoredSession | None:
-            row = connection.execute(_find, {"manager": manager, "handle": handle}).first()
+            row = connection.execute(sql.find, {"manager": manager, "handle": handle}).first()
             return StoredSession(*row) if row else None
 
         return self._twice(read)
 
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         values = {"manager": manager, "user_id": user_id, "now": now}
-        return self._twice(lambda c: [StoredSession(*row) for row in c.execute(_of_user, values)])
+        return self._twice(lambda c: _sessions(c.execute(sql.of_user, values)))
 
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         values = {"manager": manager, "user_id": user_id, "keep": keep, "now": now}
-        return self._twice(lambda c: c.execute(_end_oldest, values).rowcount)
+        return self._twice(lambda c: c.execute(sql.end_oldest, values).rowcount)
 
     def iterate(self, manager: str) -> Iterator[StoredSession]:
         after = b""
@@ -334,14 +214,14 @@ class SqlStore:
 
     def _batch(self, manager: str, after: bytes) -> list[StoredSession]:
         values = {"manager": manager, "after": after}
-        return self._twice(lambda c: [StoredSession(*row) for row in c.execute(_iterate, values)])
+        return self._twice(lambda c: _sessions(c.execute(sql.iterate, values)))
 
     def sweep(self, now: int, limit: int) -> int:
         def write(connection: Connection) -> int:
-            due = list(connection.execute(_due.limit(limit), {"now": now}).scalars())
+            due = list(connection.execute(sql.due.limit(limit), {"now": now}).scalars())
             if due:
-                connection.execute(_sweep, {"digests": due, "now": now})
-                connection.execute(_postpone, {"digests": due, "now": now})
+                connection.execute(sql.sweep, {"digests": due, "now": now})
+                connection.execute(sql.postpone, {"digests": due, "now": now})
             return len(due)
 
         # Each statement is a transaction of its own: both tell again what is expired.
@@ -349,11 +229,11 @@ class SqlStore:
 
     def count(self) -> int:
         """How many rows there are, markers and expired ones included."""
-        return self._twice(lambda c: c.execute(_count).scalar_one())
+        return self._twice(lambda c: c.execute(sql.count).scalar_one())
 
     def count_due(self, now: int) -> int:
         """How many rows a sweep at `now` would look at."""
-        return self._twice(lambda c: c.execute(_count_due, {"now": now}).scalar_one())
+        return self._twice(lambda c: c.execute(sql.count_due, {"now": now}).scalar_one())
 
     def check(self) -> None:
         def read(connection: Connection) -> None:
@@ -481,6 +361,10 @@ def _reason(error: SQLAlchemyError) -> str:
     """The driver's message in one line, without the statement and its parameters."""
     original = getattr(error, "orig", None) or error
     return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"
+
+
+def _sessions(rows: Iterable[Any]) -> list[StoredSession]:
+    return [StoredSession(*row) for row in rows]
 
 
 def _row(session: StoredSession) -> dict[str, Any]:

@@ -23,13 +23,13 @@ from sqlalchemy.orm import Session as DatabaseSession
 from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_CHANGED, SessionDataManager
 
 from myapp.database import is_lost_race
+from myapp.sessions.client import client_of
 from myapp.sessions.errors import StoreUnavailable
 from myapp.sessions.factory import (
     Handler,
     RequestTransaction,
     Scope,
     SessionUnavailable,
-    client_of,
     scope_of,
     will_be_retried,
 )
@@ -84,7 +84,7 @@ def _save_within(request: Request, scope: Scope, transaction: Any) -> None:
         for name, (manager, session) in scope.sessions.items():
             writer = _writer(manager, session, transaction)
             if writer is not None:
-                client = client_of(request, manager.settings.record_client)
+                client = client_of(request.environ, manager.settings.record_client)
                 outcome = manager.save(session, writer=writer, client=client, touch=False)
                 if writer.used:
                     scope.transaction.outcomes[name] = outcome

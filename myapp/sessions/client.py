@@ -1,0 +1,44 @@
+"""What is recorded of the client that made a request."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+_MAX_USER_AGENT: Final = 255
+_SHORT_USER_AGENT: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What is recorded of who made a request."""
+
+    address: str | None = None
+    user_agent: str | None = None
+
+
+def client_of(environ: Mapping[str, Any], record: str) -> Client:
+    """What is recorded of the client. REMOTE_ADDR only: the server knows which proxy to trust."""
+    if record == "none":
+        return Client()
+    address = _address(environ.get("REMOTE_ADDR", ""), shortened=record == "shortened")
+    agent = environ.get("HTTP_USER_AGENT")
+    if agent is None:
+        return Client(address=address)
+    length = _SHORT_USER_AGENT if record == "shortened" else _MAX_USER_AGENT
+    text = agent[: 4 * length].encode("latin-1", "replace").decode("utf-8", "replace")
+    clean = "".join(char if char.isprintable() else "�" for char in text[:length])
+    return Client(address=address, user_agent=clean)
+
+
+def _address(text: str, *, shortened: bool) -> str | None:
+    try:
+        address = ipaddress.ip_address(text.partition("%")[0])
+    except ValueError:
+        return None  # a Unix socket's, say
+    if not shortened:
+        return str(address)
+    network = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)
+    return str(network.network_address)

@@ -1,0 +1,67 @@
+"""What a response says of the sessions that its request looked at (S8)."""
+
+from __future__ import annotations
+
+import logging
+from typing import Final
+
+from pyramid.request import Request
+from pyramid.response import Response
+
+from myapp.sessions import cookie
+from myapp.sessions.manager import SessionManager
+from myapp.sessions.saving import Outcome
+from myapp.sessions.session import Session
+
+log = logging.getLogger(__name__)
+
+REGISTRY_KEY: Final = "myapp.sessions"
+
+_LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
+
+
+def write_headers(
+    request: Request,
+    response: Response,
+    manager: SessionManager,
+    session: Session,
+    outcome: Outcome,
+) -> None:
+    """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
+    _add_vary(response)
+    header = outcome.cookie
+    if header == manager.cookie.delete() and not cookie.was_sent(
+        request.environ, manager.cookie.name
+    ):
+        header = None  # there is nothing to delete
+    if header is not None:
+        response.headers.add("Set-Cookie", header)
+        response.headers["Cache-Control"] = "no-store"
+        _warn_of_plain_http(request, manager)
+    elif session.user_id is not None and "Cache-Control" not in response.headers:
+        response.headers["Cache-Control"] = "no-store"
+
+
+def _add_vary(response: Response) -> None:
+    vary = response.headers.get("Vary", "")
+    names = [name.strip().lower() for name in vary.split(",")]
+    if "cookie" not in names and "*" not in names:
+        response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
+
+
+def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:
+    if not manager.settings.cookie_secure or request.environ["wsgi.url_scheme"] == "https":
+        return
+    host = request.host.rpartition(":")[0] or request.host
+    if host in _LOOPBACK or host.endswith(".localhost"):
+        return
+    warned: set[str] = request.registry[REGISTRY_KEY].warned
+    if manager.name not in warned:
+        warned.add(manager.name)
+        log.warning(
+            "A Secure cookie was sent over plain http to %s: browsers drop it, and sessions don't"
+            " stick. Behind a proxy that ends TLS, set trusted_proxy and trusted_proxy_headers ="
+            " x-forwarded-proto in [server:main]; for plain http, %scookie_secure = false.",
+            host,
+            manager.settings.prefix,
+        )

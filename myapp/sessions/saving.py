@@ -1,0 +1,374 @@
+"""What becomes of a session: decided once, written once, merged where others were faster.
+
+What is sent to the client follows what the store did, never what was intended (S7).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from msgspec.structs import replace
+
+from myapp.sessions import lifetime
+from myapp.sessions.client import Client
+from myapp.sessions.codec import Content
+from myapp.sessions.errors import (
+    SaveConflict,
+    StoreUnavailable,
+    UnreadableData,
+)
+from myapp.sessions.events import (
+    ChangeDropped,
+    ConflictMerged,
+    SessionEnded,
+    SessionEvent,
+    SessionRenewed,
+    SessionStarted,
+)
+from myapp.sessions.loading import Loader
+from myapp.sessions.merge import merge
+from myapp.sessions.session import Loaded, Origin, Session
+from myapp.sessions.store import Ending, SessionWriter, StoredSession
+from myapp.sessions.token import digest, shortened
+
+log = logging.getLogger(__name__)
+
+SAVE_ATTEMPTS: Final = 10
+"""How often a save is merged and tried again before it is given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a save did: the Set-Cookie header to send, and what to tell subscribers."""
+
+    cookie: str | None = None
+    events: tuple[SessionEvent, ...] = ()
+    row: StoredSession | None = None
+    """What was written, to be looked for where a commit's answer was lost."""
+
+
+_UNCHANGED: Final = Outcome()
+
+
+class Saver(Loader):
+    """A loader that also saves."""
+
+    def save(
+        self,
+        session: Session,
+        *,
+        writer: SessionWriter | None = None,
+        client: Client | None = None,
+        touch: bool = True,
+        only_end: bool = False,
+    ) -> Outcome:
+        """Carry out what the request wants of a session: one decision, one write at most.
+
+        `writer` stands in for the manager's store, for a write within another transaction. With
+        `only_end` a session is ended if that was asked for, and nothing is saved. Raises
+        what the store raises, SaveConflict, NotStorable and SessionTooLarge: then nothing was
+        saved and no cookie may be sent.
+        """
+        loaded = session.loaded
+        if loaded is None:
+            return _UNCHANGED
+        store = writer or self.store
+        client = client or Client()
+        if session.ending is not None:
+            return self._end(session, loaded, store, client, only_end)
+        if only_end:
+            return _UNCHANGED
+        if loaded.origin is Origin.LIVE and loaded.stored is not None:
+            return self._save_live(session, loaded, loaded.stored, store, client, touch)
+        if loaded.origin in (Origin.MARKER, Origin.AMBIGUOUS) and not session.signing_in:
+            # A late request, or one of which nobody can tell whose session it means.
+            return _UNCHANGED
+        if session.content.is_empty() and not session.signing_in:
+            return _UNCHANGED
+        return self._start(session, loaded, store, client)
+
+    def _end(
+        self,
+        session: Session,
+        loaded: Loaded,
+        store: SessionWriter,
+        client: Client,
+        only_end: bool,
+    ) -> Outcome:
+        """End what was loaded; what was set afterwards begins a new session."""
+        if loaded.origin is Origin.MARKER:
+            if session.signing_in and not only_end:
+                return self._start(session, loaded, store, client)
+            return _UNCHANGED
+        reason = session.ending or "invalidated"
+        csrf = self._csrf_of(loaded.stored) if loaded.stored else None
+        endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
+        ended = (self._ended(loaded, reason),) if endings else ()
+        if (session.signing_in or not session.content.is_empty()) and not only_end:
+            started = self._insert(session, session.content, store, client, endings)
+            return Outcome(started.cookie, ended + started.events, started.row)
+        if endings and not store.end(endings) and not self._end_successor(loaded, store, reason):
+            # Ended elsewhere already: the browser may hold a newer cookie.
+            return _UNCHANGED
+        return Outcome(self.cookie.delete(), ended)
+
+    def _end_successor(self, loaded: Loaded, store: SessionWriter, reason: str) -> bool:
+        """End the session into which another request renewed this one meanwhile, if one did.
+
+        Whoever signs out means the session, whatever its token is by now; it keeps its handle.
+        """
+        handle = loaded.stored.handle if loaded.stored else None
+        successor = self.store.find(self.name, handle) if handle else None
+        if successor is None:
+            return False
+        return store.end([self._ending(successor.digest, reason, self._csrf_of(successor))]) == 1
+
+    def _start(
+        self, session: Session, loaded: Loaded, store: SessionWriter, client: Client
+    ) -> Outcome:
+        """Store a new session. Signing in also ends the rivals among which it had to choose."""
+        rivals = loaded.rivals if session.signing_in else ()
+        endings = [self._ending(row, "replaced") for row in rivals]
+        started = self._insert(session, session.content, store, client, endings)
+        ended = (SessionEnded(manager=self.name, reason="replaced"),) if endings else ()
+        return Outcome(started.cookie, ended + started.events, started.row)
+
+    def _insert(
+        self,
+        session: Session,
+        content: Content,
+        store: SessionWriter,
+        client: Client,
+        endings: list[Ending],
+    ) -> Outcome:
+        endings += [self._ending(row, "merged") for row in session.absorbed]
+        new = self._new_row(session, content, client, created_at=self.clock())
+        store.insert(new, endings)
+        event = SessionStarted(manager=self.name, handle=new.handle, user_id=new.user_id)
+        return Outcome(self._cookie_for(session), (event,), new)
+
+    def _save_live(
+        self,
+        session: Session,
+        loaded: Loaded,
+        stored: StoredSession,
+        store: SessionWriter,
+        client: Client,
+        touch: bool,
+    ) -> Outcome:
+        content = session.content
+        data = self.codec.encode(content)
+        if session.renewing or session.deadline_moved or session.absorbed:
+            return self._write(session, stored, data, store, client)
+        if data != stored.data and self._differs(stored, content):
+            return self._write(session, stored, data, store, client)
+        if touch:
+            self._touch(stored)
+        return _UNCHANGED
+
+    def _differs(self, stored: StoredSession, content: Content) -> bool:
+        """Whether the content means something else, when its bytes are others already.
+
+        A dictionary in another order, say, does not. What a nested change put in is checked here,
+        as an assignment is checked where it happens.
+        """
+        base = self.codec.decode(stored.data)
+        changed = False
+        for key, value in content.values.items():
+            if key not in base.values or not self.codec.same(base.values[key], value):
+                self.codec.check(key, value)
+                changed = True
+        return changed or base != content
+
+    def _write(
+        self,
+        session: Session,
+        stored: StoredSession,
+        data: bytes,
+        store: SessionWriter,
+        client: Client,
+    ) -> Outcome:
+        """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
+        base = self.codec.decode(stored.data)
+        mine = content = session.content
+        same = self.codec.same
+        merged: tuple[SessionEvent, ...] = ()
+        for _ in range(SAVE_ATTEMPTS):
+            self.codec.check_size(data)
+            row = self._try_write(session, stored, content, data, store, client)
+            if row is not None:
+                return self._written(session, row, base, merged)
+            theirs = self._decoded_present(stored.digest)
+            if theirs is None:
+                # What this request itself did, without what the ended session held.
+                news = merge(base, mine, Content(), same)
+                return self._too_late(session, news, store, client)
+            stored, present = theirs
+            content = mine if session.started_over else merge(base, mine, present, same)
+            data = self.codec.encode(content)
+            merged = (ConflictMerged(manager=self.name, handle=stored.handle),)
+        raise SaveConflict(SAVE_ATTEMPTS)
+
+    def _try_write(
+        self,
+        session: Session,
+        stored: StoredSession,
+        content: Content,
+        data: bytes,
+        store: SessionWriter,
+        client: Client,
+    ) -> StoredSession | None:
+        endings = [self._ending(row, "merged") for row in session.absorbed]
+        if session.renewing:
+            created_at = self.clock() if session.signing_in else stored.created_at
+            new = self._new_row(session, content, client, created_at=created_at)
+            if not session.signing_in and not session.deadline_moved:
+                new = self._with_deadline(new, stored.deadline)
+            old = self._ending(stored.digest, "renewed", self._csrf_of(stored))
+            return new if store.renew(old, stored.version, new, endings) else None
+        seen_at = max(stored.seen_at, self.clock())
+        deadline = session.deadline_at if session.deadline_moved else stored.deadline
+        changed = replace(
+            stored,
+            version=stored.version + 1,
+            data=data,
+            seen_at=seen_at,
+            deadline=deadline,
+            expires_at=lifetime.expiry(seen_at, deadline, self.settings.idle_timeout),
+        )
+        return changed if store.update(changed, stored.version, endings) else None
+
+    def _written(
+        self,
+        session: Session,
+        row: StoredSession,
+        base: Content,
+        events: tuple[SessionEvent, ...],
+    ) -> Outcome:
+        if session.absorbed:
+            events += (SessionEnded(manager=self.name, reason="merged"),)
+        if session.renewing:
+            events += (
+                SessionRenewed(
+                    manager=self.name,
+                    handle=session.handle,
+                    user_id=session.user_id,
+                    signed_in=session.signing_in,
+                ),
+            )
+        resend = (
+            session.renewing or session.deadline_moved or session.content.remember != base.remember
+        )
+        return Outcome(self._cookie_for(session) if resend else None, events, row)
+
+    def _too_late(
+        self, session: Session, news: Content, store: SessionWriter, client: Client
+    ) -> Outcome:
+        """The session was ended elsewhere: the change is dropped, without any cookie (S5).
+
+        A sign-in alone goes on, afresh: it never depended on the session that it found (R3).
+        """
+        if session.signing_in:
+            return self._insert(session, news, store, client, [])
+        return Outcome(None, (ChangeDropped(manager=self.name, handle=session.handle),))
+
+    def limit_sessions(self, user_id: str) -> list[SessionEvent]:
+        """End the oldest sessions of a user beyond `max_per_user`; after each sign-in (R8).
+
+        Failing to do so harms nobody: the next sign-in does it again.
+        """
+        keep = self.settings.max_per_user
+        if keep is None:
+            return []
+        try:
+            count = self.store.end_oldest(self.name, user_id, keep, self.clock())
+        except StoreUnavailable as error:
+            log.warning("the sessions of a user were not limited: %s", error)
+            return []
+        ended = SessionEnded(manager=self.name, reason="limit", user_id=user_id)
+        return [ended] * count
+
+    def _touch(self, stored: StoredSession) -> None:
+        """Note that the session is in use, if that is due; failing to do so harms nobody (S9)."""
+        idle_timeout = self.settings.idle_timeout
+        if idle_timeout is None and stored.user_id is None:
+            return  # nothing depends on when it was last seen, and nobody lists it
+        now = self.clock()
+        interval = self.settings.touch_interval
+        if not lifetime.touch_due(now=now, seen_at=stored.seen_at, interval=interval):
+            return
+        try:
+            self.store.touch(
+                stored.digest,
+                seen_at=now,
+                expires_at=lifetime.expiry(now, stored.deadline, idle_timeout),
+                not_since=now - interval,
+            )
+        except StoreUnavailable as error:
+            log.warning("session %s was not touched: %s", shortened(stored.digest), error)
+
+    def _new_row(
+        self, session: Session, content: Content, client: Client, *, created_at: int
+    ) -> StoredSession:
+        now = self.clock()
+        for key, value in content.values.items():
+            self.codec.check(key, value)
+        data = self.codec.encode(content)
+        self.codec.check_size(data)
+        deadline = session.deadline_at
+        return StoredSession(
+            digest=digest(self.name, session.token),
+            manager=self.name,
+            handle=session.handle,
+            version=1,
+            data=data,
+            created_at=created_at,
+            seen_at=now,
+            deadline=deadline,
+            expires_at=lifetime.expiry(now, deadline, self.settings.idle_timeout),
+            user_id=session.user_id,
+            generation=session.generation,
+            address=client.address,
+            user_agent=client.user_agent,
+        )
+
+    def _with_deadline(self, row: StoredSession, deadline: int) -> StoredSession:
+        expires_at = lifetime.expiry(row.seen_at, deadline, self.settings.idle_timeout)
+        return replace(row, deadline=deadline, expires_at=expires_at)
+
+    def _ending(self, row: bytes, reason: str, csrf: str | None = None) -> Ending:
+        return Ending(
+            digest=row,
+            reason=reason,
+            expires_at=self.clock() + lifetime.MARKER_LIFETIME,
+            data=self.codec.encode(Content(csrf=csrf)) if csrf else b"",
+        )
+
+    def _csrf_of(self, stored: StoredSession) -> str | None:
+        try:
+            return self.codec.decode(stored.data).csrf
+        except UnreadableData:
+            return None
+
+    def _ended(self, loaded: Loaded, reason: str) -> SessionEvent:
+        stored = loaded.stored
+        return SessionEnded(
+            manager=self.name,
+            reason=reason,
+            handle=stored.handle if stored else None,
+            user_id=stored.user_id if stored else None,
+        )
+
+    def _cookie_for(self, session: Session) -> str:
+        remember = session.content.remember
+        if not (self.settings.cookie_persist if remember is None else remember):
+            return self.cookie.set(session.token, None)
+        left = lifetime.max_age(now=self.clock(), deadline=session.deadline_at)
+        return self.cookie.set(session.token, left)
+
+
+def _rows_of(loaded: Loaded) -> list[bytes]:
+    own = [loaded.stored.digest] if loaded.stored is not None else []
+    return own + list(loaded.rivals)

@@ -1,0 +1,136 @@
+"""The statements on the sessions table, built from the model: its definition stays in one place.
+
+Nothing here is an upsert: a row is inserted once, and updated only where its version says that it
+is still the one that was read (S3).
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from sqlalchemy import (
+    ColumnElement,
+    and_,
+    bindparam,
+    case,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from myapp.sessions.model import table
+from myapp.sessions.store import StoredSession
+
+BATCH: Final = 500
+"""Rows that `iterate` reads at once."""
+
+_c: Final = table.c
+_FIELDS: Final = [_c[name] for name in StoredSession.__struct_fields__]
+_LOADED: Final = _FIELDS[:-2]  # a request has no use for address and user agent
+
+
+def _greater(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    """The greater of two, in words that each database has."""
+    return case((one > other, one), else_=other)
+
+
+def _lesser(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
+    return case((one < other, one), else_=other)
+
+
+load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
+load_some = select(*_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
+insert_one = insert(table)
+_is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
+_is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
+update_one = (
+    update(table)
+    .where(_is_at_version)
+    .values(
+        version=bindparam("version"),
+        data=bindparam("data"),
+        # Another machine, or a touch, may have seen the session later than this one did.
+        seen_at=_greater(_c.seen_at, bindparam("seen_at")),
+        expires_at=bindparam("expires_at"),
+        deadline=bindparam("deadline"),
+        user_id=bindparam("user_id"),
+        generation=bindparam("generation"),
+        # Indexed, so moved only when it would come too late.
+        sweep_at=_lesser(_c.sweep_at, bindparam("expires_at")),
+    )
+)
+touch = (
+    update(table)
+    .where(_is_live, _c.seen_at <= bindparam("not_since"))
+    .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
+)
+lock = (
+    update(table)
+    .where(_is_live, or_(_c.locked_until.is_(None), _c.locked_until <= bindparam("now")))
+    .values(lock_owner=bindparam("owner"), locked_until=bindparam("until"))
+)
+unlock = (
+    update(table)
+    .where(_c.digest == bindparam("b_digest"), _c.lock_owner == bindparam("owner"))
+    .values(lock_owner=None, locked_until=None)
+)
+_becomes_marker: dict[str, Any] = {
+    "ended": bindparam("ended"),
+    "data": bindparam("data"),
+    "version": _c.version + 1,
+    "deadline": bindparam("expires_at"),
+    "expires_at": bindparam("expires_at"),
+    "sweep_at": bindparam("expires_at"),
+    "handle": None,
+    "user_id": None,
+    "generation": None,
+    "address": None,
+    "user_agent": None,
+}
+mark = update(table).where(_is_live).values(_becomes_marker)
+mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)
+remove = delete(table).where(_is_live)
+remove_at_version = delete(table).where(_is_at_version)
+find = select(*_FIELDS).where(
+    _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
+)
+_live_of_user = and_(
+    _c.user_id == bindparam("user_id"),
+    _c.manager == bindparam("manager"),
+    _c.expires_at > bindparam("now"),
+    _c.ended.is_(None),
+)
+of_user = (
+    select(*_FIELDS)
+    .where(_live_of_user)
+    .order_by(_c.seen_at.desc(), _c.created_at.desc(), _c.digest)
+)
+# Twice nested, since MySQL deletes from no table that it selects from directly.
+_newest = (
+    select(_c.digest)
+    .where(_live_of_user)
+    .order_by(_c.created_at.desc(), _c.digest)
+    .limit(bindparam("keep"))
+    .subquery()
+)
+end_oldest = delete(table).where(_live_of_user, _c.digest.not_in(select(_newest.c.digest)))
+iterate = (
+    select(*_FIELDS)
+    .where(_c.digest > bindparam("after"), _c.manager == bindparam("manager"), _c.ended.is_(None))
+    .order_by(_c.digest)
+    .limit(BATCH)
+)
+due = select(_c.digest).where(_c.sweep_at <= bindparam("now"))
+count = select(func.count()).select_from(table)
+count_due = count.where(_c.sweep_at <= bindparam("now"))
+_these = _c.digest.in_(bindparam("digests", expanding=True))
+sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))
+# What was due but lives on, since it was touched: look again when it can have expired.
+postpone = (
+    update(table)
+    .where(_these, _c.sweep_at <= bindparam("now"), _c.expires_at > bindparam("now"))
+    .values(sweep_at=_c.expires_at)
+)

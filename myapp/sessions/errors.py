@@ -38,7 +38,7 @@ class WrongType(SessionError, TypeError):
 
     def __init__(self, key: str, wanted: object, reason: str) -> None:
         self.key, self.wanted = key, wanted
-        name = getattr(wanted, "__qualname__", str(wanted))
+        name = wanted.__qualname__ if isinstance(wanted, type) else str(wanted)
         super().__init__(f"session[{key!r}] is no {name}: {reason}")
 
 

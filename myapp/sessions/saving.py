@@ -105,6 +105,7 @@ class Saver(Loader):
         reason = session.ending or "invalidated"
         csrf = self._csrf_of(loaded.stored) if loaded.stored else None
         endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
+        endings += [self._ending(row, "merged") for row in session.absorbed]
         ended = (self._ended(loaded, reason),) if endings else ()
         if (session.signing_in or not session.content.is_empty()) and not only_end:
             started = self._insert(session, session.content, store, client, endings)
@@ -131,6 +132,7 @@ class Saver(Loader):
         """Store a new session. Signing in also ends the rivals among which it had to choose."""
         rivals = loaded.rivals if session.signing_in else ()
         endings = [self._ending(row, "replaced") for row in rivals]
+        endings += [self._ending(row, "merged") for row in session.absorbed]
         started = self._insert(session, session.content, store, client, endings)
         ended = (SessionEnded(manager=self.name, reason="replaced"),) if endings else ()
         return Outcome(started.cookie, ended + started.events, started.row)
@@ -143,7 +145,6 @@ class Saver(Loader):
         client: Client,
         endings: list[Ending],
     ) -> Outcome:
-        endings += [self._ending(row, "merged") for row in session.absorbed]
         new = self._new_row(session, content, client, created_at=self.clock())
         store.insert(new, endings)
         event = SessionStarted(manager=self.name, handle=new.handle, user_id=new.user_id)
@@ -160,9 +161,8 @@ class Saver(Loader):
     ) -> Outcome:
         content = session.content
         data = self.codec.encode(content)
-        if session.renewing or session.deadline_moved or session.absorbed:
-            return self._write(session, stored, data, store, client)
-        if data != stored.data and self._differs(stored, content):
+        differs = data != stored.data and self._differs(stored, content)
+        if differs or session.renewing or session.deadline_moved or session.absorbed:
             return self._write(session, stored, data, store, client)
         if touch:
             self._touch(stored)
@@ -271,7 +271,8 @@ class Saver(Loader):
         A sign-in alone goes on, afresh: it never depended on the session that it found (R3).
         """
         if session.signing_in:
-            return self._insert(session, news, store, client, [])
+            endings = [self._ending(row, "merged") for row in session.absorbed]
+            return self._insert(session, news, store, client, endings)
         return Outcome(None, (ChangeDropped(manager=self.name, handle=session.handle),))
 
     def limit_sessions(self, user_id: str) -> list[SessionEvent]:

@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar, overload
+from uuid import UUID
 
 import msgspec
 from pyramid.interfaces import ISession
@@ -29,6 +30,7 @@ T = TypeVar("T")
 
 MAX_USER_ID: Final = 255
 _MISSING: Final = object()
+_BUILTIN: Final = (bytes, bytearray, memoryview)
 
 
 class Status(enum.StrEnum):
@@ -57,7 +59,7 @@ class Loaded:
     """The answer to a session's first access."""
 
     origin: Origin
-    token: str | None = None
+    token: str | None = field(default=None, repr=False)
     stored: StoredSession | None = None
     content: Content = field(default_factory=Content)
     rivals: tuple[bytes, ...] = ()
@@ -182,9 +184,13 @@ class Session:
         return NotImplemented
 
     def __or__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(other, Mapping | Session):
+            return NotImplemented
         return self._opened().values | dict(other)
 
     def __ror__(self, other: Mapping[str, Any]) -> dict[str, Any]:
+        if not isinstance(other, Mapping | Session):
+            return NotImplemented
         return dict(other) | self._opened().values
 
     def __ior__(self, other: Any) -> Session:  # type: ignore[misc]  # as dict's: takes pairs too
@@ -261,7 +267,8 @@ class Session:
         if key not in values:
             return default
         try:
-            return msgspec.convert(values[key], type)
+            # A text is no bytes, though msgspec would take it for their base64.
+            return msgspec.convert(values[key], type, builtin_types=_BUILTIN)
         except msgspec.ValidationError as error:
             raise WrongType(key, type, str(error)) from error
 
@@ -289,10 +296,13 @@ class Session:
 
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
         """Push a message onto a queue, for a later page to show."""
+        if not isinstance(queue, str):
+            raise TypeError(f"a flash queue is a str, not {queue!r}")
         self._backing.codec.check(f"flash {queue}".strip(), msg)
         messages = self._changing().flash.setdefault(queue, [])
-        if allow_duplicate or msg not in [message for _, message in messages]:
-            messages.append([secrets.token_urlsafe(6), msg])
+        stored = self._backing.codec.as_stored(msg)
+        if allow_duplicate or stored not in [message for _, message in messages]:
+            messages.append([secrets.token_urlsafe(6), stored])
 
     def pop_flash(self, queue: str = "") -> list[Any]:
         """Remove and give the messages of a queue."""
@@ -381,7 +391,9 @@ class Session:
         content = self._changing()
         other = self._backing.look_up(token)
         stored = other.stored
-        if other.origin is not Origin.LIVE or stored is None or other.token == self.token:
+        if other.origin is not Origin.LIVE or stored is None:
+            return False
+        if stored.digest in self.absorbed or stored == self.stored:
             return False
         if stored.user_id is not None and stored.user_id != self._user_id:
             raise SessionError("a session of another user can't be merged into this one")
@@ -421,11 +433,13 @@ class Session:
         self._opened()
         return self._generation
 
-    def sign_in(self, user_id: str | int, *, generation: bytes | None = None) -> None:
+    def sign_in(self, user_id: str | int | UUID, *, generation: bytes | None = None) -> None:
         """Make this the session of a user, under a new token and with a new lifetime.
 
         What an anonymous visitor had put into it stays; what another user had does not.
         """
+        if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID):
+            raise TypeError(f"a user id is a str, an int or a UUID, not {user_id!r}")
         name = str(user_id)
         if not name or len(name) > MAX_USER_ID or not name.isprintable():
             raise ValueError(f"a user id is printable text of 1 to {MAX_USER_ID} characters")

@@ -38,6 +38,11 @@ class StoredSession(msgspec.Struct, frozen=True):
     address: str | None = None
     user_agent: str | None = None
 
+    def __repr__(self) -> str:
+        # A digest is shown by its first digits at most, wherever a row may end up being logged.
+        state = self.ended or f"version {self.version}"
+        return f"<StoredSession {self.digest[:4].hex()}, {state}>"
+
 
 class Ending(msgspec.Struct, frozen=True):
     """The end of one session: its row becomes an empty marker for a while, or goes at once."""

@@ -30,12 +30,14 @@ _SHOWN: Final = 200  # characters of a value in an error
 class Sourced(str):
     """A setting's value that remembers where it came from, for messages."""
 
-    __slots__ = ("source",)
+    __slots__ = ("source", "told")
     source: str
+    told: bool
+    """Whether somebody was told that it does not count; once is enough."""
 
     def __new__(cls, value: str, source: str) -> Sourced:
         self = super().__new__(cls, value)
-        self.source = source
+        self.source, self.told = source, False
         return self
 
 
@@ -82,7 +84,8 @@ def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -
         return given
     value = Sourced(environ[variable], f"environment variable {variable}")
     # A value that `merge` or a former look-up put there is not overridden by itself.
-    if source_of(given) == COMMAND_LINE:
+    if isinstance(given, Sourced) and given.source == COMMAND_LINE and not given.told:
+        given.told = True
         shown = printable(given)
         log.warning("%s=%s on the command line is ignored: %s is set", name, shown, variable)
     return value

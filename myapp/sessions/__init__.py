@@ -38,6 +38,7 @@ from myapp.sessions.errors import (
     UnreadableData,
     WrongType,
 )
+from myapp.sessions.events import SessionEvent
 from myapp.sessions.factory import (
     TWEEN,
     SessionFactory,
@@ -145,10 +146,22 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
         settings,
         store,
         serializer=_serializer(given, settings),
-        publish=config.registry.notify,
+        publish=_guarded(config.registry),
     )
     sessions.managers[name] = manager
     return manager
+
+
+def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
+    """Tells subscribers; one that fails does not undo what was committed."""
+
+    def publish_one(event: SessionEvent) -> None:
+        try:
+            registry.notify(event)
+        except Exception:
+            log.exception("a subscriber to %s failed", type(event).__name__)
+
+    return publish_one
 
 
 def _refuse_taken_name(sessions: Sessions, given: dict[str, Any], settings: Settings) -> None:

@@ -129,9 +129,12 @@ class RequestBacking:
         except StoreUnavailable as error:
             raise SessionUnavailable(error) from error
 
+    def _publish(self, event: SessionEvent) -> None:
+        publish(self._request, self._manager, [event])
+
     def _load(self, tokens: Sequence[str]) -> Loaded:
         try:
-            return self._manager.open(tokens, lambda event: publish(self._request, [event]))
+            return self._manager.open(tokens, self._publish)
         except StoreUnavailable as error:
             raise SessionUnavailable(error) from error
 
@@ -205,9 +208,9 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
         scope.close()
     for manager, session, outcome in outcomes:
         write_headers(request, response, manager, session, outcome)
-        publish(request, outcome.events)
+        publish(request, manager, outcome.events)
         if session.signing_in and outcome.row is not None and session.user_id is not None:
-            publish(request, manager.limit_sessions(session.user_id))
+            publish(request, manager, manager.limit_sessions(session.user_id))
     return response
 
 
@@ -254,7 +257,7 @@ def _end_only(request: Request) -> None:
     for manager, session in scope.sessions.values():
         if session.ending is not None:
             try:
-                publish(request, manager.save(session, only_end=True).events)
+                publish(request, manager, manager.save(session, only_end=True).events)
             except SessionError:
                 log.exception("a session was not ended, since its request failed as well")
 
@@ -279,14 +282,11 @@ def _rendered(request: Request, error: Exception) -> Response:
     raise error
 
 
-def publish(request: Request, events: Sequence[SessionEvent]) -> None:
-    """Tell the subscribers; one that fails does not undo what was committed."""
+def publish(request: Request, manager: SessionManager, events: Sequence[SessionEvent]) -> None:
+    """Tell the subscribers what happened during a request."""
     for event in events:
         event.request = request
-        try:
-            request.registry.notify(event)
-        except Exception:
-            log.exception("a subscriber to %s failed", type(event).__name__)
+        manager.publish(event)
 
 
 def shielding(policy: Any, sweepers: Sequence[Sweeper]) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from typing import Final
 
 from pyramid.request import Request
@@ -52,7 +53,7 @@ def _add_vary(response: Response) -> None:
 def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:
     if not manager.settings.cookie_secure or request.environ["wsgi.url_scheme"] == "https":
         return
-    host = request.host.rpartition(":")[0] or request.host
+    host = re.sub(r":\d*$", "", request.host)
     if host in _LOOPBACK or host.endswith(".localhost"):
         return
     warned: set[str] = request.registry[REGISTRY_KEY].warned

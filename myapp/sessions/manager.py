@@ -13,6 +13,7 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from uuid import UUID
 
 from myapp.sessions import lifetime
 from myapp.sessions.errors import (
@@ -95,15 +96,23 @@ class SessionManager(Saver):
         if stored is None or session.renewing:
             return
         outcome = self.save(session, touch=False)
+        for event in outcome.events:
+            self.publish(event)
         if any(isinstance(event, ChangeDropped) for event in outcome.events):
             raise SessionLost(f"session {session.handle} was ended elsewhere")
         if outcome.row is not None:
             session.rebase(outcome.row, self.codec.decode(outcome.row.data))
 
     def load(self, token: str) -> Session | None:
-        """The live session of a token, to read; None if the token opens nothing."""
+        """The live session of a token, to read; None if the token opens nothing.
+
+        A change raises SessionClosed: it would never be saved. See `session`.
+        """
         session = Session(_Detached(self, (token,) if is_token(token) else ()))
-        return session if not session.new else None
+        if session.new:
+            return None
+        session.close()
+        return session
 
     @contextmanager
     def session(self, token: str | None = None) -> Iterator[Session]:
@@ -115,7 +124,10 @@ class SessionManager(Saver):
         yield session
         outcome = self.save(session)
         session.close()
-        for event in outcome.events:
+        events = list(outcome.events)
+        if session.signing_in and outcome.row is not None and session.user_id is not None:
+            events += self.limit_sessions(session.user_id)
+        for event in events:
             self.publish(event)
 
     def iterate(self) -> Iterator[tuple[SessionInfo, dict[str, Any]]]:
@@ -127,21 +139,21 @@ class SessionManager(Saver):
             if loaded.origin is Origin.LIVE:
                 yield _info(stored), loaded.content.values
 
-    def of_user(self, user_id: str) -> list[SessionInfo]:
+    def of_user(self, user_id: str | int | UUID) -> list[SessionInfo]:
         """The live sessions of a user, last seen first."""
-        rows = self.store.of_user(self.name, user_id, self.clock())
+        rows = self.store.of_user(self.name, str(user_id), self.clock())
         return [_info(row) for row in rows if not self._is_expired(row)]
 
-    def end(self, handle: str, *, user_id: str | None = None) -> bool:
+    def end(self, handle: str, *, user_id: str | int | UUID | None = None) -> bool:
         """End a session by its handle, if it is this user's where one is given. Whether it was."""
         stored = self.store.find(self.name, handle)
-        if stored is None or (user_id is not None and stored.user_id != user_id):
+        if stored is None or (user_id is not None and stored.user_id != str(user_id)):
             return False
         return self._revoke([stored]) == 1
 
-    def end_all(self, user_id: str, *, keep: str | None = None) -> int:
+    def end_all(self, user_id: str | int | UUID, *, keep: str | None = None) -> int:
         """End all sessions of a user but the one with the handle `keep`. How many ended."""
-        rows = self.store.of_user(self.name, user_id, self.clock())
+        rows = self.store.of_user(self.name, str(user_id), self.clock())
         return self._revoke([row for row in rows if row.handle != keep])
 
     def _revoke(self, rows: Sequence[StoredSession]) -> int:

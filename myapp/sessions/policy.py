@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import hmac
 from typing import Any
@@ -10,6 +11,8 @@ from pyramid.authorization import ACLHelper, Authenticated, Everyone
 from pyramid.interfaces import ICSRFStoragePolicy, ISecurityPolicy
 from pyramid.request import Request, RequestLocalCache
 from zope.interface import implementer
+
+from myapp.sessions.errors import SessionClosed
 
 
 @implementer(ISecurityPolicy)
@@ -52,7 +55,9 @@ class SessionSecurityPolicy:
             return None
         user = self.user(request, session.user_id)
         if user is None or self.generation(user) != session.generation:
-            session.sign_out("outdated")
+            # Asked for the first time when the response is decided already, say by a logger.
+            with contextlib.suppress(SessionClosed):
+                session.sign_out("outdated")
             return None
         return user
 

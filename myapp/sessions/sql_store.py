@@ -15,6 +15,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Connection,
+    Dialect,
     Engine,
     inspect,
 )
@@ -33,7 +34,8 @@ from myapp.sessions.store import Ending, StoredSession, is_ended, is_written
 T = TypeVar("T")
 
 MIGRATE: Final = (
-    "run `alembic upgrade head` from the project's root, or see `myapp-sessions INI schema`"
+    "run `alembic upgrade head` from the project's root, with DATABASE_URL if the sessions have a"
+    " database of their own, or see `myapp-sessions INI schema`"
 )
 
 
@@ -218,14 +220,21 @@ class SqlStore:
 
     def sweep(self, now: int, limit: int) -> int:
         def write(connection: Connection) -> int:
-            due = list(connection.execute(sql.due.limit(limit), {"now": now}).scalars())
-            if due:
-                connection.execute(sql.sweep, {"digests": due, "now": now})
-                connection.execute(sql.postpone, {"digests": due, "now": now})
+            query = sql.due_and_free if _skips_locked(connection.dialect) else sql.due
+            due = list(connection.execute(query.limit(limit), {"now": now}).scalars())
+            values = {"digests": due, "now": now}
+            if due and connection.execute(sql.sweep, values).rowcount < len(due):
+                connection.execute(sql.postpone, values)
             return len(due)
 
-        # Each statement is a transaction of its own: both tell again what is expired.
-        return self._twice(write)
+        def write_in_transaction(connection: Connection) -> int:
+            if connection.dialect.name in ("mysql", "mariadb"):
+                # Else it also locks the gaps along the index, into which others insert.
+                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
+            with _transaction(connection):
+                return write(connection)
+
+        return self._twice(write_in_transaction)
 
     def count(self) -> int:
         """How many rows there are, markers and expired ones included."""
@@ -343,9 +352,29 @@ def _transaction(connection: Connection) -> Iterator[None]:
         yield
         connection.exec_driver_sql("COMMIT")
     except BaseException:
-        if not connection.invalidated:
-            connection.exec_driver_sql("ROLLBACK")
+        _roll_back(connection)
         raise
+
+
+def _roll_back(connection: Connection) -> None:
+    """End a transaction begun in words; a connection that can't is never used again."""
+    if connection.invalidated:
+        return
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except DBAPIError:
+        connection.invalidate()
+
+
+_SKIP_LOCKED_SINCE: Final = {"postgresql": (9, 5), "mariadb": (10, 6), "mysql": (8, 0, 1)}
+
+
+def _skips_locked(dialect: Dialect) -> bool:
+    """Whether a SELECT can pass over the rows that somebody else has locked."""
+    # MariaDB may also be addressed as MySQL.
+    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
+    oldest = _SKIP_LOCKED_SINCE.get(name)
+    return oldest is not None and (dialect.server_version_info or ()) >= oldest
 
 
 def translated(error: DBAPIError, *, lost: bool = False) -> SessionError:

@@ -123,7 +123,10 @@ iterate = (
     .order_by(_c.digest)
     .limit(BATCH)
 )
-due = select(_c.digest).where(_c.sweep_at <= bindparam("now"))
+# By the order of the index: a plan that reads the table passes over all that was deleted before.
+due = select(_c.digest).where(_c.sweep_at <= bindparam("now")).order_by(_c.sweep_at)
+# Of several sweepers each takes rows of its own, and none waits for a request.
+due_and_free = due.with_for_update(skip_locked=True)
 count = select(func.count()).select_from(table)
 count_due = count.where(_c.sweep_at <= bindparam("now"))
 _these = _c.digest.in_(bindparam("digests", expanding=True))
@@ -131,6 +134,7 @@ sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))
 # What was due but lives on, since it was touched: look again when it can have expired.
 postpone = (
     update(table)
-    .where(_these, _c.sweep_at <= bindparam("now"), _c.expires_at > bindparam("now"))
+    # A comparison with the moment would tempt the database to lock along the index on sweep_at.
+    .where(_these, _c.expires_at > bindparam("now"), _c.sweep_at < _c.expires_at)
     .values(sweep_at=_c.expires_at)
 )

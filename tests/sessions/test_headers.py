@@ -108,6 +108,7 @@ class TestRememberMe:
         ("localhost:6543", "http", False),
         ("127.0.0.1", "http", False),
         ("[::1]:6543", "http", False),
+        ("[::1]", "http", False),
     ],
 )
 def test_a_secure_cookie_over_plain_http_is_warned_of_once(

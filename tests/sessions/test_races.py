@@ -167,13 +167,15 @@ def test_a_counter_under_the_lock_misses_nothing(app: App) -> None:
 def test_a_lock_that_is_not_had_names_the_session(app: App) -> None:
     """S13: after its time, by the handle."""
     token = token_of(app.get("/set"))
-    with app.manager.session(token) as holder, holder.lock():
-        waiting = app.manager.load(token)
-        assert waiting is not None
+    with (
+        app.manager.session(token) as holder,
+        holder.lock(),
+        app.manager.session(token) as waiting,
+    ):
         message = f"session {holder.handle} was locked"
         with pytest.raises(LockTimeout, match=message), waiting.lock(0.05):
             raise AssertionError("two held it")
-    with waiting.lock(1):
+    with app.manager.session(token) as next_one, next_one.lock(1):
         pass
 
 
@@ -193,20 +195,22 @@ def test_inside_the_lock_the_session_is_fresh_and_saved_before_release(app: App)
 def test_an_ended_session_can_not_be_locked(app: App) -> None:
     """S13: it says that it is gone rather than to wait."""
     token = token_of(app.get("/set"))
-    session = app.manager.load(token)
-    assert session is not None
-    with app.manager.session(token) as other:
-        other.invalidate()
-    with pytest.raises(SessionLost), session.lock(5):
-        raise AssertionError("it was gone")
+    with app.manager.session(token) as session:
+        assert len(session) == 2
+        with app.manager.session(token) as other:
+            other.invalidate()
+        with pytest.raises(SessionLost), session.lock(5):
+            raise AssertionError("it was gone")
 
 
 def test_an_error_in_the_block_releases_the_lock(app: App) -> None:
     """S13: and stores nothing of it."""
     token = token_of(app.get("/set"))
-    session = app.manager.load(token)
-    assert session is not None
-    with contextlib.suppress(KeyError), session.lock():
+    with (
+        contextlib.suppress(KeyError),
+        app.manager.session(token) as session,
+        session.lock(),
+    ):
         session["half"] = 1
         raise KeyError
     with app.manager.session(token) as other, other.lock(0.05):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -17,6 +17,10 @@ class Client:
 
     address: str | None = None
     user_agent: str | None = None
+
+
+DescribeClient = Callable[[], Client]
+"""Answers who made the request; asked only where a row is about to record it."""
 
 
 def client_of(environ: Mapping[str, Any], record: str) -> Client:

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPException, HTTPNotFound, HTTPServiceUnavailable
@@ -24,7 +25,7 @@ from myapp.sessions import cookie
 from myapp.sessions.client import client_of
 from myapp.sessions.errors import SessionError, StoreUnavailable
 from myapp.sessions.events import ChangeDropped, SessionEvent
-from myapp.sessions.headers import write_headers
+from myapp.sessions.headers import add_vary, write_headers
 from myapp.sessions.manager import SessionManager
 from myapp.sessions.saving import Outcome
 from myapp.sessions.session import Loaded, Session
@@ -40,6 +41,7 @@ TWEEN: Final = "myapp.sessions.factory.session_tween_factory"
 
 _SCOPE: Final = "_session_scope"
 _RESPONDED: Final = "_session_responded"
+_WITHIN_ANOTHER: Final = "_session_within_another_transaction"
 
 
 class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[misc]  # Pyramid has no types
@@ -167,10 +169,14 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """The tween that saves what a request did to its sessions."""
 
     def session_tween(request: Request) -> Response:
+        if "tm.active" in request.environ:
+            # A transaction of somebody further out, a test's say, whose end we shall not see.
+            request.__dict__[_WITHIN_ANOTHER] = True
         try:
             response = handler(request)
         except SessionUnavailable as error:
             # Raised where no exception view reaches: in a tween below, say.
+            _end_only(request)
             return _rendered(request, error)
         except Exception:
             _end_only(request)
@@ -182,36 +188,62 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
         if scope.closed:
             return response
         scope.in_tween = True
-        try:
-            return _finish(request, response, scope)
-        except StoreUnavailable as error:
-            log.error("a session was not saved: %s", error)
-            return _rendered(request, SessionUnavailable(error))
-        except Exception as error:
-            log.exception("a session was not saved")
-            return _rendered(request, error)
+        return _finish(request, response, scope)
 
     return session_tween
 
 
+def is_within_another(request: Request) -> bool:
+    """Whether the request's transaction is not its own, but was there when it came."""
+    return _WITHIN_ANOTHER in request.__dict__
+
+
 def _finish(request: Request, response: Response, scope: Scope) -> Response:
-    """Save each session, then, when all that is done, say so in the response."""
+    """Save each session, then, when that is done, say so in the response.
+
+    If a save fails, the response is an error's; it still bears the cookies of those saved before.
+    """
+    looked_at = [each for each in scope.sessions.values() if each[1].loaded is not None]
+    done: list[tuple[SessionManager, Session, Outcome]] = []
     try:
-        outcomes = []
         if not will_be_retried(request):
-            outcomes = [
-                (manager, session, _save(request, response, scope, manager, session))
-                for manager, session in scope.sessions.values()
-                if session.loaded is not None
-            ]
-    finally:
+            for manager, session in looked_at:
+                outcome = _save(request, response, scope, manager, session)
+                done.append((manager, session, outcome))
+    except Exception as error:
         scope.close()
-    for manager, session, outcome in outcomes:
+        _log_failure(error, scope, [manager.name for manager, _, _ in done])
+        response = _answer(request, error, scope)
+    scope.close()
+    if looked_at:
+        add_vary(response)
+    for manager, session, outcome in done:
         write_headers(request, response, manager, session, outcome)
         publish(request, manager, outcome.events)
         if session.signing_in and outcome.row is not None and session.user_id is not None:
             publish(request, manager, manager.limit_sessions(session.user_id))
     return response
+
+
+def _log_failure(error: Exception, scope: Scope, saved: list[str]) -> None:
+    """Say what was committed and what was not (S7)."""
+    committed = scope.transaction is not None and scope.transaction.committed
+    log.error(
+        "a session was not saved: %s; saved before: %s; the request's transaction: %s",
+        error,
+        ", ".join(saved) or "none",
+        "committed" if committed else "none, or not committed",
+        exc_info=None if isinstance(error, StoreUnavailable) else error,
+    )
+
+
+def _answer(request: Request, error: Exception, scope: Scope) -> Response:
+    """The response to a save that failed; in a subrequest without tweens, an exception."""
+    if isinstance(error, StoreUnavailable):
+        error = SessionUnavailable(error)
+    if not scope.in_tween:
+        raise error
+    return _rendered(request, error)
 
 
 def _save(
@@ -228,7 +260,7 @@ def _save(
     drop = doubtful and session.signing_in
     outcome = manager.save(
         session,
-        client=client_of(request.environ, manager.settings.record_client),
+        client=partial(client_of, request.environ, manager.settings.record_client),
         touch=not request.headers.get("Sec-Purpose", "").startswith("prefetch"),
         only_end=drop or (response.status_code >= 500 and not committed),
     )
@@ -277,6 +309,9 @@ def _rendered(request: Request, error: Exception) -> Response:
         return request.invoke_exception_view((type(error), error, error.__traceback__))
     except HTTPNotFound:
         pass
+    except SessionUnavailable as unavailable:
+        # The error page itself looks at the session, to show flash messages say.
+        return unavailable
     if isinstance(error, HTTPException):
         return error
     raise error

@@ -29,7 +29,6 @@ def write_headers(
     outcome: Outcome,
 ) -> None:
     """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
-    _add_vary(response)
     header = outcome.cookie
     if header == manager.cookie.delete() and not cookie.was_sent(
         request.environ, manager.cookie.name
@@ -43,7 +42,8 @@ def write_headers(
         response.headers["Cache-Control"] = "no-store"
 
 
-def _add_vary(response: Response) -> None:
+def add_vary(response: Response) -> None:
+    """Say that the response depends on the cookie, once."""
     vary = response.headers.get("Vary", "")
     names = [name.strip().lower() for name in vary.split(",")]
     if "cookie" not in names and "*" not in names:

@@ -59,7 +59,7 @@ class Loader:
                 continue
             if stored.ended is None:
                 live.append(stored)
-            else:
+            elif marker is None or stored.expires_at > marker.expires_at:
                 marker = stored
         if len(live) == 1:
             return self._decoded(live[0], by_digest[live[0].digest], publish)
@@ -78,7 +78,8 @@ class Loader:
             seen_at=stored.seen_at,
             expires_at=stored.expires_at,
             deadline=stored.deadline,
-            idle_timeout=self.settings.idle_timeout,
+            # A marker's time is its own: it says nothing of when anybody was there.
+            idle_timeout=None if stored.ended else self.settings.idle_timeout,
         )
 
     def _decoded(self, stored: StoredSession, token: str, publish: Publish) -> Loaded:

@@ -19,6 +19,7 @@ from myapp.sessions import lifetime
 from myapp.sessions.errors import (
     LockTimeout,
     SessionLost,
+    StoreUnavailable,
 )
 from myapp.sessions.events import (
     ChangeDropped,
@@ -28,11 +29,14 @@ from myapp.sessions.merge import merge
 from myapp.sessions.saving import Saver
 from myapp.sessions.session import Loaded, Origin, Session
 from myapp.sessions.store import Ending, StoredSession
-from myapp.sessions.token import is_token, new_handle
+from myapp.sessions.token import is_token, new_handle, shortened
 
 log = logging.getLogger(__name__)
 
 LOCK_LEASE: Final = 30 * lifetime.SECOND
+
+RENEWALS: Final = 5
+"""So often at most is a session looked for again that was renewed just before it was ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +63,31 @@ class SessionManager(Saver):
             yield
             return
         owner = new_handle()
-        self._acquire(session, stored.digest, owner, timeout)
+        until = self._acquire(session, stored.digest, owner, timeout)
         try:
             self._refresh(session, stored)
             yield
+            if self.clock() >= until:
+                raise SessionLost(f"session {session.handle} was held longer than its lock")
             self._save_locked(session)
         finally:
-            self.store.unlock(stored.digest, owner)
+            self._release(stored.digest, owner)
 
-    def _acquire(self, session: Session, row: bytes, owner: str, timeout: float) -> None:
+    def _release(self, row: bytes, owner: str) -> None:
+        try:
+            self.store.unlock(row, owner)
+        except StoreUnavailable as error:
+            # What the block did stands; the lock ends by itself.
+            log.warning("session %s was not unlocked: %s", shortened(row), error)
+
+    def _acquire(self, session: Session, row: bytes, owner: str, timeout: float) -> int:
+        """Wait for the lock; until when it is held at the latest."""
         give_up = time.monotonic() + timeout
         pause = 0.002
         while True:
             now = self.clock()
             if self.store.lock(row, owner, now=now, until=now + LOCK_LEASE):
-                return
+                return now + LOCK_LEASE
             if time.monotonic() + pause > give_up:
                 raise LockTimeout(session.handle, timeout)
             if self._decoded_present(row) is None:
@@ -100,6 +114,7 @@ class SessionManager(Saver):
             self.publish(event)
         if any(isinstance(event, ChangeDropped) for event in outcome.events):
             raise SessionLost(f"session {session.handle} was ended elsewhere")
+        session.resend_cookie = session.resend_cookie or outcome.cookie is not None
         if outcome.row is not None:
             session.rebase(outcome.row, self.codec.decode(outcome.row.data))
 
@@ -146,27 +161,35 @@ class SessionManager(Saver):
 
     def end(self, handle: str, *, user_id: str | int | UUID | None = None) -> bool:
         """End a session by its handle, if it is this user's where one is given. Whether it was."""
-        stored = self.store.find(self.name, handle)
-        if stored is None or (user_id is not None and stored.user_id != str(user_id)):
-            return False
-        return self._revoke([stored]) == 1
+        for _ in range(RENEWALS):
+            stored = self.store.find(self.name, handle)
+            if stored is None or (user_id is not None and stored.user_id != str(user_id)):
+                return False
+            if self._revoke(stored):
+                return True
+        return False
 
     def end_all(self, user_id: str | int | UUID, *, keep: str | None = None) -> int:
         """End all sessions of a user but the one with the handle `keep`. How many ended."""
-        rows = self.store.of_user(self.name, str(user_id), self.clock())
-        return self._revoke([row for row in rows if row.handle != keep])
-
-    def _revoke(self, rows: Sequence[StoredSession]) -> int:
-        if not rows:
-            return 0
-        count = self.store.end([Ending(row.digest, "revoked") for row in rows])
-        for row in rows:
-            self.publish(
-                SessionEnded(
-                    manager=self.name, reason="revoked", handle=row.handle, user_id=row.user_id
-                )
-            )
+        count = 0
+        for _ in range(RENEWALS):
+            rows = self.store.of_user(self.name, str(user_id), self.clock())
+            others = [row for row in rows if row.handle != keep]
+            if not others:
+                break
+            count += sum(map(self._revoke, others))
         return count
+
+    def _revoke(self, row: StoredSession) -> bool:
+        """End one session; False if it was ended or renewed meanwhile."""
+        if not self.store.end([Ending(row.digest, "revoked")]):
+            return False
+        self.publish(
+            SessionEnded(
+                manager=self.name, reason="revoked", handle=row.handle, user_id=row.user_id
+            )
+        )
+        return True
 
 
 class _Detached:

@@ -36,6 +36,8 @@ class MemoryStore:
             present = self._live(changed.digest)
             if present is None or present.version != version:
                 return False
+            if present.expires_at <= changed.seen_at:
+                return False
             self._rows[changed.digest] = replace(
                 present,
                 version=changed.version,
@@ -56,6 +58,8 @@ class MemoryStore:
             present = self._live(old.digest)
             if present is None or present.version != version:
                 return False
+            if present.expires_at <= new.seen_at:
+                return False
             self.end([old, *endings])
             self._rows[new.digest] = new
             return True
@@ -63,7 +67,7 @@ class MemoryStore:
     def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
         with self._lock:
             present = self._live(digest)
-            if present is None or present.seen_at > not_since:
+            if present is None or present.seen_at > not_since or present.expires_at <= seen_at:
                 return False
             self._rows[digest] = replace(present, seen_at=seen_at, expires_at=expires_at)
             return True

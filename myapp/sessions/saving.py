@@ -6,13 +6,13 @@ What is sent to the client follows what the store did, never what was intended (
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from msgspec.structs import replace
 
 from myapp.sessions import lifetime
-from myapp.sessions.client import Client
+from myapp.sessions.client import Client, DescribeClient
 from myapp.sessions.codec import Content
 from myapp.sessions.errors import (
     SaveConflict,
@@ -43,7 +43,7 @@ SAVE_ATTEMPTS: Final = 10
 class Outcome:
     """What a save did: the Set-Cookie header to send, and what to tell subscribers."""
 
-    cookie: str | None = None
+    cookie: str | None = field(default=None, repr=False)
     events: tuple[SessionEvent, ...] = ()
     row: StoredSession | None = None
     """What was written, to be looked for where a commit's answer was lost."""
@@ -60,7 +60,7 @@ class Saver(Loader):
         session: Session,
         *,
         writer: SessionWriter | None = None,
-        client: Client | None = None,
+        client: DescribeClient = Client,
         touch: bool = True,
         only_end: bool = False,
     ) -> Outcome:
@@ -75,7 +75,6 @@ class Saver(Loader):
         if loaded is None:
             return _UNCHANGED
         store = writer or self.store
-        client = client or Client()
         if session.ending is not None:
             return self._end(session, loaded, store, client, only_end)
         if only_end:
@@ -94,7 +93,7 @@ class Saver(Loader):
         session: Session,
         loaded: Loaded,
         store: SessionWriter,
-        client: Client,
+        client: DescribeClient,
         only_end: bool,
     ) -> Outcome:
         """End what was loaded; what was set afterwards begins a new session."""
@@ -103,17 +102,29 @@ class Saver(Loader):
                 return self._start(session, loaded, store, client)
             return _UNCHANGED
         reason = session.ending or "invalidated"
+        ended = self._end_loaded(loaded, store, reason)
+        if ended is None and not session.signing_in:
+            # Ended elsewhere already: the browser may hold a newer cookie (S5).
+            dropped = ChangeDropped(manager=self.name)
+            return Outcome(None, () if session.content.is_empty() else (dropped,))
+        if (session.signing_in or not session.content.is_empty()) and not only_end:
+            started = self._insert(session, session.content, store, client, [])
+            return Outcome(started.cookie, (ended or ()) + started.events, started.row)
+        if session.absorbed:
+            store.end([self._ending(row, "merged") for row in session.absorbed])
+        return Outcome(self.cookie.delete(), ended or ())
+
+    def _end_loaded(
+        self, loaded: Loaded, store: SessionWriter, reason: str
+    ) -> tuple[SessionEvent, ...] | None:
+        """End what was loaded, or what it has become; None if it was ended elsewhere."""
         csrf = self._csrf_of(loaded.stored) if loaded.stored else None
         endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
-        endings += [self._ending(row, "merged") for row in session.absorbed]
-        ended = (self._ended(loaded, reason),) if endings else ()
-        if (session.signing_in or not session.content.is_empty()) and not only_end:
-            started = self._insert(session, session.content, store, client, endings)
-            return Outcome(started.cookie, ended + started.events, started.row)
-        if endings and not store.end(endings) and not self._end_successor(loaded, store, reason):
-            # Ended elsewhere already: the browser may hold a newer cookie.
-            return _UNCHANGED
-        return Outcome(self.cookie.delete(), ended)
+        if not endings:
+            return ()
+        if store.end(endings) or self._end_successor(loaded, store, reason):
+            return (self._ended(loaded, reason),)
+        return None
 
     def _end_successor(self, loaded: Loaded, store: SessionWriter, reason: str) -> bool:
         """End the session into which another request renewed this one meanwhile, if one did.
@@ -121,20 +132,24 @@ class Saver(Loader):
         Whoever signs out means the session, whatever its token is by now; it keeps its handle.
         """
         handle = loaded.stored.handle if loaded.stored else None
+        if reason == "outdated":
+            # It is the renewed session in which the password was changed.
+            return False
         successor = self.store.find(self.name, handle) if handle else None
         if successor is None:
             return False
         return store.end([self._ending(successor.digest, reason, self._csrf_of(successor))]) == 1
 
     def _start(
-        self, session: Session, loaded: Loaded, store: SessionWriter, client: Client
+        self, session: Session, loaded: Loaded, store: SessionWriter, client: DescribeClient
     ) -> Outcome:
         """Store a new session. Signing in also ends the rivals among which it had to choose."""
-        rivals = loaded.rivals if session.signing_in else ()
-        endings = [self._ending(row, "replaced") for row in rivals]
-        endings += [self._ending(row, "merged") for row in session.absorbed]
+        # An unreadable row, too, must not come back with a later version of the serializer (R4).
+        old = _rows_of(loaded) if session.signing_in and loaded.origin is not Origin.MARKER else []
+        endings = [self._ending(row, "replaced") for row in old]
         started = self._insert(session, session.content, store, client, endings)
-        ended = (SessionEnded(manager=self.name, reason="replaced"),) if endings else ()
+        reasons = ["replaced"] * bool(endings) + ["merged"] * bool(session.absorbed)
+        ended = tuple(SessionEnded(manager=self.name, reason=reason) for reason in reasons)
         return Outcome(started.cookie, ended + started.events, started.row)
 
     def _insert(
@@ -142,9 +157,10 @@ class Saver(Loader):
         session: Session,
         content: Content,
         store: SessionWriter,
-        client: Client,
+        client: DescribeClient,
         endings: list[Ending],
     ) -> Outcome:
+        endings = endings + [self._ending(row, "merged") for row in session.absorbed]
         new = self._new_row(session, content, client, created_at=self.clock())
         store.insert(new, endings)
         event = SessionStarted(manager=self.name, handle=new.handle, user_id=new.user_id)
@@ -156,7 +172,7 @@ class Saver(Loader):
         loaded: Loaded,
         stored: StoredSession,
         store: SessionWriter,
-        client: Client,
+        client: DescribeClient,
         touch: bool,
     ) -> Outcome:
         content = session.content
@@ -164,6 +180,8 @@ class Saver(Loader):
         differs = data != stored.data and self._differs(stored, content)
         if differs or session.renewing or session.deadline_moved or session.absorbed:
             return self._write(session, stored, data, store, client)
+        if session.resend_cookie:
+            return Outcome(self._cookie_for(session))
         if touch:
             self._touch(stored)
         return _UNCHANGED
@@ -188,7 +206,7 @@ class Saver(Loader):
         stored: StoredSession,
         data: bytes,
         store: SessionWriter,
-        client: Client,
+        client: DescribeClient,
     ) -> Outcome:
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
         base = self.codec.decode(stored.data)
@@ -218,7 +236,7 @@ class Saver(Loader):
         content: Content,
         data: bytes,
         store: SessionWriter,
-        client: Client,
+        client: DescribeClient,
     ) -> StoredSession | None:
         endings = [self._ending(row, "merged") for row in session.absorbed]
         if session.renewing:
@@ -264,15 +282,14 @@ class Saver(Loader):
         return Outcome(self._cookie_for(session) if resend else None, events, row)
 
     def _too_late(
-        self, session: Session, news: Content, store: SessionWriter, client: Client
+        self, session: Session, news: Content, store: SessionWriter, client: DescribeClient
     ) -> Outcome:
         """The session was ended elsewhere: the change is dropped, without any cookie (S5).
 
         A sign-in alone goes on, afresh: it never depended on the session that it found (R3).
         """
         if session.signing_in:
-            endings = [self._ending(row, "merged") for row in session.absorbed]
-            return self._insert(session, news, store, client, endings)
+            return self._insert(session, news, store, client, [])
         return Outcome(None, (ChangeDropped(manager=self.name, handle=session.handle),))
 
     def limit_sessions(self, user_id: str) -> list[SessionEvent]:
@@ -311,7 +328,7 @@ class Saver(Loader):
             log.warning("session %s was not touched: %s", shortened(stored.digest), error)
 
     def _new_row(
-        self, session: Session, content: Content, client: Client, *, created_at: int
+        self, session: Session, content: Content, client: DescribeClient, *, created_at: int
     ) -> StoredSession:
         now = self.clock()
         for key, value in content.values.items():
@@ -319,6 +336,7 @@ class Saver(Loader):
         data = self.codec.encode(content)
         self.codec.check_size(data)
         deadline = session.deadline_at
+        who = client()
         return StoredSession(
             digest=digest(self.name, session.token),
             manager=self.name,
@@ -331,8 +349,8 @@ class Saver(Loader):
             expires_at=lifetime.expiry(now, deadline, self.settings.idle_timeout),
             user_id=session.user_id,
             generation=session.generation,
-            address=client.address,
-            user_agent=client.user_agent,
+            address=who.address,
+            user_agent=who.user_agent,
         )
 
     def _with_deadline(self, row: StoredSession, deadline: int) -> StoredSession:

@@ -8,7 +8,15 @@ from __future__ import annotations
 
 import enum
 import secrets
-from collections.abc import ItemsView, Iterable, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import (
+    ItemsView,
+    Iterable,
+    Iterator,
+    KeysView,
+    Mapping,
+    MutableMapping,
+    ValuesView,
+)
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -29,6 +37,7 @@ from myapp.sessions.token import new_handle, new_token
 T = TypeVar("T")
 
 MAX_USER_ID: Final = 255
+MAX_REASON: Final = 16
 _MISSING: Final = object()
 _BUILTIN: Final = (bytes, bytearray, memoryview)
 
@@ -97,6 +106,7 @@ class Session:
         "_closed",
         "_content",
         "_deadline",
+        "_failed",
         "_generation",
         "_handle",
         "_loaded",
@@ -104,7 +114,9 @@ class Session:
         "_user_id",
         "absorbed",
         "ending",
+        "locked",
         "renewing",
+        "resend_cookie",
         "signing_in",
         "started_over",
     )
@@ -125,19 +137,32 @@ class Session:
         self.renewing = False
         self.signing_in = False
         self.started_over = False
+        self.locked = False
+        self.resend_cookie = False
+        self._failed = False
 
     # The one way in.
 
     def _opened(self) -> Content:
         """The contents, loaded at the first access. Raises what the store raises."""
         if self._loaded is None:
-            if self._closed:
-                raise SessionClosed(
-                    "the session was first used after its response was decided, in a streamed"
-                    " body perhaps; use it in the view once"
-                )
-            self._adopt(self._backing.open())
+            self._open()
         return self._content
+
+    def _open(self) -> None:
+        if self._closed and not self._failed:
+            raise SessionClosed(
+                "the session was first used after its response was decided: in a streamed body, a"
+                " response callback or a subscriber, perhaps; use it in the view once"
+            )
+        if self._closed:
+            # The store was down, which the client was told. Whoever still looks, the debug
+            # toolbar say, finds nothing, and nothing is saved of it.
+            self._adopt(Loaded(origin=Origin.NOTHING))
+            return
+        self._failed = True
+        self._adopt(self._backing.open())
+        self._failed = False
 
     def _adopt(self, loaded: Loaded) -> None:
         self._loaded, self._content = loaded, loaded.content
@@ -416,8 +441,14 @@ class Session:
         Take it before the request's own transaction has written to the same SQLite file.
         """
         self._changing()
-        with self._backing.lock(self, timeout):
-            yield self
+        if self.renewing or self.ending is not None or self.locked:
+            raise SessionError("lock a session before it is renewed or ended, and once at a time")
+        self.locked = True
+        try:
+            with self._backing.lock(self, timeout):
+                yield self
+        finally:
+            self.locked = False
 
     # The user.
 
@@ -445,16 +476,21 @@ class Session:
             raise ValueError(f"a user id is printable text of 1 to {MAX_USER_ID} characters")
         content = self._changing()
         if self._user_id not in (None, name):
-            self._content = content = Content(remember=content.remember)
+            self._content = content = Content()
             self.started_over = True
         content.csrf = secrets.token_urlsafe(24)
-        self._user_id, self._generation = name, generation
         self._deadline = self._backing.clock() + self._backing.settings.lifetime
-        self._token, self._handle = new_token(), new_handle()
+        self._token = new_token()
+        if self._user_id != name or self.stored is None:
+            # A user who only proves who they are again keeps the name in the list of devices.
+            self._handle = new_handle()
+        self._user_id, self._generation = name, generation
         self.renewing = self.signing_in = True
 
     def sign_out(self, reason: str = "signed_out") -> None:
         """End this session because its user leaves, or for another reason of 16 letters at most."""
+        if not 0 < len(reason) <= MAX_REASON:
+            raise ValueError(f"a reason has 1 to {MAX_REASON} characters, not {reason!r}")
         self._end(reason)
 
     def _end(self, reason: str) -> None:
@@ -470,7 +506,8 @@ class Session:
     def rebase(self, stored: StoredSession, content: Content) -> None:
         """Go on from another row of the same session, with this content."""
         if self._loaded is not None:
-            self._adopt(replace(self._loaded, stored=stored, content=content))
+            self._loaded = replace(self._loaded, stored=stored)
+            self._content = content
 
     @property
     def loaded(self) -> Loaded | None:
@@ -518,3 +555,7 @@ class Session:
     def close(self) -> None:
         """From here on the session can be read, if it was loaded, and not changed."""
         self._closed = True
+
+
+# So that `isinstance(session, Mapping)`, Jinja's `is mapping` and `match` know it for a mapping.
+MutableMapping.register(Session)

@@ -8,6 +8,7 @@ updated only where its version says that it is still the one that was read (S3).
 
 from __future__ import annotations
 
+import random
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import (
     Connection,
-    Dialect,
     Engine,
     inspect,
 )
@@ -61,7 +61,7 @@ class SqlWriter:
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         """As SessionStore has it."""
-        if not self._end_one(old, version):
+        if not self._end_one(old, version, new.seen_at):
             return False
         self.end(endings)
         self._connection.execute(sql.insert_one, _row(new))
@@ -71,11 +71,13 @@ class SqlWriter:
         """As SessionStore has it."""
         return sum(self._end_one(ending) for ending in endings)
 
-    def _end_one(self, ending: Ending, version: int | None = None) -> bool:
-        """End one session, if it is at `version` where that is given. Whether it was live."""
+    def _end_one(self, ending: Ending, version: int | None = None, now: int = 0) -> bool:
+        """End one session. Whether it was live, and where a version is given still at that and
+        not expired at `now`.
+        """
         values: dict[str, Any] = {"b_digest": ending.digest}
         if version is not None:
-            values["b_version"] = version
+            values |= {"b_version": version, "now": now}
         if ending.expires_at is None:
             statement = sql.remove if version is None else sql.remove_at_version
             return self._connection.execute(statement, values).rowcount == 1
@@ -183,11 +185,14 @@ class SqlStore:
         try:
             with self._connection(single=single) as connection:
                 return SqlWriter(connection).end(endings)
-        except _ConnectionLost:
+        except _ConnectionLost as lost:
             # All of it was done or nothing. A second try is harmless, but it would count none.
-            return self._count_ended(endings) or self._twice(
-                lambda c: SqlWriter(c).end(endings), single=single
-            )
+            done = self._count_ended(endings)
+            if done:
+                return done
+            if not lost.prompt:
+                raise
+            return self._twice(lambda c: SqlWriter(c).end(endings), single=single)
 
     def _count_ended(self, endings: Sequence[Ending]) -> int:
         rows = {row.digest: row for row in self.load([ending.digest for ending in endings])}
@@ -219,22 +224,23 @@ class SqlStore:
         return self._twice(lambda c: _sessions(c.execute(sql.iterate, values)))
 
     def sweep(self, now: int, limit: int) -> int:
+        # PostgreSQL locks what it finds and passes over what another sweeper has: nobody waits,
+        # and no two can wait for each other. MySQL would lock more than it finds; there, as on
+        # SQLite, each statement is a transaction of its own.
+        claims = self._engine.dialect.name == "postgresql"
+
         def write(connection: Connection) -> int:
-            query = sql.due_and_free if _skips_locked(connection.dialect) else sql.due
-            due = list(connection.execute(query.limit(limit), {"now": now}).scalars())
-            values = {"digests": due, "now": now}
-            if due and connection.execute(sql.sweep, values).rowcount < len(due):
-                connection.execute(sql.postpone, values)
+            due = _claimed(connection, now, limit) if claims else _sampled(connection, now, limit)
+            expired = [digest for digest, expires_at in due if expires_at <= now]
+            alive = [digest for digest, expires_at in due if expires_at > now]
+            # Both tell again what is expired.
+            if expired:
+                connection.execute(sql.sweep, {"digests": expired, "now": now})
+            if alive:
+                connection.execute(sql.postpone, {"digests": alive, "now": now})
             return len(due)
 
-        def write_in_transaction(connection: Connection) -> int:
-            if connection.dialect.name in ("mysql", "mariadb"):
-                # Else it also locks the gaps along the index, into which others insert.
-                connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL READ COMMITTED")
-            with _transaction(connection):
-                return write(connection)
-
-        return self._twice(write_in_transaction)
+        return self._twice(write, single=not claims)
 
     def count(self) -> int:
         """How many rows there are, markers and expired ones included."""
@@ -281,9 +287,11 @@ class SqlStore:
         try:
             with self._connection(single=single) as connection:
                 return write(connection)
-        except _ConnectionLost:
+        except _ConnectionLost as lost:
             if is_there(next(iter(self.load([digest])), None)):
                 return None
+            if not lost.prompt:
+                raise
             return self._twice(write, single=single)
 
     def _twice(self, use: Callable[[Connection], T], *, single: bool = True) -> T:
@@ -291,7 +299,9 @@ class SqlStore:
         try:
             with self._connection(single=single) as connection:
                 return use(connection)
-        except _ConnectionLost:
+        except _ConnectionLost as lost:
+            if not lost.prompt:
+                raise
             with self._connection(single=single) as connection:
                 return use(connection)
 
@@ -309,8 +319,11 @@ class SqlStore:
             except DBAPIError as error:
                 # A connection that was dead all along fails at once; one that took its time may
                 # do so again, and then nobody is to wait twice.
-                prompt = time.monotonic() - started < _PROMPT
-                raise translated(error, lost=prompt and error.connection_invalidated) from error
+                trouble = translated(error)
+                if error.connection_invalidated:
+                    prompt = time.monotonic() - started < _PROMPT
+                    trouble = _ConnectionLost(_reason(error), prompt=prompt)
+                raise trouble from error
 
     def _connect(self) -> Connection:
         self._breaker.admit()
@@ -330,10 +343,18 @@ class SqlStore:
 
 
 class _ConnectionLost(StoreUnavailable):
-    """The connection broke, before or while a statement ran on it."""
+    """The connection broke, before or while a statement ran on it.
+
+    `prompt`: so soon that it must have been dead all along.
+    """
+
+    def __init__(self, reason: str, *, prompt: bool) -> None:
+        super().__init__(reason)
+        self.prompt = prompt
 
 
 _PROMPT: Final = 1.0  # seconds
+_SPREAD: Final = 8
 
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
 _UNDEFINED: Final = frozenset({"42P01", "42703", 1146, 1054})
@@ -366,24 +387,29 @@ def _roll_back(connection: Connection) -> None:
         connection.invalidate()
 
 
-_SKIP_LOCKED_SINCE: Final = {"postgresql": (9, 5), "mariadb": (10, 6), "mysql": (8, 0, 1)}
+_Due = Sequence[tuple[bytes, int]]
 
 
-def _skips_locked(dialect: Dialect) -> bool:
-    """Whether a SELECT can pass over the rows that somebody else has locked."""
-    # MariaDB may also be addressed as MySQL.
-    name = "mariadb" if getattr(dialect, "is_mariadb", False) else dialect.name
-    oldest = _SKIP_LOCKED_SINCE.get(name)
-    return oldest is not None and (dialect.server_version_info or ()) >= oldest
+def _claimed(connection: Connection, now: int, limit: int) -> _Due:
+    """Rows to be looked at, digest and expiry, which are this transaction's until it ends."""
+    rows = connection.execute(sql.due_and_free.limit(limit), {"now": now})
+    return [(digest, expires_at) for digest, expires_at in rows]
 
 
-def translated(error: DBAPIError, *, lost: bool = False) -> SessionError:
+def _sampled(connection: Connection, now: int, limit: int) -> _Due:
+    """Some of the next rows to be looked at: other sweepers will mostly have taken others."""
+    rows = connection.execute(sql.due.limit(_SPREAD * limit), {"now": now})
+    found = [(digest, expires_at) for digest, expires_at in rows]
+    return random.sample(found, min(limit, len(found)))
+
+
+def translated(error: DBAPIError) -> SessionError:
     """This package's error in place of SQLAlchemy's."""
     original: Any = error.orig
     codes = {getattr(original, "sqlstate", None), *original.args[:1]}
     if codes & _UNDEFINED or "no such " in str(original) or "no column named" in str(original):
         return SchemaError(f"{_reason(error)}: {MIGRATE}")
-    return (_ConnectionLost if lost else StoreUnavailable)(_reason(error))
+    return StoreUnavailable(_reason(error))
 
 
 def _reason(error: SQLAlchemyError) -> str:

@@ -48,7 +48,8 @@ _is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
 _is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
 update_one = (
     update(table)
-    .where(_is_at_version)
+    # A session that expired has ended, like any other: no late save brings it back (S3).
+    .where(_is_at_version, _c.expires_at > bindparam("seen_at"))
     .values(
         version=bindparam("version"),
         data=bindparam("data"),
@@ -64,7 +65,11 @@ update_one = (
 )
 touch = (
     update(table)
-    .where(_is_live, _c.seen_at <= bindparam("not_since"))
+    .where(
+        _is_live,
+        _c.seen_at <= bindparam("not_since"),
+        _c.expires_at > bindparam("seen_at"),
+    )
     .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
 )
 lock = (
@@ -91,9 +96,10 @@ _becomes_marker: dict[str, Any] = {
     "user_agent": None,
 }
 mark = update(table).where(_is_live).values(_becomes_marker)
-mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)
+_renewable = and_(_is_at_version, _c.expires_at > bindparam("now"))
+mark_at_version = update(table).where(_renewable).values(_becomes_marker)
 remove = delete(table).where(_is_live)
-remove_at_version = delete(table).where(_is_at_version)
+remove_at_version = delete(table).where(_renewable)
 find = select(*_FIELDS).where(
     _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
 )
@@ -123,9 +129,8 @@ iterate = (
     .order_by(_c.digest)
     .limit(BATCH)
 )
-# By the order of the index: a plan that reads the table passes over all that was deleted before.
-due = select(_c.digest).where(_c.sweep_at <= bindparam("now")).order_by(_c.sweep_at)
-# Of several sweepers each takes rows of its own, and none waits for a request.
+# In the order of the index: a plan that reads the table passes over all that was deleted before.
+due = select(_c.digest, _c.expires_at).where(_c.sweep_at <= bindparam("now")).order_by(_c.sweep_at)
 due_and_free = due.with_for_update(skip_locked=True)
 count = select(func.count()).select_from(table)
 count_due = count.where(_c.sweep_at <= bindparam("now"))
@@ -134,7 +139,7 @@ sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))
 # What was due but lives on, since it was touched: look again when it can have expired.
 postpone = (
     update(table)
-    # A comparison with the moment would tempt the database to lock along the index on sweep_at.
+    # A range of sweep_at would let the database lock in that order, and meet another sweeper.
     .where(_these, _c.expires_at > bindparam("now"), _c.sweep_at < _c.expires_at)
     .values(sweep_at=_c.expires_at)
 )

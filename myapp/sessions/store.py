@@ -106,7 +106,8 @@ class SessionStore(Protocol):
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """Replace a live session that is still at `version`, and end others, in one transaction.
 
-        False, with nothing changed, if it is at another version, ended or gone. Neither `handle`
+        False, with nothing changed, if it is at another version, ended, gone or expired at
+        `changed.seen_at`. Neither `handle`
         nor `created_at` is changed, and `seen_at` never decreases.
         """
 
@@ -114,11 +115,13 @@ class SessionStore(Protocol):
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         """End a live session that is still at `version` and store another in its place, which may
-        bear its handle, and end others, in one transaction. False as with `update`.
+        bear its handle, and end others, in one transaction. False as with `update`, expiry being
+        judged at `new.seen_at`.
         """
 
     def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
-        """Move the idle clock of a live session that was not seen after `not_since`.
+        """Move the idle clock of a live session that was not seen after `not_since`, and is not
+        expired at `seen_at`.
 
         The condition is checked where the row is written, so that of many requests one writes.
         The version stays. False if there was nothing to do.

@@ -231,6 +231,18 @@ class StoreContract:
         assert not store.touch(new.digest, seen_at=NOW + 9, expires_at=NOW + 99, not_since=NOW + 9)
         assert self.only(store, new.digest) == new
 
+    def test_what_expired_is_neither_saved_nor_touched_nor_renewed(
+        self, store: SessionStore
+    ) -> None:
+        """S3, S9: a request that took longer than the session lived revives nothing."""
+        old = a_session(expires_at=NOW + 10)
+        store.insert(old)
+        late = {"seen_at": NOW + 10, "expires_at": NOW + 99}
+        assert not store.update(replace(old, version=2, **late), 1)
+        assert not store.touch(old.digest, **late, not_since=NOW)
+        assert not store.renew(marking(old), 1, a_session(**late))
+        assert self.only(store, old.digest) == old
+
     def test_of_many_touches_at_once_one_is_made(self, store: SessionStore) -> None:
         """S9: at most one write per interval and session."""
         new = a_session()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import random
 import threading
+import time
 from collections.abc import Iterator
 from typing import Final
 
@@ -24,7 +25,7 @@ BATCH: Final = 200
 """Rows of one deletion, which takes a few milliseconds."""
 
 PAUSE: Final = 0.01
-"""Seconds between two batches, in which others get the database's attention."""
+"""Seconds between two batches at least, in which others get the database's attention."""
 
 
 def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
@@ -65,9 +66,12 @@ class Sweeper:
     def _run(self) -> None:
         while not self._stopped.wait(self._interval * random.uniform(0.5, 1.5)):  # noqa: S311 (only spreads load)
             try:
+                began = time.monotonic()
                 for _ in sweep(self._store, self._clock):
-                    if self._stopped.wait(PAUSE):
+                    # A database that is slow at it is busy, and gets the longer pause.
+                    if self._stopped.wait(max(PAUSE, time.monotonic() - began)):
                         return
+                    began = time.monotonic()
             except SessionError as error:
                 log.warning("sweeping is put off: %s", error)
             except Exception:

@@ -30,6 +30,7 @@ from myapp.sessions.factory import (
     RequestTransaction,
     Scope,
     SessionUnavailable,
+    is_within_another,
     scope_of,
     will_be_retried,
 )
@@ -44,7 +45,7 @@ def join_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """The tween right under pyramid_tm's: the last that the transaction lets do something."""
 
     def join_tween(request: Request) -> Response:
-        if "tm.active" not in request.environ:
+        if "tm.active" not in request.environ or is_within_another(request):
             return handler(request)
         try:
             response = handler(request)
@@ -81,10 +82,17 @@ def _save_within(request: Request, scope: Scope, transaction: Any) -> None:
     if scope.transaction is None or will_be_retried(request):
         return
     try:
+        # What the application has still to send fails as its own error, as it would at the commit.
+        for database_session in _database_sessions(transaction):
+            database_session.flush()
+    except BaseException:
+        request.tm.abort()
+        raise
+    try:
         for name, (manager, session) in scope.sessions.items():
             writer = _writer(manager, session, transaction)
             if writer is not None:
-                client = client_of(request.environ, manager.settings.record_client)
+                client = partial(client_of, request.environ, manager.settings.record_client)
                 outcome = manager.save(session, writer=writer, client=client, touch=False)
                 if writer.used:
                     scope.transaction.outcomes[name] = outcome
@@ -121,11 +129,10 @@ def _writer(manager: SessionManager, session: Session, transaction: Any) -> Join
 
 
 def _joined(database_session: DatabaseSession, transaction: Any) -> Connection:
-    """The connection of a transaction that is going to be committed, with all pending work sent.
+    """The connection of a transaction that is going to be committed.
 
     zope.sqlalchemy commits only what was marked, and what goes through the connection is not.
     """
-    database_session.flush()
     manager = next(r for r in transaction._resources if _session_of(r) is database_session)
     zope.sqlalchemy.mark_changed(database_session, manager.transaction_manager)
     return database_session.connection()
@@ -175,5 +182,5 @@ def _place(url: URL | None) -> tuple[object, ...] | None:
     """What makes two URLs lead to one database with the same rights; None equals nothing."""
     if url is None:
         return None
-    hosts = tuple(url.normalized_query.get("host", ()))
-    return url.get_backend_name(), url.username, url.host, url.port, hosts, url.database
+    query = tuple(sorted(url.normalized_query.items()))
+    return url.get_backend_name(), url.username, url.host, url.port, query, url.database

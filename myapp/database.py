@@ -160,7 +160,9 @@ def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dic
     if statement_timeout is None:
         return limits
     seconds = statement_timeout / 1000
-    return limits | {"read_timeout": seconds, "write_timeout": seconds}
+    # A client that hangs up does not end its statement: the server must give up as well.
+    patience = f"SET SESSION innodb_lock_wait_timeout = {max(1, int(seconds))}"
+    return limits | {"read_timeout": seconds, "write_timeout": seconds, "init_command": patience}
 
 
 _SETTLE: Final = {

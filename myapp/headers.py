@@ -8,6 +8,7 @@ come by here. So one policy serves development and production.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from typing import Final
 
@@ -17,6 +18,8 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.settings import asbool
 from pyramid.tweens import EXCVIEW, INGRESS
+
+from myapp import environment
 
 Handler = Callable[[Request], Response]
 
@@ -39,7 +42,8 @@ HSTS: Final = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains
 
 def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """A tween that adds each header which the response does not have yet."""
-    headers = (*ALWAYS, HSTS) if asbool(registry.settings.get("myapp.hsts")) else ALWAYS
+    hsts = environment.lookup(registry.settings, "myapp.hsts", os.environ)
+    headers = (*ALWAYS, HSTS) if asbool(hsts) else ALWAYS
 
     def headers_tween(request: Request) -> Response:
         response = handler(request)

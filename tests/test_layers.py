@@ -18,20 +18,24 @@ PACKAGE = ROOT / "myapp"
 LAYERS = (
     (
         *("myapp.environment", "myapp.bounded_psycopg", "myapp.models.meta"),
-        *("myapp.sessions.errors", "myapp.sessions.events", "myapp.sessions.fork"),
-        *("myapp.sessions.lifetime", "myapp.sessions.model", "myapp.sessions.store"),
-        "myapp.sessions.token",
+        *("myapp.sessions.client", "myapp.sessions.errors", "myapp.sessions.events"),
+        *("myapp.sessions.fork", "myapp.sessions.lifetime", "myapp.sessions.model"),
+        *("myapp.sessions.store", "myapp.sessions.token"),
     ),
     (
         *("myapp.database", "myapp.sessions.breaker", "myapp.sessions.codec"),
-        *("myapp.sessions.settings", "myapp.sessions.store_contract", "myapp.sessions.sweep"),
+        *("myapp.sessions.settings", "myapp.sessions.statements"),
+        *("myapp.sessions.store_contract", "myapp.sessions.sweep"),
     ),
     (
         *("myapp.sessions.cookie", "myapp.sessions.memory_store", "myapp.sessions.merge"),
         *("myapp.sessions.session", "myapp.sessions.sql_store"),
     ),
+    ("myapp.sessions.loading",),
+    ("myapp.sessions.saving",),
     ("myapp.sessions.manager",),
-    ("myapp.sessions.factory", "myapp.sessions.policy"),
+    ("myapp.sessions.headers", "myapp.sessions.policy"),
+    ("myapp.sessions.factory",),
     ("myapp.sessions.transaction",),
     ("myapp.sessions",),
     ("myapp.sessions.testing",),
@@ -51,7 +55,7 @@ LAYERS = (
 )
 
 # What knows nothing else of myapp, and so can be read first.
-LEAVES = ("errors", "events", "fork", "lifetime", "model", "store", "token")
+LEAVES = ("client", "errors", "events", "fork", "lifetime", "model", "store", "token")
 
 PUBLIC = [
     *("LockTimeout", "NotStorable", "SaveConflict", "SchemaError", "Session", "SessionCSRFPolicy"),
@@ -151,15 +155,18 @@ def test_a_store_knows_no_web_framework(name: str) -> None:
     assert not packages(ours) & {"pyramid", "webob", "zope", "transaction", "pyramid_tm"}
 
 
-@pytest.mark.parametrize("name", ["factory", "policy", "manager", "session", "cookie", "codec"])
+@pytest.mark.parametrize(
+    "name", ["factory", "headers", "policy", "manager", "saving", "loading", "session", "cookie"]
+)
 def test_what_serves_requests_knows_no_database(name: str) -> None:
     """I10: any store will do."""
     assert not packages(reached(f"myapp.sessions.{name}")) & {"sqlalchemy", "psycopg", "pymysql"}
 
 
-def test_the_manager_knows_neither_framework_nor_database() -> None:
+@pytest.mark.parametrize("name", ["manager", "saving", "loading", "client"])
+def test_the_manager_knows_neither_framework_nor_database(name: str) -> None:
     """I13: sessions work outside of requests."""
-    assert not packages(GRAPH["myapp.sessions.manager"]) & {"pyramid", "webob", "sqlalchemy"}
+    assert not packages(GRAPH[f"myapp.sessions.{name}"]) & {"pyramid", "webob", "sqlalchemy"}
 
 
 def test_only_what_serves_requests_knows_pyramid() -> None:
@@ -169,7 +176,7 @@ def test_only_what_serves_requests_knows_pyramid() -> None:
         for name in MODULES
         if name.startswith("myapp.sessions.") and "pyramid" in packages(GRAPH[name])
     }
-    assert knowing == {"factory", "policy", "session", "transaction"}
+    assert knowing == {"factory", "headers", "policy", "session", "transaction"}
     of_pyramid = {module for module in GRAPH["myapp.sessions.session"] if "pyramid" in module}
     assert of_pyramid == {"pyramid.interfaces"}
 

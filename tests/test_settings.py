@@ -295,7 +295,7 @@ def test_values_given_in_python_count_as_well(value: object) -> None:
 # C2: a bad value.
 
 BAD = (
-    *(("cookie_name", bad, "a cookie name of RFC 6265: letters, digits and !#$%&'*+-.^_`|~")
+    *(("cookie_name", bad, "a cookie name of RFC 6265: up to 128 letters, digits and !#$%&'*+-.^_`|~")
       for bad in ("a b", "a=b", "a;b", "a,b", 'a"b', "a/b", "a\x00", "a\tb", "a\r\nb", "é", "[a]")),
     *(("lifetime", bad, DURATION) for bad in ("0", "-1", "401d", "1 h", "off", "\u0661h")),
     *(("idle_timeout", bad, f"{DURATION}, or off") for bad in ("0", "never", "OFF", "401d")),
@@ -853,9 +853,7 @@ def set_long_before(config: Configurator) -> None:
         set_before,
         set_after,
         set_long_after,
-        pytest.param(
-            set_long_before, marks=pytest.mark.xfail(reason="ours silently takes its place")
-        ),
+        set_long_before,
     ],
 )
 def test_another_session_factory_is_refused(

@@ -49,7 +49,7 @@ APPLICATION: Final = (
     ),
     Row(
         name="myapp.hsts",
-        variable="",
+        variable=variable_for("myapp.hsts"),
         default="false",
         accepts="true or false",
         help="Tell browsers to use HTTPS for this host and its subdomains during the next year.",

@@ -10,10 +10,11 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Final
 
 from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
+from pyramid.exceptions import ConfigurationError
 from pyramid.interfaces import ISessionFactory
 from pyramid.path import DottedNameResolver
 from pyramid.registry import Registry
@@ -83,6 +84,8 @@ __all__ = [
 
 log = logging.getLogger(__name__)
 
+_TM_TWEEN: Final = "pyramid_tm.tm_tween_factory"
+
 
 def includeme(config: Configurator) -> None:
     """Give an application server-side sessions, as `request.session`.
@@ -97,10 +100,11 @@ def includeme(config: Configurator) -> None:
     SchemaError if the sessions table is missing. A database that does not answer is no error
     then: pages that need no session are served.
     """
+    _refuse_other_factory(config.registry.queryUtility(ISessionFactory))
     config.registry[REGISTRY_KEY] = Sessions()
     config.add_directive("add_session", add_session)
-    config.add_tween(TWEEN, over=["pyramid_tm.tm_tween_factory", EXCVIEW])
-    config.add_tween(transaction.TWEEN, under=["pyramid_tm.tm_tween_factory", TWEEN], over=EXCVIEW)
+    config.add_tween(TWEEN, over=[_TM_TWEEN, EXCVIEW])
+    config.add_tween(transaction.TWEEN, under=[_TM_TWEEN, TWEEN], over=EXCVIEW)
     config.add_subscriber(_on_application_created, ApplicationCreated)
     manager = _add_manager(config, "session", "session.")
     config.set_session_factory(SessionFactory(manager))
@@ -138,6 +142,8 @@ def make_manager(
 
 def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:
     sessions: Sessions = config.registry[REGISTRY_KEY]
+    if name in sessions.managers:
+        raise ConfigurationError(f"there is a session manager named {name!r} already")
     given = config.registry.settings
     settings = read(given, os.environ, name=name, prefix=prefix)
     _refuse_taken_name(sessions, given, settings)
@@ -179,15 +185,23 @@ def _refuse_taken_name(sessions: Sessions, given: dict[str, Any], settings: Sett
 
 def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings) -> SessionStore:
     """The store of a manager: managers that mean the same database share it and its sweeper."""
-    make = _resolve(given, settings.prefix, "store") if settings.store else SqlStore.from_settings
+    make = _own_store(given, settings) if settings.store else SqlStore.from_settings
     if not settings.store:
         settings = _with_url(given, settings)
     key = (make, settings.url, settings.connect_timeout, settings.statement_timeout)
     if key not in sessions.stores:
-        store = sessions.stores[key] = make(settings)
-        if settings.sweep_interval is not None:
-            sessions.sweepers.append(Sweeper(store, SteadyClock(), settings.sweep_interval))
+        sessions.stores[key] = make(settings)
     return sessions.stores[key]
+
+
+def _own_store(given: dict[str, Any], settings: Settings) -> Callable[[Settings], SessionStore]:
+    found: Any = _resolve(given, settings.prefix, "store")
+    if not callable(found):
+        value = environment.lookup(given, f"{settings.prefix}store", os.environ)
+        source = environment.source_of(value)
+        raise SettingError(f"{settings.prefix}store", value, source, "it can't be called")
+    make: Callable[[Settings], SessionStore] = found
+    return make
 
 
 def _with_url(given: dict[str, Any], settings: Settings) -> Settings:
@@ -234,19 +248,33 @@ def _on_application_created(event: ApplicationCreated) -> None:
     """
     registry = event.app.registry
     sessions: Sessions = registry[REGISTRY_KEY]
-    _refuse_other_factory(registry)
+    _refuse_other_factory(registry.queryUtility(ISessionFactory))
     _refuse_explicit_tweens(registry)
     for store in sessions.stores.values():
         _check_store(store)
+    sessions.sweepers = _sweepers(sessions)
     event.app.execution_policy = shielding(event.app.execution_policy, sessions.sweepers)
 
 
-def _refuse_other_factory(registry: Registry) -> None:
-    factory = registry.queryUtility(ISessionFactory)
-    if not isinstance(factory, SessionFactory):
+def _sweepers(sessions: Sessions) -> list[Sweeper]:
+    """One for each store, as often as the most eager of its managers asks for."""
+    sweepers = []
+    for store in sessions.stores.values():
+        intervals = [
+            manager.settings.sweep_interval
+            for manager in sessions.managers.values()
+            if manager.store is store and manager.settings.sweep_interval is not None
+        ]
+        if intervals:
+            sweepers.append(Sweeper(store, SteadyClock(), min(intervals)))
+    return sweepers
+
+
+def _refuse_other_factory(factory: object) -> None:
+    if factory is not None and not isinstance(factory, SessionFactory):
         raise SettingError(
             "session factory",
-            type(factory).__qualname__,
+            getattr(factory, "__qualname__", type(factory).__qualname__),
             "config.set_session_factory",
             "another session factory is set; remove it, or do not include myapp.sessions",
         )
@@ -255,18 +283,24 @@ def _refuse_other_factory(registry: Registry) -> None:
 def _refuse_explicit_tweens(registry: Registry) -> None:
     explicit = registry.settings.get("pyramid.tweens")
     names = explicit.split() if isinstance(explicit, str) else list(explicit or ())
-    if names and TWEEN not in names:
+    wanted = [TWEEN, EXCVIEW]
+    if _TM_TWEEN in names:
+        wanted = [TWEEN, _TM_TWEEN, transaction.TWEEN, EXCVIEW]
+    if names and [name for name in names if name in wanted] != wanted:
         raise SettingError(
             "pyramid.tweens",
             " ".join(names),
             environment.source_of(explicit),
-            f"sessions are not saved without {TWEEN}; put it before pyramid_tm and excview",
+            f"sessions need these, in this order: {' '.join(wanted)}",
         )
 
 
 def _check_store(store: SessionStore) -> None:
     try:
         store.check()
+    except SchemaError:
+        store.close()
+        raise
     except StoreUnavailable as error:
         # A server that starts during an outage serves what needs no session.
         log.warning("the sessions table could not be checked: %s", error)

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from myapp.sessions.fork import after_fork_in_child
+
 Clock = Callable[[], int]
 """Answers the present moment in milliseconds since 1970, UTC."""
 
@@ -39,6 +41,11 @@ class SteadyClock:
         self._lock = threading.Lock()
         # What to add to the monotonic clock; it only ever grows.
         self._offset = wall() - monotonic()
+        after_fork_in_child(self._new_lock)
+
+    def _new_lock(self) -> None:
+        # Another thread may have held it when the process forked, and is not there to release it.
+        self._lock = threading.Lock()
 
     def __call__(self) -> int:
         """The present moment in milliseconds since 1970."""

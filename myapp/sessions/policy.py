@@ -13,6 +13,7 @@ from pyramid.request import Request, RequestLocalCache
 from zope.interface import implementer
 
 from myapp.sessions.errors import SessionClosed
+from myapp.sessions.session import Session
 
 
 @implementer(ISecurityPolicy)
@@ -76,8 +77,13 @@ class SessionSecurityPolicy:
 
     def remember(self, request: Request, userid: str | int, **kw: Any) -> list[tuple[str, str]]:
         """Sign a user in. The session's cookie is sent with the response: no headers here."""
+        if kw:
+            raise TypeError(
+                f"remember takes no {', '.join(kw)}: session.remember_me() and the settings of the"
+                " session say how long it lasts"
+            )
         user = self.user(request, str(userid))
-        request.session.sign_in(userid, generation=self.generation(user), **kw)
+        request.session.sign_in(userid, generation=self.generation(user))
         self._identities.clear(request)
         return []
 
@@ -112,7 +118,9 @@ class SessionCSRFPolicy:
         # not, and is judged by the token alone.
         if request.headers.get("Sec-Fetch-Site") == "cross-site":
             return False
-        expected = request.session.csrf_token
+        # Pyramid's DummySession, in somebody's unit test, has but the method that makes one.
+        session = request.session
+        expected = session.csrf_token if isinstance(session, Session) else session.get_csrf_token()
         if expected is None:
             return False
         return hmac.compare_digest(expected.encode(), supplied_token.encode(errors="replace"))

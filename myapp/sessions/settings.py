@@ -28,7 +28,7 @@ _DURATION: Final = re.compile(r"(?:\d+[wdhms])+|\d+", re.ASCII)
 _PART: Final = re.compile(r"(\d+)([wdhms])", re.ASCII)
 _SIZE: Final = re.compile(r"(\d+) ?(B|KiB|MiB)?", re.ASCII)
 _SIZES: Final = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
-_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _COOKIE_ATTRIBUTE: Final = re.compile(r"[ !-:<-~]*")  # printable ASCII but the semicolon
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
@@ -159,7 +159,7 @@ _ROWS: Final = (
         "cookie_name",
         "session",
         _matching(_COOKIE_NAME),
-        "a cookie name of RFC 6265: letters, digits and !#$%&'*+-.^_`|~",
+        "a cookie name of RFC 6265: up to 128 letters, digits and !#$%&'*+-.^_`|~",
         "Name of the cookie.",
         "Unique to each application, or two on one host overwrite each other's cookie; `make"
         " session-name` writes a fresh one. `__Host-` before it where the site has HTTPS.",

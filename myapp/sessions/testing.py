@@ -35,15 +35,23 @@ def session(user_id: str | None = None, /, **values: Any) -> Session:
     return made
 
 
-def sign_in(testapp: Any, user_id: str, *, name: str = "session", **values: Any) -> str:
+def sign_in(
+    testapp: Any,
+    user_id: str,
+    *,
+    name: str = "session",
+    generation: bytes | None = None,
+    **values: Any,
+) -> str:
     """Store a session of a user with these values, and let a WebTest TestApp bear its cookie.
 
-    The session's handle. TestApp must talk https, as WebTest sends Secure cookies over nothing
+    The session's handle. `generation` is what the application's policy answers for that user:
+    `policy.generation(user)`. TestApp must talk https, as WebTest sends Secure cookies over nothing
     else: `TestApp(app, extra_environ={"wsgi.url_scheme": "https"})`.
     """
     manager = _manager_of(testapp, name)
     with manager.session() as stored:
-        stored.sign_in(user_id)
+        stored.sign_in(user_id, generation=generation)
         stored.update(values)
     _set_cookie(testapp, manager.settings.cookie_name, stored.token)
     return stored.handle

@@ -50,6 +50,7 @@ class App:
         clock: Clock | None = None,
         **settings: Any,
     ) -> None:
+        self.url = url
         given = {f"session.{name}": value for name, value in settings.items()}
         with Configurator(settings={"session.url": url} | given) as config:
             config.include("myapp.sessions")

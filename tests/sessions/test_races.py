@@ -2,15 +2,17 @@
 
 import contextlib
 import threading
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from pyramid.request import Request
 
-from myapp.sessions import LockTimeout, SessionLost
+from myapp.sessions import LockTimeout, SessionError, SessionLost
 from myapp.sessions.events import ChangeDropped, ConflictMerged, SessionEvent
+from myapp.sessions.lifetime import to_datetime
 from myapp.sessions.store_contract import at_once
-from tests.sessions.app import App, cookies_of, create_table, token_of
+from tests.sessions.app import App, Clock, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
 
 
@@ -215,3 +217,119 @@ def test_an_error_in_the_block_releases_the_lock(app: App) -> None:
         raise KeyError
     with app.manager.session(token) as other, other.lock(0.05):
         assert "half" not in other
+
+
+@pytest.mark.parametrize("how", ["out", "out_with_message"])
+@pytest.mark.parametrize("other", ["renew", "in"])
+def test_signing_out_ends_what_the_session_has_become(app: App, how: str, other: str) -> None:
+    """R2, R3: ASVS 7.4.1, whatever else the request leaves behind; a newer cookie stays."""
+    with app.manager.session() as session:
+        session.sign_in("ann")
+    token = session.token
+    with app.manager.session(token) as late:
+        len(late)
+        with app.manager.session(token) as quick:
+            quick.sign_in("ann") if other == "in" else quick.renew()
+        late.sign_out()
+        if how == "out_with_message":
+            late.flash("Good-bye.")
+    assert app.manager.of_user("ann") == []
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_revoking_finds_a_session_that_was_renewed_meanwhile(app: App, one: bool) -> None:
+    """I11, R1: its handle is the same, and the list of devices said that it would end."""
+    with app.manager.session() as session:
+        session.sign_in("ann")
+    done = threading.Event()
+
+    def renew_often() -> None:
+        token = session.token
+        while not done.is_set():
+            with app.manager.session(token) as mine:
+                if mine.new:
+                    return
+                mine.renew()
+            token = mine.token
+
+    renewing = threading.Thread(target=renew_often)
+    renewing.start()
+    try:
+        if one:
+            ended = app.manager.end(session.handle, user_id="ann")
+        else:
+            ended = app.manager.end_all("ann") == 1
+    finally:
+        done.set()
+        renewing.join(timeout=20)
+    # It may win every race against us, and then we say so.
+    assert ended is (app.manager.of_user("ann") == [])
+
+
+def test_a_session_that_idled_out_is_not_revived(app: App) -> None:
+    """S3, S9: by a request that took longer than the session had left, writing or reading."""
+    clock = Clock()
+    app.manager.clock = clock
+    for change in ("write", "read"):
+        with app.manager.session() as session:
+            session["key"] = "value"
+            session.deadline = to_datetime(clock() + 10_000)
+        with app.manager.session(session.token) as slow:
+            assert slow["key"] == "value"
+            clock.forward(10)
+            if change == "write":
+                slow["late"] = 1
+        assert app.manager.load(session.token) is None
+
+
+def test_the_marker_of_an_idle_session_lives_its_minute(app: App) -> None:
+    """R3: when anybody was there last says nothing of a marker."""
+    clock = Clock()
+    app.manager.clock = clock
+    token = token_of(app.get("/set"))
+    app.manager.settings = replace(app.manager.settings, idle_timeout=600_000)
+    clock.forward(599)
+    with app.manager.session(token) as session:
+        session.renew()
+    clock.forward(2)
+    assert cookies_of(app.get("/set", token)) == []
+
+
+def test_a_lock_comes_before_a_renewal(app: App) -> None:
+    """S13, R4: inside the lock the session is the stored one; no sign-in may get mixed up."""
+    token = token_of(app.get("/set"))
+    with (
+        app.manager.session(token) as session,
+        contextlib.suppress(SessionError),
+    ):
+        session.sign_in("bob")
+        with session.lock():
+            raise AssertionError("it was locked")
+    (info,) = app.manager.of_user("bob")
+    assert info.handle == session.handle
+
+
+def test_a_lock_held_too_long_saves_nothing(app: App) -> None:
+    """S13: another may have had it meanwhile."""
+    clock = Clock()
+    app.manager.clock = clock
+    token = token_of(app.get("/set"))
+    with contextlib.suppress(SessionLost), app.manager.session(token) as session:
+        with session.lock():
+            clock.forward(30)
+            session["late"] = 1
+        raise AssertionError("it was saved")
+    assert "late" not in app.get("/show", token).json
+
+
+def test_what_the_cookie_needs_after_a_lock_is_sent(app: App) -> None:
+    """S13, I5: a change that was saved within the lock still reaches the browser."""
+
+    def view(request: Request) -> None:
+        with request.session.lock() as session:
+            session.remember_me(False)
+
+    other = App(app.url, {"view": view})
+    (header,) = cookies_of(other.get("/view", token_of(app.get("/set"))))
+    other.close()
+    assert "Max-Age" not in header

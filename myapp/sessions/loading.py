@@ -116,8 +116,8 @@ class Loader:
     def _decoded_present(self, row: bytes) -> tuple[StoredSession, Content] | None:
         """The live row of a digest as it is now; never read within a transaction's snapshot."""
         for stored in self.store.load([row]):
-            loaded = self._decoded(stored, "", self.publish)
-            if stored.ended is None and not self._is_expired(stored) and loaded.stored:
+            if stored.ended is None and not self._is_expired(stored):
+                loaded = self._decoded(stored, "", self.publish)
                 return (stored, loaded.content) if loaded.origin is Origin.LIVE else None
         return None
 

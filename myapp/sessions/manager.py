@@ -26,7 +26,7 @@ from myapp.sessions.events import (
     SessionEnded,
 )
 from myapp.sessions.merge import merge
-from myapp.sessions.saving import Saver
+from myapp.sessions.saving import RENEWALS, Saver
 from myapp.sessions.session import Loaded, Origin, Session
 from myapp.sessions.store import Ending, StoredSession
 from myapp.sessions.token import is_token, new_handle, shortened
@@ -34,9 +34,6 @@ from myapp.sessions.token import is_token, new_handle, shortened
 log = logging.getLogger(__name__)
 
 LOCK_LEASE: Final = 30 * lifetime.SECOND
-
-RENEWALS: Final = 5
-"""So often at most is a session looked for again that was renewed just before it was ended."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,15 +167,13 @@ class SessionManager(Saver):
         return False
 
     def end_all(self, user_id: str | int | UUID, *, keep: str | None = None) -> int:
-        """End all sessions of a user but the one with the handle `keep`. How many ended."""
-        count = 0
-        for _ in range(RENEWALS):
-            rows = self.store.of_user(self.name, str(user_id), self.clock())
-            others = [row for row in rows if row.handle != keep]
-            if not others:
-                break
-            count += sum(map(self._revoke, others))
-        return count
+        """End all sessions of a user but the one with the handle `keep`. How many ended.
+
+        One that is renewed meanwhile is found by its handle; one that begins meanwhile stays.
+        """
+        rows = self.store.of_user(self.name, str(user_id), self.clock())
+        others = [row for row in rows if row.handle is not None and row.handle != keep]
+        return sum(self._revoke(row) or self.end(row.handle or "") for row in others)
 
     def _revoke(self, row: StoredSession) -> bool:
         """End one session; False if it was ended or renewed meanwhile."""

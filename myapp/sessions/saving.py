@@ -35,6 +35,9 @@ from myapp.sessions.token import digest, shortened
 
 log = logging.getLogger(__name__)
 
+RENEWALS: Final = 5
+"""So often at most is a session looked for again that was renewed just before it was ended."""
+
 SAVE_ATTEMPTS: Final = 10
 """How often a save is merged and tried again before it is given up."""
 
@@ -131,14 +134,17 @@ class Saver(Loader):
 
         Whoever signs out means the session, whatever its token is by now; it keeps its handle.
         """
-        handle = loaded.stored.handle if loaded.stored else None
-        if reason == "outdated":
-            # It is the renewed session in which the password was changed.
+        if loaded.stored is None or loaded.stored.handle is None or reason == "outdated":
+            # What is outdated gave way to the session in which the password was changed.
             return False
-        successor = self.store.find(self.name, handle) if handle else None
-        if successor is None:
-            return False
-        return store.end([self._ending(successor.digest, reason, self._csrf_of(successor))]) == 1
+        for _ in range(RENEWALS):
+            successor = self.store.find(self.name, loaded.stored.handle)
+            if successor is None:
+                return False
+            ending = self._ending(successor.digest, reason, self._csrf_of(successor))
+            if store.end([ending]):
+                return True
+        return False
 
     def _start(
         self, session: Session, loaded: Loaded, store: SessionWriter, client: DescribeClient

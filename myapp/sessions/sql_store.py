@@ -263,6 +263,8 @@ class SqlStore:
                 )
 
         self._twice(read)
+        # A server may load the application and fork then: no child is to inherit a connection.
+        self._engine.dispose()
 
     def close(self) -> None:
         self._engine.dispose()

@@ -4,6 +4,11 @@
 PYTHON ?= python3
 # Tests run in so many processes at once; each has database servers of its own.
 WORKERS ?= 2
+# How long `make torture` goes on with each database, and the seed that repeats a run.
+OPERATIONS ?= 100000
+SEED ?=
+# How many rows `make torture/sweep` puts into the table; half of them are expired.
+ROWS ?= 1000000
 # The port of `make serve`, else the one in development.ini.
 PORT ?=
 
@@ -52,6 +57,19 @@ test: $(STAMP) servers ## Run every test, on every database: make test ARGS="-k 
 .PHONY: test/cover
 test/cover: $(STAMP) servers ## Run every test and write what they cover to htmlcov/
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: torture
+torture: $(STAMP) servers ## Kill servers and databases under load: make torture OPERATIONS=100000 SEED=...
+	@for database in sqlite postgresql mariadb; do \
+		$(BIN)/python -m tests.faults.checker --database $$database --operations $(OPERATIONS) \
+			$(if $(SEED),--seed $(SEED)) --kill-servers --kill-database || exit; \
+	done
+
+.PHONY: torture/sweep
+torture/sweep: $(STAMP) servers ## Sweep a million rows with four processes, among visitors: make torture/sweep ROWS=1000000
+	@for database in postgresql mariadb; do \
+		$(BIN)/python -m tests.faults.sweep_load --database $$database --rows $(ROWS) || exit; \
+	done
 
 .PHONY: servers
 servers: $(STAMP) ## Install the databases and the browser of the tests, where we may

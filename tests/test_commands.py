@@ -150,7 +150,8 @@ def test_a_missing_table_is_one_line(ini: Path) -> None:
     """I14: with what to do."""
     assert_one_line(
         run(ini, "sweep"),
-        "there is no table 'sessions': run `alembic upgrade head` from the project's root, or see"
+        "there is no table 'sessions': run `alembic upgrade head` from the project's root, with"
+        " DATABASE_URL if the sessions have a database of their own, or see"
         " `myapp-sessions INI schema`",
     )
 
@@ -301,7 +302,8 @@ def test_sweep_deletes_what_is_expired_and_nothing_else(ini: Path, database_url:
     store.end([Ending(ended.digest, "signed_out", now - 1)])
     # Due to be looked at, and in use since.
     store.insert(touched := dying(now - 1, seen_at=now - HOUR))
-    assert store.touch(touched.digest, seen_at=now, expires_at=now + HOUR, not_since=now)
+    before = now - 2
+    assert store.touch(touched.digest, seen_at=before, expires_at=now + HOUR, not_since=before)
     store.close()
     result = run(ini, "sweep", DATABASE_URL=database_url)
     assert (result.exit_code, result.stdout) == (0, "4 of 7 rows deleted\n")

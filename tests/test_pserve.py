@@ -178,6 +178,7 @@ def test_a_database_without_tables_ends_the_process_with_one_line(ini: Path, fol
     assert status == 1
     assert output == (
         "myapp: there is no table 'sessions': run `alembic upgrade head` from the project's root,"
+        " with DATABASE_URL if the sessions have a database of their own,"
         " or see `myapp-sessions INI schema`\n"
     )
 

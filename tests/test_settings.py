@@ -295,7 +295,8 @@ def test_values_given_in_python_count_as_well(value: object) -> None:
 # C2: a bad value.
 
 BAD = (
-    *(("cookie_name", bad, "a cookie name of RFC 6265: up to 128 letters, digits and !#$%&'*+-.^_`|~")
+    *(("cookie_name", bad,
+       "a cookie name of RFC 6265: up to 128 letters, digits and !#$%&'*+-.^_`|~")
       for bad in ("a b", "a=b", "a;b", "a,b", 'a"b', "a/b", "a\x00", "a\tb", "a\r\nb", "é", "[a]")),
     *(("lifetime", bad, DURATION) for bad in ("0", "-1", "401d", "1 h", "off", "\u0661h")),
     *(("idle_timeout", bad, f"{DURATION}, or off") for bad in ("0", "never", "OFF", "401d")),
@@ -802,7 +803,7 @@ def test_explicit_tweens_without_ours_are_refused(start: Started, url: str, sour
     found = given(source, {"session.url": url, "pyramid.tweens": EXCVIEW})
     assert start.message(found, sessions) == (
         f"pyramid.tweens = {EXCVIEW} (from {found.words('pyramid.tweens')}):"
-        f" sessions are not saved without {TWEEN}; put it before pyramid_tm and excview"
+        f" sessions need these, in this order: {TWEEN} {EXCVIEW}"
     )
 
 

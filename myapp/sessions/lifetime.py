@@ -6,13 +6,10 @@ milliseconds. The clock is always an argument.
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
-
-from myapp.sessions.fork import after_fork_in_child
 
 Clock = Callable[[], int]
 """Answers the present moment in milliseconds since 1970, UTC."""
@@ -38,22 +35,17 @@ class SteadyClock:
         monotonic: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._wall, self._monotonic = wall, monotonic
-        self._lock = threading.Lock()
         # What to add to the monotonic clock; it only ever grows.
         self._offset = wall() - monotonic()
-        after_fork_in_child(self._new_lock)
-
-    def _new_lock(self) -> None:
-        # Another thread may have held it when the process forked, and is not there to release it.
-        self._lock = threading.Lock()
 
     def __call__(self) -> int:
         """The present moment in milliseconds since 1970."""
         steady = self._monotonic()
         offset = self._wall() - steady
+        # Without a lock, which a fork could leave held: what a slower thread overwrites here, the
+        # next call finds again, since the system's clock still says it.
         if offset > self._offset:
-            with self._lock:
-                self._offset = max(offset, self._offset)
+            self._offset = offset
         return (steady + self._offset) // 1_000_000
 
 

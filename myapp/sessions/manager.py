@@ -120,7 +120,7 @@ class SessionManager(Saver):
 
         A change raises SessionClosed: it would never be saved. See `session`.
         """
-        session = Session(_Detached(self, (token,) if is_token(token) else ()))
+        session = Session(Detached(self, (token,) if is_token(token) else ()))
         if session.new:
             return None
         session.close()
@@ -132,7 +132,7 @@ class SessionManager(Saver):
 
         `session.token` is what a client would send.
         """
-        session = Session(_Detached(self, (token,) if token and is_token(token) else ()))
+        session = Session(Detached(self, (token,) if token and is_token(token) else ()))
         yield session
         outcome = self.save(session)
         session.close()
@@ -187,7 +187,7 @@ class SessionManager(Saver):
         return True
 
 
-class _Detached:
+class Detached:
     """The backing of a session that belongs to no request."""
 
     def __init__(self, manager: SessionManager, tokens: Sequence[str]) -> None:

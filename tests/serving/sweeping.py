@@ -6,24 +6,20 @@
 from __future__ import annotations
 
 import json
-import statistics
 import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 from myapp.sessions.lifetime import SteadyClock
 from myapp.sessions.sql_store import SqlStore
 from myapp.sessions.sweep import sweep
 from tests.processes import ROOT, clean_environment
-from tests.serving.crowd import complaints, fill
 from tests.servers.process import Child
+from tests.serving.crowd import Crowd, complaints, fill
 from tests.waiting import wait_until
-
-_LONG: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,9 +33,9 @@ class Plan:
     folder: Path
     """For what the processes write."""
     calm: float
-    """Seconds of traffic without sweeping, before it and again after it."""
-    seconds: float = _LONG
-    """How long sweeping may take."""
+    """Seconds of visits without sweeping, before it and again after it."""
+    seconds: float
+    """How long any part of it may take."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,8 +44,8 @@ class Report:
 
     complaints: list[str]
     due_at_kill: int
-    left_by_killed: int
-    """What one more sweep found when the survivors had finished."""
+    left: int
+    """What one more sweep looked at when the survivors had finished."""
     swept: int
     seconds: float
     before: list[float]
@@ -62,49 +58,102 @@ class Report:
 
 def run(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> Report:
     """Fill, visit, sweep, kill one, wait for the others, and look at what is left."""
-    tell(f"filling a table with {plan.rows} rows")
+    tell(f"filling a table with {plan.rows:,} rows")
     crowd = fill(plan.url, plan.rows)
-    store = SqlStore(plan.url)
     with ExitStack() as stack:
-        stack.callback(store.close)
-        visitors = _start(stack, plan, "visitors", plan.folder / "result", _LONG)
-        sweepers = [_start(stack, plan, "sweeper", plan.batch, plan.folder / "go")]
-        for _ in range(plan.sweepers - 1):
-            sweepers.append(_start(stack, plan, "sweeper", plan.batch, plan.folder / "go"))
-        _wait(lambda: all("ready" in each.output() for each in sweepers), "all sweepers", sweepers)
-        tell(f"visitors alone for {plan.calm:g} s")
-        _pass(plan.calm)
-        due = store.count_due(crowd.now)
-        tell(f"{plan.sweepers} sweepers, {due} rows to look at")
-        began = time.monotonic()
-        (plan.folder / "go").touch()
-        wait_until(
-            lambda: store.count_due(crowd.now) < due / 2, "half of the sweeping", plan.seconds
-        )
-        victim, *survivors = sweepers
-        due_at_kill = store.count_due(crowd.now) if victim.running else 0
-        victim.kill()
-        tell(f"one sweeper killed, {due_at_kill} rows to go")
-        wait_until(lambda: not any(each.running for each in survivors), "the sweep", plan.seconds)
-        ended = time.monotonic()
-        left = store.count_due(crowd.now)
-        for _ in sweep(store, SteadyClock()):
-            pass
-        tell(f"visitors alone for {plan.calm:g} s")
-        _pass(plan.calm)
-        visitors.stop()
+        trial = _Trial(plan, crowd, stack, tell)
+        trial.visitors_alone()
+        trial.sweep_and_kill_one()
+        trial.visitors_alone()
+        trial.end_visits()
     tell("looking at each row")
-    result = json.loads((plan.folder / "result").read_text())
-    return Report(
-        complaints=result["complaints"]
-        + [f"a sweeper failed: {each.output()}" for each in survivors if each.wait(0)]
-        + complaints(plan.url, crowd),
-        due_at_kill=due_at_kill,
-        left_by_killed=left,
-        swept=due,
-        seconds=ended - began,
-        before=[took for when, took in result["visits"] if when < began],
-        during=[took for when, took in result["visits"] if began <= when < ended],
-        after=[took for when, took in result["visits"] if when >= ended],
-        said=[each.output() for each in survivors],
-    )
+    return trial.report()
+
+
+class _Trial:
+    """The processes, and the moments at which something began or ended."""
+
+    def __init__(
+        self, plan: Plan, crowd: Crowd, stack: ExitStack, tell: Callable[[str], None]
+    ) -> None:
+        self._plan, self._crowd, self._stack, self._tell = plan, crowd, stack, tell
+        self._store = SqlStore(plan.url)
+        stack.callback(self._store.close)
+        self._result, self._go = plan.folder / "result", plan.folder / "go"
+        self._sweepers = [
+            self._start(f"sweeper-{number}", "sweeper", plan.batch, self._go)
+            for number in range(plan.sweepers)
+        ]
+        self._visitors = self._start("visitors", "visitors", self._result, plan.seconds)
+        self._wait(
+            lambda: all("ready" in child.output() for child in self._children()), "the start"
+        )
+        self._due = self._due_at_kill = self._left = 0
+        self._began = self._ended = 0.0
+
+    def visitors_alone(self) -> None:
+        """Let them visit undisturbed, to compare with."""
+        self._tell(f"visitors alone for {self._plan.calm:g} s")
+        over = time.monotonic() + self._plan.calm
+        self._wait(lambda: time.monotonic() > over, "the end of the calm")
+
+    def sweep_and_kill_one(self) -> None:
+        """Give the word, kill one when half is done, and wait for the others."""
+        self._due = self._count_due()
+        self._tell(f"{self._plan.sweepers} sweepers, {self._due:,} rows to look at")
+        self._began = time.monotonic()
+        self._go.touch()
+        self._wait(lambda: self._count_due() < self._due / 2, "half of the sweep")
+        victim, *survivors = self._sweepers
+        self._due_at_kill = self._count_due() if victim.running else 0
+        victim.kill()
+        self._tell(f"one sweeper killed, {self._due_at_kill:,} rows to go")
+        wait_until(
+            lambda: not any(child.running for child in survivors), "the sweep", self._plan.seconds
+        )
+        self._ended = time.monotonic()
+        self._left = sum(sweep(self._store, SteadyClock()))
+
+    def end_visits(self) -> None:
+        """Let the visitors look at all that they have, and write what they saw."""
+        self._visitors.stop(seconds=60)
+
+    def report(self) -> Report:
+        """All of it, with what is wrong in the table."""
+        result = json.loads(self._result.read_text("utf-8"))
+        survivors = self._sweepers[1:]
+        failed = [child.output() for child in survivors if child.wait(0)]
+        return Report(
+            complaints=result["complaints"] + failed + complaints(self._plan.url, self._crowd),
+            due_at_kill=self._due_at_kill,
+            left=self._left,
+            swept=self._due,
+            seconds=self._ended - self._began,
+            before=[took for when, took in result["visits"] if when < self._began],
+            during=[took for when, took in result["visits"] if self._began <= when < self._ended],
+            after=[took for when, took in result["visits"] if when >= self._ended],
+            said=[child.output().split("\n")[1] for child in survivors],
+        )
+
+    def _start(self, name: str, module: str, *words: object) -> Child:
+        command = [sys.executable, "-m", f"tests.serving.{module}", self._plan.url]
+        child = Child(
+            [*command, *map(str, words)],
+            log=self._plan.folder / f"{name}.log",
+            folder=ROOT,
+            environment=clean_environment(),
+        )
+        self._stack.callback(child.kill)
+        return child
+
+    def _children(self) -> list[Child]:
+        return [self._visitors, *self._sweepers]
+
+    def _wait(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait while the visitors are there: if they failed, say why at once."""
+        wait_until(lambda: not self._visitors.running or condition(), what, self._plan.seconds)
+        if not self._visitors.running:
+            raise RuntimeError(f"the visitors left:\n{self._visitors.output()}")
+
+    def _count_due(self) -> int:
+        return self._store.count_due(self._crowd.now)

@@ -23,7 +23,7 @@ from myapp.sessions import SessionManager
 from myapp.sessions.model import table
 from myapp.sessions.sql_store import SqlStore
 from myapp.sessions.token import digest
-from tests.serving.crowd import manager_of
+from tests.serving.crowd import IDLE_TIMEOUT, manager_of
 
 VISITORS: Final = 4
 SESSIONS: Final = 50
@@ -93,7 +93,7 @@ class Visitor:
         assert isinstance(store, SqlStore)
         due = update(table).where(table.c.digest == digest(self._manager.name, token))
         with store.engine.connect() as connection:
-            connection.execute(due.values(sweep_at=self._manager.clock() - 1))
+            connection.execute(due.values(sweep_at=self._manager.clock() - IDLE_TIMEOUT))
 
     def _check(self, token: str, counter: object) -> None:
         if counter != self._counted[token]:
@@ -120,6 +120,7 @@ def main(url: str, result: Path, seconds: float) -> None:
     threads = [threading.Thread(target=each.visit_until, args=(stop,)) for each in visitors]
     for thread in threads:
         thread.start()
+    print("ready", flush=True)
     stop.wait(seconds)
     stop.set()
     for thread in threads:

@@ -35,6 +35,7 @@ from myapp.sessions import (
     Status,
     WrongType,
 )
+from myapp.sessions.manager import Detached
 from myapp.sessions.session import MAX_USER_ID, Origin
 from myapp.sessions.store import StoredSession
 from myapp.sessions.testing import memory_manager
@@ -72,9 +73,9 @@ def stored(manager: SessionManager, user: str | None = None, /, **values: Any) -
 
 
 def loaded(manager: SessionManager, token: str) -> Session:
-    """The live session of a token."""
-    session = manager.load(token)
-    assert session is not None
+    """The live session of a token, open for changes that the manager can be told to save."""
+    session = Session(Detached(manager, (token,)))
+    assert not session.new
     return session
 
 

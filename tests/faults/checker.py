@@ -1,0 +1,243 @@
+"""Lets clients work on shared sessions while servers and the database are killed; then checks.
+
+    python -m tests.faults.checker --database postgresql --operations 100000 --kill-servers
+
+The seed repeats what each client decides and when something is killed; how the threads and
+processes interleave is up to the machine. Ends with status 1 if a promise was broken, and with 2
+if the time was up before all was done.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import random
+import secrets
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter as Tally
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from sqlalchemy import select
+
+from myapp.database import create_database_engine
+from myapp.sessions import make_manager
+from myapp.sessions.manager import SessionManager
+from myapp.sessions.settings import read
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.store import StoredSession
+from myapp.sessions.token import digest
+from tests.faults.checks import Times, check
+from tests.faults.client import Browsers, Client, Counter
+from tests.faults.cluster import KINDS, Cluster, Faults, database
+from tests.faults.history import (
+    NO_LINEAGE,
+    History,
+    Operation,
+    Outcome,
+    Violation,
+    writer_of,
+)
+from tests.faults.server import COOKIE, IDLE_TIMEOUT, TOUCH_INTERVAL, Note, User
+from tests.servers.server import Server
+
+TIMES: Final = Times(idle=IDLE_TIMEOUT, touch=TOUCH_INTERVAL)
+SHOWN: Final = 3
+"""So many violations of each kind are printed in full, the first ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is to be run."""
+
+    database: str
+    operations: int
+    seed: str
+    processes: int = 3
+    clients: int = 8
+    kill_servers: int = 0
+    """How often, spread over the run."""
+    kill_database: int = 0
+    seconds: float = 1200
+
+    def command(self) -> str:
+        """The command that repeats it."""
+        return (
+            f"python -m tests.faults.checker --database {self.database}"
+            f" --operations {self.operations} --seed {self.seed} --processes {self.processes}"
+            f" --clients {self.clients} --kill-servers {self.kill_servers}"
+            f" --kill-database {self.kill_database}"
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What a run did and found."""
+
+    run: Run
+    seconds: float
+    history: History
+    faults: Faults
+    complete: bool
+    violations: list[Violation] = field(default_factory=list)
+    output: str = ""
+
+    def text(self) -> str:
+        """The figures, and the first violations in full."""
+        operations = [each for each in self.history.operations if each.name != "scan"]
+        outcomes = Tally(operation.outcome for operation in operations)
+        events = Tally(event for operation in operations for event in operation.events)
+        answered = sum(operation.live is not None for operation in operations)
+        lines = [
+            f"repeat with          {self.run.command()}",
+            f"operations           {len(operations)} in {self.seconds:.0f} s",
+            f"  answered           {answered}",
+            f"  done               {outcomes[Outcome.DONE]}",
+            f"  refused or undone  {outcomes[Outcome.NOT_DONE]}",
+            f"  outcome unknown    {outcomes[Outcome.UNKNOWN]}",
+            f"sessions             {len({t.lineage for t in self.history.tokens.values()})}",
+            f"tokens               {len(self.history.tokens)}",
+            f"conflicts merged     {events['ConflictMerged']}",
+            f"changes dropped      {events['ChangeDropped']}",
+            f"servers killed       {self.faults.servers_killed}",
+            f"databases killed     {self.faults.databases_killed}",
+            f"violations           {len(self.violations)} "
+            f"{dict(Tally(each.rule for each in self.violations)) or ''}".rstrip(),
+        ]
+        return "\n".join([*lines, *(violation.in_full() for violation in self._shown())])
+
+    def _shown(self) -> list[Violation]:
+        by_rule: dict[str, list[Violation]] = {}
+        for violation in self.violations:
+            by_rule.setdefault(violation.rule, []).append(violation)
+        return [violation for found in by_rule.values() for violation in found[:SHOWN]]
+
+
+def carry_out(run: Run, running: Server | None = None) -> Report:
+    """Run and check. `running` is a database server to use instead of a new one."""
+    with (
+        tempfile.TemporaryDirectory(prefix="myapp-faults-") as folder,
+        database(run.database, running) as (url, server),
+    ):
+        cluster = Cluster(url, run.processes, Path(folder))
+        history = History()
+        faults = Faults(cluster, server, history, random.Random(f"{run.seed}-faults"))
+        counter = Counter(run.operations, time.monotonic() + run.seconds)
+        try:
+            cluster.start()
+            began = time.monotonic()
+            _let_them_work(run, cluster.ports, history, faults, counter)
+            took = time.monotonic() - began
+        finally:
+            cluster.stop()
+        # What a killed server had sent is settled in the database by now, or within a moment.
+        time.sleep(0.5)
+        _look_into(url, history)
+        complete = counter.answered >= run.operations
+        report = Report(
+            run=run, seconds=took, history=history, faults=faults, complete=complete,
+            output=cluster.output(),
+        )  # fmt: skip
+    report.violations = check(history, TIMES)
+    return report
+
+
+def _let_them_work(
+    run: Run, ports: list[int], history: History, faults: Faults, counter: Counter
+) -> None:
+    browsers = Browsers(run.clients)
+    threads = [
+        threading.Thread(
+            target=Client(f"{run.seed}-{place}", ports, history, browsers).work, args=(counter,)
+        )
+        for place in range(run.clients)
+    ]
+    schedules = (
+        _spread(run.operations, run.kill_servers),
+        _spread(run.operations, run.kill_database),
+    )
+    threads.append(threading.Thread(target=faults.work, args=(counter, *schedules)))
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
+def _spread(operations: int, times: int) -> list[int]:
+    return [operations * place // (times + 1) for place in range(1, times + 1)]
+
+
+def _look_into(url: str, history: History) -> None:
+    """Read the tables, as if each token had been tried once more."""
+    engine = create_database_engine(url)
+    with engine.connect() as connection:
+        history.notes = set(connection.scalars(select(Note.id)))
+        history.users = set(connection.scalars(select(User.id)))
+    engine.dispose()
+    manager = make_manager(read({"session.url": url}, {}), SqlStore(url))
+    quiet, now = time.monotonic(), manager.clock()
+    rows = {row.digest: row for row in manager.store.iterate(COOKIE) if row.expires_at > now}
+    manager.store.close()
+    tokens = {digest(COOKIE, token): token for token in history.tokens}
+    history.close(quiet, {token for key, token in tokens.items() if key in rows})
+    # The moment by which it was judged what is live, and just after all that was unknown.
+    moment = math.nextafter(quiet, math.inf)
+    for key, token in tokens.items():
+        _scan(history, manager, moment, rows.get(key), token)
+    for key, row in rows.items():
+        if key not in tokens:
+            _scan(history, manager, moment, row, None)
+
+
+def _scan(
+    history: History,
+    manager: SessionManager,
+    now: float,
+    row: StoredSession | None,
+    token: str | None,
+) -> None:
+    """Add what one row shows to the history.
+
+    A token that nobody was sent may still be that of a known session: its values tell.
+    """
+    scan = Operation(
+        number=-len(history.operations), name="scan", started=now, ended=now,
+        outcome=Outcome.DONE, token=token or "(unknown)", live=row is not None,
+    )  # fmt: skip
+    if row is not None:
+        content = manager.codec.decode(row.data)
+        scan.user, scan.values = row.user_id, content.values
+        scan.flash = [message for _, message in content.flash.get("", [])]
+    stamps = [*scan.values.values(), *scan.flash]
+    claimed = writer_of(stamps[0])[0] if stamps else NO_LINEAGE
+    scan.lineage = history.lineage_of(token) if token else claimed
+    if token or any(known.lineage == claimed for known in history.tokens.values()):
+        history.add(scan)
+
+
+def main() -> None:
+    """Run as the command line says."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--database", choices=["sqlite", *KINDS], required=True)
+    parser.add_argument("--operations", type=int, default=100_000)
+    parser.add_argument("--seed", default=secrets.token_hex(4))
+    parser.add_argument("--processes", type=int, default=3)
+    parser.add_argument("--clients", type=int, default=8)
+    parser.add_argument("--kill-servers", type=int, nargs="?", const=30, default=0)
+    parser.add_argument("--kill-database", type=int, nargs="?", const=15, default=0)
+    parser.add_argument("--seconds", type=float, default=1200, help="when to give up")
+    report = carry_out(Run(**vars(parser.parse_args())))
+    print(report.text(), flush=True)
+    if not report.complete:
+        print("the time was up before all was done")
+    sys.exit(1 if report.violations else 0 if report.complete else 2)
+
+
+if __name__ == "__main__":
+    main()

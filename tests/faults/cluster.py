@@ -1,0 +1,129 @@
+"""The servers and the database of one run, and what happens to them.
+
+Whatever is started here is ended here, in good order or not.
+"""
+
+from __future__ import annotations
+
+import random
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from myapp.database import create_database_engine
+from myapp.sessions.lifetime import SECOND
+from myapp.sessions.model import metadata
+from tests.faults.client import Counter
+from tests.faults.history import History
+from tests.faults.server import Base
+from tests.processes import ROOT, clean_environment
+from tests.servers.mariadb import MariaDB
+from tests.servers.ports import answers, free_port
+from tests.servers.postgresql import PostgreSQL
+from tests.servers.process import Child
+from tests.servers.server import Server
+from tests.waiting import wait_until
+
+KINDS: Final = {"postgresql": PostgreSQL, "mariadb": MariaDB}
+
+
+@contextmanager
+def database(name: str, running: Server | None = None) -> Iterator[tuple[str, Server | None]]:
+    """An empty database with the tables, and its server, which a file has none of."""
+    with ExitStack() as stack:
+        if name == "sqlite":
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="myapp-faults-"))
+            url, server = f"sqlite:///{Path(folder) / 'sessions.sqlite'}", None
+        else:
+            server = running or stack.enter_context(KINDS[name]())
+            url = stack.enter_context(server.database())
+        engine = create_database_engine(url)
+        metadata.create_all(engine)
+        Base.metadata.create_all(engine)
+        engine.dispose()
+        yield url, server
+
+
+class Cluster:
+    """Several server processes over one database, each with a clock of its own."""
+
+    def __init__(self, url: str, processes: int, folder: Path) -> None:
+        self.ports = [free_port() for _ in range(processes)]
+        # From one second behind to one second ahead.
+        widest = max(processes - 1, 1)
+        self.skews = [-SECOND + 2 * SECOND * place // widest for place in range(processes)]
+        self._url, self._folder = url, folder
+        self._children: dict[int, Child] = {}
+
+    def start(self) -> None:
+        """Start all of them, and return when all answer."""
+        for place in range(len(self.ports)):
+            self._spawn(place)
+        for port in self.ports:
+            wait_until(partial(answers, port), f"the server on port {port}", seconds=60)
+
+    def stop(self) -> None:
+        """End all of them on the spot."""
+        for child in self._children.values():
+            child.kill()
+
+    def kill(self, place: int) -> None:
+        """Kill one, and start another in its place without waiting for it."""
+        self._children[place].kill()
+        self._spawn(place)
+
+    def output(self) -> str:
+        """What they wrote."""
+        return "".join(child.output() for child in self._children.values())
+
+    def _spawn(self, place: int) -> None:
+        port, skew = self.ports[place], self.skews[place]
+        command = [sys.executable, "-m", "tests.faults.server", "--url", self._url]
+        command += ["--port", str(port), f"--skew={skew}"]
+        log = self._folder / f"{port}.log"
+        self._children[place] = Child(
+            command, log=log, folder=ROOT, environment=clean_environment()
+        )
+
+
+class Faults:
+    """Kills servers and the database whenever so many operations were answered."""
+
+    def __init__(
+        self, cluster: Cluster, server: Server | None, history: History, dice: random.Random
+    ) -> None:
+        self.servers_killed = self.databases_killed = 0
+        self._cluster, self._server, self._history, self._dice = cluster, server, history, dice
+
+    def work(self, counter: Counter, servers_at: Sequence[int], database_at: Sequence[int]) -> None:
+        """Do what is planned at these counts of answers, until the run is over."""
+        schedule = sorted(
+            [(at, "server") for at in servers_at] + [(at, "database") for at in database_at]
+        )
+        for at, what in schedule:
+            while counter.answered < at and not counter.over:
+                time.sleep(0.005)
+            if counter.over:
+                return
+            (self._kill_server if what == "server" else self._kill_database)()
+
+    def _kill_server(self) -> None:
+        self._cluster.kill(self._dice.randrange(len(self._cluster.ports)))
+        self.servers_killed += 1
+
+    def _kill_database(self) -> None:
+        pause = self._dice.uniform(0, 0.3)
+        if self._server is None:
+            return  # a file can't be killed
+        began = time.monotonic()
+        self._server.kill()
+        time.sleep(pause)
+        self._server.start()
+        self.databases_killed += 1
+        # The servers take a moment to notice that it is back.
+        self._history.outages.append((began, time.monotonic() + 1))

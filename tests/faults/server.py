@@ -1,0 +1,316 @@
+"""One server process of the checker: sessions and a little application data in one database.
+
+Every answer tells what the request saw before it did anything; a header tells the events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Callable
+from typing import Any, Final
+
+import waitress
+import zope.sqlalchemy
+from pyramid.config import Configurator
+from pyramid.httpexceptions import status_map
+from pyramid.registry import Registry
+from pyramid.request import Request
+from pyramid.response import Response
+from sqlalchemy import Engine, select
+from sqlalchemy.exc import IntegrityError
+from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
+
+from myapp.database import create_database_engine
+from myapp.sessions import get_manager
+from myapp.sessions.events import SessionEvent
+from myapp.sessions.factory import TWEEN
+from myapp.sessions.lifetime import SECOND, SteadyClock
+from myapp.sessions.sweep import Sweeper
+from tests.outcomes.app import FailingAtCommit, LostRace
+from tests.servers.ports import LOOPBACK
+
+IDLE_TIMEOUT: Final = 5  # seconds
+TOUCH_INTERVAL: Final = 1
+SWEEP_INTERVAL: Final = 300  # milliseconds, less than the settings can say
+COOKIE: Final = "session"
+OTHER_COOKIE: Final = "admin_session"
+EVENTS: Final = "X-Events"
+
+_EVENTS: Final = "faults.events"
+_LONGEST_CART: Final = 4
+
+
+class Base(DeclarativeBase):
+    """The base of the application's models."""
+
+
+class Note(Base):
+    """Written by an operation in the transaction of its request; the id is the operation's."""
+
+    __tablename__ = "notes"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class User(Base):
+    """Somebody who signed up, again with the number of the operation."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+
+
+class Told(Exception):
+    """Raised by the view, since it was told to end with this status."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+
+
+class Act:
+    """One operation: the request, its session and the answer as it grows."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.session = request, request.session
+        self.told: dict[str, str] = dict(request.params)
+        self.number = int(self.told["number"])
+        self.answer = seen(self.session)
+
+    @property
+    def stamp(self) -> str:
+        """What is written: the session it was meant for, and the operation. Never twice the same.
+
+        A session that is new is named by the operation that began it.
+        """
+        return f"{self.number if self.session.new else self.told['lineage']}.{self.number}"
+
+    def write(self, key: str, value: Any) -> None:
+        """Write a key, and tell."""
+        self.session[key] = value
+        self.answer["wrote"] = {key: value}
+
+
+def seen(session: Any) -> dict[str, Any]:
+    """What a session holds before anything is done to it."""
+    copied = {key: value[:] for key, value in session.items()}
+    return {
+        "live": not session.new,
+        "user": session.user_id,
+        "values": copied,
+        "flash": session.peek_flash(),
+        "handle": None if session.new else session.handle,
+    }
+
+
+def _set(act: Act) -> None:
+    act.write(act.told["key"], act.stamp)
+
+
+def _delete(act: Act) -> None:
+    act.session.pop(act.told["key"], None)
+
+
+def _clear(act: Act) -> None:
+    act.session.clear()
+
+
+def _nest(act: Act) -> None:
+    cart = act.session.setdefault("cart", [])
+    cart.append(act.stamp)
+    del cart[:-_LONGEST_CART]
+    act.answer["wrote"] = {"cart": cart[:]}
+
+
+def _push(act: Act) -> None:
+    act.session.flash(act.stamp)
+    act.answer["pushed"] = act.stamp
+
+
+def _pop(act: Act) -> None:
+    act.answer["popped"] = act.session.pop_flash()
+
+
+def _renew(act: Act) -> None:
+    act.session.renew()
+
+
+def _sign_in(act: Act) -> None:
+    act.session.sign_in(act.told["user"])
+
+
+def _sign_up(act: Act) -> None:
+    act.request.dbsession.add(User(id=act.number))
+    act.request.dbsession.flush()
+    act.session.sign_in(act.told["user"])
+
+
+def _sign_out(act: Act) -> None:
+    act.session.sign_out()
+
+
+def _replace(act: Act) -> None:
+    act.session.invalidate()
+    _set(act)
+
+
+def _revoke(act: Act) -> None:
+    act.answer["ended"] = get_manager(act.request).end(act.told["handle"])
+
+
+def _revoke_all(act: Act) -> None:
+    act.answer["ended"] = get_manager(act.request).end_all(act.told["user"])
+
+
+def _cross(act: Act) -> None:
+    act.answer = seen(act.request.admin_session)
+
+
+def _show(act: Act) -> None: ...
+
+
+ACTIONS: Final[dict[str, Callable[[Act], None]]] = {
+    "show": _show,
+    "set": _set,
+    "delete": _delete,
+    "clear": _clear,
+    "nest": _nest,
+    "push": _push,
+    "pop": _pop,
+    "renew": _renew,
+    "sign_in": _sign_in,
+    "sign_up": _sign_up,
+    "sign_out": _sign_out,
+    "replace": _replace,
+    "revoke": _revoke,
+    "revoke_all": _revoke_all,
+    "cross": _cross,
+}
+
+
+def _view(request: Request) -> Response:
+    act = Act(request)
+    _use_database(act)
+    ACTIONS[act.told["action"]](act)
+    # For the exception views too.
+    request.environ["faults.answer"] = act.answer
+    ending = act.told["ending"]
+    if ending.isdecimal():
+        raise Told(int(ending))
+    if ending == "commit_fails":
+        taken = IntegrityError("INSERT", None, Exception("duplicate"))
+        request.tm.get().join(FailingAtCommit(taken))
+    if ending == "retried" and request.environ["retry.attempt"] == 0:
+        request.tm.get().join(FailingAtCommit(LostRace()))
+    return Response(json_body=act.answer)
+
+
+def _use_database(act: Act) -> None:
+    database = act.told["database"]
+    if database == "read":
+        act.request.dbsession.scalars(select(Note).limit(1)).first()
+    elif database == "write":
+        act.request.dbsession.add(Note(id=act.number))
+        act.request.dbsession.flush()
+
+
+def _on_told(error: Told, request: Request) -> Response:
+    return _answered(request, status_map[error.status].code)
+
+
+def _on_taken(error: IntegrityError, request: Request) -> Response:
+    return _answered(request, 409)
+
+
+def _answered(request: Request, status: int) -> Response:
+    return Response(json_body=request.environ["faults.answer"], status=status)
+
+
+def telling_tween_factory(
+    handler: Callable[[Request], Response], registry: Registry
+) -> Callable[[Request], Response]:
+    """The tween over that of the sessions, which tells the client what the subscribers heard."""
+
+    def telling_tween(request: Request) -> Response:
+        events: list[str] = []
+        request.environ[_EVENTS] = events
+        response = handler(request)
+        response.headers[EVENTS] = ",".join(events)
+        return response
+
+    return telling_tween
+
+
+def _note_event(event: SessionEvent) -> None:
+    if event.request is not None:
+        event.request.environ[_EVENTS].append(type(event).__name__)
+
+
+def make_app(url: str, skew: int) -> Any:
+    """The WSGI application, whose clock goes wrong by `skew` milliseconds."""
+    engine = create_database_engine(url)
+    settings = {
+        "session.url": url,
+        "session.idle_timeout": f"{IDLE_TIMEOUT}s",
+        "session.touch_interval": f"{TOUCH_INTERVAL}s",
+        "session.cookie_name": COOKIE,
+        "session.sweep_interval": "off",
+        "admin_session.cookie_name": OTHER_COOKIE,
+        "admin_session.sweep_interval": "off",
+        "tm.manager_hook": "pyramid_tm.explicit_manager",
+        "tm.annotate_user": "false",
+    }
+    with Configurator(settings=settings) as config:
+        config.include("pyramid_tm")
+        config.include("pyramid_retry")
+        config.include("myapp.sessions")
+        config.add_session("admin_session")
+        config.add_tween("tests.faults.server.telling_tween_factory", over=TWEEN)
+        config.add_subscriber(_note_event, SessionEvent)
+        config.add_request_method(_dbsession_of(engine), "dbsession", reify=True)
+        config.add_route("act", "/")
+        config.add_view(_view, route_name="act")
+        config.add_exception_view(_on_told, context=Told)
+        config.add_exception_view(_on_taken, context=IntegrityError)
+    app = config.make_wsgi_app()
+    _skew(app.registry, skew)
+    return app
+
+
+def _skew(registry: Registry, skew: int) -> None:
+    steady = SteadyClock()
+
+    def clock() -> int:
+        return steady() + skew
+
+    for name in (COOKIE, OTHER_COOKIE):
+        get_manager(registry, name).clock = clock
+    # The package's own sweeper keeps the right time; a machine that is wrong is so in everything.
+    Sweeper(get_manager(registry).store, clock, SWEEP_INTERVAL).ensure_running()
+
+
+def _dbsession_of(engine: Engine) -> Callable[[Request], Session]:
+    def dbsession(request: Request) -> Session:
+        session = Session(engine)
+        zope.sqlalchemy.register(session, transaction_manager=request.tm)
+        return session
+
+    return dbsession
+
+
+def main() -> None:
+    """Serve until killed."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--url", required=True)
+    parser.add_argument("--port", type=int, required=True)
+    parser.add_argument("--skew", type=int, default=0, help="milliseconds")
+    given = parser.parse_args()
+    if abs(given.skew) > SECOND:
+        parser.error("a clock is wrong by at most one second here")
+    logging.basicConfig(level=logging.WARNING)
+    app = make_app(given.url, given.skew)
+    waitress.serve(app, host=LOOPBACK, port=given.port, threads=6)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,265 @@
+"""The checker, run for a few seconds on each database; and its checks, tried on short stories."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+
+from tests.faults.checker import Run, carry_out
+from tests.faults.checks import Times, check
+from tests.faults.client import Plan
+from tests.faults.history import Effect, History, Operation, Outcome, Violation
+from tests.servers.server import Server
+
+TIMES = Times(idle=5, touch=1)
+Steps = list[dict[str, Any]]
+
+UNKNOWN: dict[str, Any] = {"outcome": Outcome.UNKNOWN, "live": None, "status": None}
+# What these saw is left open.
+RENEW: dict[str, Any] = {"live": None, "effect": Effect.RENEWS, "events": ("SessionRenewed",)}
+END: dict[str, Any] = {"live": None, "effect": Effect.ENDS, "events": ("SessionEnded",)}
+GONE: dict[str, Any] = {"live": False}
+SET: dict[str, Any] = {"live": None, "writes": {"a": "1.2"}}
+OTHER: dict[str, Any] = {"live": None, "writes": {"a": "1.3"}}
+REMOVE: dict[str, Any] = {"live": None, "writes": {"a": None}}
+PUSH: dict[str, Any] = {"live": None, "pushed": "1.2"}
+POP: dict[str, Any] = {"live": None, "pops": True, "popped": ["1.2"]}
+POP_IN_VAIN: dict[str, Any] = {"live": None, "pops": True}
+
+
+@pytest.mark.parametrize("name", ["sqlite", "postgresql", "mariadb"])
+def test_nothing_is_lost_while_servers_and_databases_are_killed(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    """S3, S4, S5, S6, S7, S9, R1, R3, W1, L4, L10: by chance, in parallel, with wrong clocks."""
+    server: Server | None = None if name == "sqlite" else request.getfixturevalue(name)
+    run = Run(database=name, operations=700, seed="short", kill_servers=2, kill_database=1)
+    report = carry_out(run, server)
+    assert report.complete, report.text()
+    assert not report.violations, report.text()
+    assert report.faults.servers_killed == 2
+    assert report.faults.databases_killed == (name != "sqlite")
+    assert "conflicts merged" in report.text()
+
+
+class Story:
+    """A history of one session that began as operation 1 with token T, told second by second."""
+
+    def __init__(self) -> None:
+        self.history = History()
+        self.tell("set", 0, live=False, token=None, lineage=0, issued="T", events=("Started",))
+
+    def tell(self, name: str, at: float, until: float | None = None, **fields: Any) -> Operation:
+        """One more operation; without anything else it sees the session and does nothing."""
+        given: dict[str, Any] = {
+            "number": len(self.history.operations) + 1,
+            "name": name,
+            "started": at,
+            "ended": at + 0.1 if until is None else until,
+            "outcome": Outcome.DONE,
+            "token": "T",
+            "lineage": 1,
+            "target": 1,
+            "live": True,
+            "status": 200,
+        }
+        operation = Operation(**given | fields)
+        self.history.add(operation)
+        return operation
+
+    def go_on(self, steps: Steps) -> None:
+        """Tell these steps, one a second unless they say when."""
+        for second, step in enumerate(steps, 1):
+            given: dict[str, Any] = {"name": "show", "at": second}
+            self.tell(**given | step)
+
+    def rules(self) -> list[str]:
+        """What is found in it."""
+        return [violation.rule for violation in check(self.history, TIMES)]
+
+
+RIGHT: dict[str, Steps] = {
+    "nothing": [{}],
+    "a write is read": [SET, {"values": {"a": "1.2"}}],
+    "a write is overwritten": [SET, OTHER, {"values": {"a": "1.3"}}],
+    "a removal removes": [SET, REMOVE, {}],
+    "of two at once either wins": [
+        SET | {"until": 2.5}, OTHER, {"at": 3, "values": {"a": "1.2"}},
+    ],
+    "a removal at the same time may be the later": [SET | {"until": 2.5}, REMOVE, {"at": 3}],
+    "an unknown removal may have been made": [SET, REMOVE | UNKNOWN | {"until": 9}, {}],
+    "an unknown write may have been made": [SET | UNKNOWN, {"values": {"a": "1.2"}}],
+    "an unknown write may not have been made": [SET | UNKNOWN, {}],
+    "an unknown write may come late": [
+        SET | UNKNOWN | {"until": 9}, OTHER, {"values": {"a": "1.2"}},
+    ],
+    "a dropped write is not there": [SET | {"outcome": Outcome.NOT_DONE}, {}],
+    "what began before a write was answered may not see it": [SET | {"until": 3}, {}],
+    "an ended session is gone": [END, GONE],
+    "a request under way sees what is being ended": [END | {"until": 3}, {}],
+    "an unknown ending may be one": [END | UNKNOWN | {"until": 9}, GONE],
+    "an unknown ending may be none": [END | UNKNOWN | {"until": 9}, {}],
+    "a renewed token is void": [RENEW | {"issued": "N"}, GONE, {"token": "N"}],
+    "a write survives a renewal": [
+        SET, RENEW | {"issued": "N"}, {"token": "N", "values": {"a": "1.2"}},
+    ],
+    "a session idles out": [{"at": 9} | GONE],
+    "a message is popped once": [PUSH, POP, {}],
+    "two that pop at once may both show it": [
+        PUSH,
+        POP | {"live": True, "flash": ["1.2"], "until": 4},
+        POP | {"live": True, "flash": ["1.2"], "until": 4},
+    ],
+    "an unknown pop may have taken it": [PUSH, POP_IN_VAIN | UNKNOWN | {"until": 9}, {}],
+    "a message stays until it is popped": [PUSH, {"flash": ["1.2"]}],
+    "signing in starts afresh with a void token": [
+        RENEW | {"issued": "N"},
+        GONE | {"effect": Effect.SIGNS_IN, "issued": "M", "events": ("SessionStarted",),
+                "signs_in_as": "ann", "target": 3},
+        {"token": "M", "lineage": 3, "target": 3, "user": "ann"},
+    ],
+    "another user's sign-in begins another session": [
+        {"effect": Effect.SIGNS_IN, "issued": "N", "events": ("SessionRenewed",),
+         "signs_in_as": "ann"},
+        {"token": "N", "user": "ann", "effect": Effect.SIGNS_IN, "issued": "M",
+         "events": ("SessionRenewed",), "signs_in_as": "bob"},
+        {"token": "M", "lineage": 3, "target": 3, "user": "bob"},
+    ],
+}  # fmt: skip
+
+WRONG: dict[str, tuple[str, Steps]] = {
+    "a write is lost": ("write", [SET, {}]),
+    "a write is undone": ("write", [SET, OTHER, {"values": {"a": "1.2"}}]),
+    "a removal is undone": ("write", [SET, REMOVE, {"values": {"a": "1.2"}}]),
+    "a write is lost that nobody's later removal excuses": ("write", [REMOVE, OTHER, {}]),
+    "a write is changed": (
+        "write",
+        [{"writes": {"cart": ["1.2"]}}, {"values": {"cart": ["1.9", "1.2"]}}],
+    ),
+    "a dropped write is there": (
+        "phantom",
+        [SET | {"outcome": Outcome.NOT_DONE}, {"values": {"a": "1.2"}}],
+    ),
+    "a value was never written": ("phantom", [{"values": {"a": "1.77"}}]),
+    "a value is another session's": ("foreign", [{"values": {"a": "7.8"}}]),
+    "a message is another session's": ("foreign", [{"flash": ["7.8"]}]),
+    "a session is seen without a token": ("foreign", [{"token": None, "lineage": 0}]),
+    "an ended session is seen": ("ended", [END, {}]),
+    "an ended session goes on under a later token": (
+        "ended",
+        [
+            RENEW | {"issued": "N", "until": 2.5},
+            END | {"at": 2, "until": 2.6},
+            {"token": "N", "at": 3},
+        ],
+    ),
+    "ending all of a user's sessions spares one": (
+        "ended",
+        [
+            {"effect": Effect.SIGNS_IN, "issued": "N", "events": ("SessionRenewed",),
+             "signs_in_as": "ann"},
+            {"token": "N", "user": "ann"},
+            {"token": None, "lineage": 0, "target": 0, "live": None, "revokes": "ann"},
+            {"token": "N", "user": "ann"},
+        ],
+    ),
+    "a renewed token works": ("renewed", [RENEW | {"issued": "N"}, {}]),
+    "somebody else is signed in": ("user", [{"user": "bob"}]),
+    "a session lives on too long": ("idle", [{"at": 8}]),
+    "a session vanishes": ("lost", [GONE]),
+    "a cookie opens nothing": ("lost", [RENEW | {"issued": "N"}, {"token": "N"} | GONE]),
+    "a message vanishes": ("flash", [PUSH, {}]),
+    "a message vanishes though somebody popped others": ("flash", [PUSH, POP_IN_VAIN, {}]),
+    "a message comes back": ("flash", [PUSH, POP, {"flash": ["1.2"]}]),
+    "a message was never pushed": ("phantom", [{"flash": ["1.77"]}]),
+    "a late request sends a cookie": (
+        "late",
+        [
+            RENEW | {"issued": "N"},
+            GONE | {"issued": "M", "events": ("SessionStarted",), "target": 3},
+        ],
+    ),
+    "a failed request sends a cookie": (
+        "cookie",
+        [UNKNOWN | {"status": 503, "issued": "N"}],
+    ),
+    "another manager opens a token": ("manager", [{"name": "cross"}]),
+    "a user is signed in who was rolled back": (
+        "sign-up",
+        [{"effect": Effect.SIGNS_IN, "issued": "N", "events": ("SessionRenewed",),
+          "signs_in_as": "s2"}, {"token": "N", "user": "s2"}],
+    ),
+    "a sign-in is kept whose transaction was rolled back": (
+        "sign-up",
+        [{"effect": Effect.SIGNS_IN, "issued": "N", "events": ("SessionRenewed",),
+          "signs_in_as": "ann", "note": False}],
+    ),
+    "the application's row is missing": ("atomic", [{"note": True}]),
+    "the application's row is left": ("atomic", [{"note": False, "number": 500}]),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RIGHT)
+def test_what_may_happen_is_no_violation(name: str) -> None:
+    """Nobody is accused of what cannot be told for certain."""
+    story = Story()
+    story.go_on(RIGHT[name])
+    assert story.rules() == []
+
+
+@pytest.mark.parametrize("name", WRONG)
+def test_a_planted_violation_is_found(name: str) -> None:
+    """And nothing else is."""
+    rule, steps = WRONG[name]
+    story = Story()
+    story.history.notes = {500}
+    story.go_on(steps)
+    assert set(story.rules()) == {rule}
+
+
+def test_an_outage_may_keep_a_session_from_being_touched() -> None:
+    """What was used while the database was away may have idled out sooner."""
+    story = Story()
+    story.tell("show", 1, live=False)
+    story.history.outages.append((0, 0.5))
+    assert story.rules() == []
+
+
+def test_the_applications_row_tells_what_became_of_an_unknown_write() -> None:
+    """S6: saved with it, or not at all."""
+    for kept, values, found in [
+        (True, {}, ["write"]),
+        (True, {"a": "1.2"}, []),
+        (False, {}, []),
+        (False, {"a": "1.2"}, ["phantom"]),
+    ]:
+        story = Story()
+        story.tell("set", 1, joined=True, **SET | UNKNOWN)
+        story.history.notes = {2} if kept else set()
+        story.history.close(2, live={"T"})
+        story.tell("scan", 3, values=values)
+        assert story.rules() == found
+
+
+def test_a_violation_is_told_in_full() -> None:
+    """The rule, the session and the operations that prove it."""
+    story = Story()
+    story.tell("set", 1, **SET)
+    story.tell("show", 2)
+    (violation,) = check(story.history, TIMES)
+    assert isinstance(violation, Violation)
+    assert violation.in_full().splitlines() == [
+        "write: a is gone that nobody removed (lineage 1)",
+        "  #2, 1.0000-1.1000, set, then return, with T of 1, answered 200, DONE,"
+        " writes {'a': '1.2'}",
+        "  #3, 2.0000-2.1000, show, then return, with T of 1, answered 200, DONE,"
+        " saw user None {} []",
+    ]
+
+
+def test_a_seed_repeats_every_plan() -> None:
+    """Whatever was answered meanwhile."""
+    first, second = ([Plan.drawn(n, random.Random("x")) for n in range(50)] for _ in range(2))
+    assert first == second

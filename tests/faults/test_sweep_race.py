@@ -1,0 +1,42 @@
+"""What the checker meets too seldom: a session that is touched while a sweeper is at it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.store_contract import NOW, a_session
+from tests.sessions.app import create_table
+
+
+def test_what_is_touched_after_a_sweeper_found_it_lives_on(
+    database_url: str, request: pytest.FixtureRequest
+) -> None:
+    """W1: the deletion tests expiry again; the sweeper's clock is ahead of the toucher's."""
+    if database_url.startswith("postgresql"):
+        pytest.skip("PostgreSQL locks what it finds, so that nobody touches it meanwhile")
+    create_table(database_url)
+    sweeping, other = SqlStore(database_url), SqlStore(database_url)
+    request.addfinalizer(sweeping.close)
+    request.addfinalizer(other.close)
+    row = a_session(seen_at=NOW - 5000, expires_at=NOW)
+    other.insert(row)
+    touched = []
+
+    def touch_before_deletion(
+        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
+    ) -> None:
+        if statement.startswith("DELETE"):
+            touched.append(
+                other.touch(
+                    row.digest, seen_at=NOW - 900, expires_at=NOW + 4100, not_since=NOW - 1000
+                )
+            )
+
+    event.listen(sweeping.engine, "before_cursor_execute", touch_before_deletion)
+    sweeping.sweep(NOW + 100, 10)
+    assert touched == [True]
+    assert [found.digest for found in other.load([row.digest])] == [row.digest]

@@ -20,7 +20,7 @@ class TestEnding:
     """R2: the row ends, and the browser is told with the attributes the cookie was set with."""
 
     def test_the_cookie_is_deleted_as_it_was_set(self, make_app: MakeApp) -> None:
-        """R2: deletion of a `__Host-` cookie without Secure (Django #28989)."""
+        """R2, I3: deletion of a `__Host-` cookie without Secure (Django #28989)."""
         app = make_app(VIEWS, cookie_name="__Host-sid", cookie_partitioned="true")
         response = app.get("/end", token_of(app.get("/set")))
         assert cookies_of(response) == [
@@ -88,7 +88,7 @@ class TestRenewing:
     """R1: a new token, the same data and deadline."""
 
     def test_the_old_token_is_dead_at_once(self, make_app: MakeApp, heard: Heard) -> None:
-        """R1: ASVS 7.2.4."""
+        """R1, I3: ASVS 7.2.4."""
         clock = Clock()
         app = make_app(VIEWS, clock=clock, configure=heard, lifetime="1h")
         old = token_of(app.get("/set"))

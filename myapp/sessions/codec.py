@@ -134,6 +134,7 @@ def _plain_text(value: object) -> str:
 
 def _is_plain(value: object) -> bool:
     """Whether MessagePack surely gives a value back as it was, said without trying."""
+    # By the exact type, since a subclass may differ; mypy does not narrow by `kind is …`.
     kind = type(value)
     if kind is str:
         return value.isascii()  # type: ignore[attr-defined, no-any-return]

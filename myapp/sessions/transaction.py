@@ -146,7 +146,7 @@ class JoinedWriter(SqlWriter):
         self.used = False
 
     @property
-    def _connection(self) -> Connection:  # type: ignore[override]
+    def _connection(self) -> Connection:  # type: ignore[override]  # never assigned here
         self.used = True
         return self._connect()
 

@@ -140,12 +140,14 @@ clean: ## Remove what was built, measured or cached; .venv and the databases sta
 	find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The virtual environment is made again only when something that goes into it has changed.
+# What is locked is complete, so nothing is resolved: older pips would take a release newer than the
+# locked one for a dependency that is named with an extra. `pip check` proves that nothing lacks.
 # Warnings are off for the last step alone: setuptools warns of editable installations in general.
 $(STAMP): requirements-dev.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@echo "Installing into .venv; the first time takes a minute."
 	@test -x $(BIN)/python || $(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements-dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --quiet
 	@touch $@

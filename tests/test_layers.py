@@ -19,7 +19,8 @@ LAYERS = (
     (
         *("myapp.environment", "myapp.bounded_psycopg", "myapp.models.meta"),
         *("myapp.sessions.client", "myapp.sessions.errors", "myapp.sessions.events"),
-        *("myapp.sessions.fork", "myapp.sessions.lifetime", "myapp.sessions.model"),
+        *("myapp.sessions.attributes", "myapp.sessions.fork", "myapp.sessions.lifetime"),
+        *("myapp.sessions.model", "myapp.sessions.prepared"),
         *("myapp.sessions.store", "myapp.sessions.token"),
     ),
     (
@@ -28,10 +29,10 @@ LAYERS = (
         *("myapp.sessions.store_contract", "myapp.sessions.sweep"),
     ),
     (
-        *("myapp.sessions.cookie", "myapp.sessions.memory_store", "myapp.sessions.merge"),
-        *("myapp.sessions.session", "myapp.sessions.sql_store"),
+        *("myapp.sessions.cookie", "myapp.sessions.lines", "myapp.sessions.memory_store"),
+        *("myapp.sessions.merge", "myapp.sessions.session"),
     ),
-    ("myapp.sessions.loading",),
+    ("myapp.sessions.loading", "myapp.sessions.sql_store"),
     ("myapp.sessions.saving",),
     ("myapp.sessions.manager",),
     ("myapp.sessions.headers", "myapp.sessions.policy"),
@@ -55,7 +56,10 @@ LAYERS = (
 )
 
 # What knows nothing else of myapp, and so can be read first.
-LEAVES = ("client", "errors", "events", "fork", "lifetime", "model", "store", "token")
+LEAVES = (
+    *("attributes", "client", "errors", "events", "fork", "lifetime", "model", "prepared"),
+    *("store", "token"),
+)
 
 PUBLIC = [
     *("LockTimeout", "NotStorable", "SaveConflict", "SchemaError", "Session", "SessionCSRFPolicy"),
@@ -176,7 +180,7 @@ def test_only_what_serves_requests_knows_pyramid() -> None:
         for name in MODULES
         if name.startswith("myapp.sessions.") and "pyramid" in packages(GRAPH[name])
     }
-    assert knowing == {"factory", "headers", "policy", "session", "transaction"}
+    assert knowing == {"attributes", "factory", "headers", "policy", "session", "transaction"}
     of_pyramid = {module for module in GRAPH["myapp.sessions.session"] if "pyramid" in module}
     assert of_pyramid == {"pyramid.interfaces"}
 

@@ -15,16 +15,18 @@ from typing import Any, Final
 from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
 from pyramid.exceptions import ConfigurationError
-from pyramid.interfaces import ISessionFactory
+from pyramid.interfaces import IApplicationCreated, IExecutionPolicy, ISessionFactory
 from pyramid.path import DottedNameResolver
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.tweens import EXCVIEW
+from zope.interface import implementedBy
 
 from myapp import environment
 from myapp.database import read_url
 from myapp.environment import SettingError
 from myapp.sessions import transaction
+from myapp.sessions.attributes import move_into_one_class
 from myapp.sessions.codec import Codec, MessagePack, Serializer
 from myapp.sessions.errors import (
     LockTimeout,
@@ -253,7 +255,20 @@ def _on_application_created(event: ApplicationCreated) -> None:
     for store in sessions.stores.values():
         _check_store(store)
     sessions.sweepers = _sweepers(sessions)
-    event.app.execution_policy = shielding(event.app.execution_policy, sessions.sweepers)
+    policy = shielding(event.app.execution_policy, sessions.sweepers)
+    event.app.execution_policy = policy
+    registry.registerUtility(policy, IExecutionPolicy)
+    move_into_one_class(event.app, [name for name in sessions.managers if name != "session"])
+    _tell_events_if_anybody_listens(registry)
+
+
+def _tell_events_if_anybody_listens(registry: Registry) -> None:
+    """Pyramid tells four events at each request as soon as anybody listens to any, as we did."""
+    started = ((implementedBy(ApplicationCreated),), (IApplicationCreated,))
+    registry.has_listeners = any(
+        listener.required not in started
+        for listener in (*registry.registeredHandlers(), *registry.registeredSubscriptionAdapters())
+    )
 
 
 def _sweepers(sessions: Sessions) -> list[Sweeper]:

@@ -7,7 +7,7 @@ some; everything here is linear, and nothing here raises whatever a client sends
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
@@ -62,9 +62,16 @@ def read(environ: dict[str, Any], name: str) -> Sequence[str]:
     header: str = environ.get(_ORIGINAL) or environ.get("HTTP_COOKIE") or ""
     if name not in header:
         return ()
+    named = _named(name)
+    first = named.search(header)
+    if first is None:
+        return ()
+    if named.search(header, first.end()) is None:
+        return (first[1],) if _begins_its_pair(first) else ()
     found: dict[str, None] = {}
-    for token in _tokens(header, name):
-        found[token] = None
+    for match in named.finditer(header):
+        if _begins_its_pair(match):
+            found[match[1]] = None
         if len(found) > MAX_TOKENS:
             return ()
     return tuple(found)
@@ -76,17 +83,15 @@ def was_sent(environ: dict[str, Any], name: str) -> bool:
     return name in header and re.search(f";[ \t]*{re.escape(name)}=", f";{header}") is not None
 
 
-def _tokens(header: str, name: str) -> Iterator[str]:
-    """The tokens in the pairs of this name, in order.
+def _begins_its_pair(match: re.Match[str]) -> bool:
+    """Whether the name begins its pair: `xsession=` is another cookie.
 
     Each stretch of the header is looked at once: a match ends where the next semicolon is, so
     that looking back from one match never goes beyond the one before.
     """
-    for match in _named(name).finditer(header):
-        # The name must begin its pair: `xsession=` is another cookie.
-        start = match.start()
-        if not header[header.rfind(";", 0, start) + 1 : start].strip(" \t"):
-            yield match[1]
+    start = match.start()
+    header = match.string
+    return start == 0 or not header[header.rfind(";", 0, start) + 1 : start].strip(" \t")
 
 
 @lru_cache
@@ -129,20 +134,18 @@ class CookieWriter:
         self.secure = settings.cookie_secure
         path = f"; Path={settings.cookie_path}"
         domain = f"; Domain={settings.cookie_domain}" if settings.cookie_domain else ""
-        self._scope = domain + path
-        self._flags = (
+        flags = (
             ("; Secure" if settings.cookie_secure else "")
             + ("; HttpOnly" if settings.cookie_httponly else "")
             + f"; SameSite={settings.cookie_samesite.capitalize()}"
             + ("; Partitioned" if settings.cookie_partitioned else "")
         )
+        self._scope, self._flags = domain + path, flags
+        past = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
+        self.deletion = f"{self.name}={self._scope}{past}{flags}"
+        """The header's value that removes the cookie, with the attributes it was set with (R2)."""
 
     def set(self, token: str, max_age: int | None) -> str:
         """The header's value that stores a token; `max_age` in seconds, None until browser end."""
         age = "" if max_age is None else f"; Max-Age={max_age}"
         return f"{self.name}={token}{self._scope}{age}{self._flags}"
-
-    def delete(self) -> str:
-        """The header's value that removes the cookie, with the attributes it was set with (R2)."""
-        past = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
-        return f"{self.name}={self._scope}{past}{self._flags}"

@@ -41,6 +41,7 @@ TWEEN: Final = "myapp.sessions.factory.session_tween_factory"
 
 _SCOPE: Final = "_session_scope"
 _RESPONDED: Final = "_session_responded"
+_WITHIN_TWEEN: Final = "_session_within_tween"
 _WITHIN_ANOTHER: Final = "_session_within_another_transaction"
 
 
@@ -97,14 +98,16 @@ class SessionFactory:
 
     def __call__(self, request: Request) -> Session:
         """The session of a request, the same each time; nothing is read until it is used."""
-        scope = _ensure_scope(request)
-        name = self.manager.name
-        if name not in scope.sessions:
-            session = Session(RequestBacking(self.manager, request))
-            if scope.closed:
-                session.close()
-            scope.sessions[name] = self.manager, session
-        return scope.sessions[name][1]
+        scope = request.__dict__.get(_SCOPE) or _begin_scope(request)
+        manager = self.manager
+        known = scope.sessions.get(manager.name)
+        if known is not None:
+            return known[1]
+        session = Session(RequestBacking(manager, request))
+        if scope.closed:
+            session.close()
+        scope.sessions[manager.name] = manager, session
+        return session
 
 
 class RequestBacking:
@@ -147,15 +150,14 @@ def scope_of(request: Request) -> Scope | None:
     return scope
 
 
-def _ensure_scope(request: Request) -> Scope:
-    scope = scope_of(request)
-    if scope is None:
-        scope = request.__dict__[_SCOPE] = Scope()
-        scope.closed = _RESPONDED in request.__dict__
-        # Without our tween, which is how a subrequest usually runs, this is the last moment; and
-        # something over the tween may look at the session first, the debug toolbar for one.
-        if hasattr(request, "add_response_callback"):
-            request.add_response_callback(_save_outside_tween)
+def _begin_scope(request: Request) -> Scope:
+    known = request.__dict__
+    scope: Scope = known.setdefault(_SCOPE, Scope())
+    scope.closed = _RESPONDED in known
+    # Without our tween, which is how a subrequest usually runs, this is the last moment; and
+    # something over the tween may look at the session first, the debug toolbar for one.
+    if not known.get(_WITHIN_TWEEN) and hasattr(request, "add_response_callback"):
+        request.add_response_callback(_save_outside_tween)
     return scope
 
 
@@ -169,9 +171,11 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """The tween that saves what a request did to its sessions."""
 
     def session_tween(request: Request) -> Response:
+        known = request.__dict__
+        known[_WITHIN_TWEEN] = True
         if "tm.active" in request.environ:
             # A transaction of somebody further out, a test's say, whose end we shall not see.
-            request.__dict__[_WITHIN_ANOTHER] = True
+            known[_WITHIN_ANOTHER] = True
         try:
             response = handler(request)
         except SessionUnavailable as error:
@@ -181,9 +185,9 @@ def session_tween_factory(handler: Handler, registry: Registry) -> Handler:
         except Exception:
             _end_only(request)
             raise
-        scope = scope_of(request)
+        scope = known.get(_SCOPE)
         if scope is None:
-            request.__dict__[_RESPONDED] = True
+            known[_RESPONDED] = True
             return response
         if scope.closed:
             return response
@@ -261,7 +265,7 @@ def _save(
     outcome = manager.save(
         session,
         client=partial(client_of, request.environ, manager.settings.record_client),
-        touch=not request.headers.get("Sec-Purpose", "").startswith("prefetch"),
+        touch=not request.environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
         only_end=drop or (response.status_code >= 500 and not committed),
     )
     if drop:
@@ -280,6 +284,7 @@ def _was_committed(manager: SessionManager, joined: Outcome) -> bool:
 
 def _end_only(request: Request) -> None:
     """After an exception that nobody renders nothing is saved, but an ending is (S6)."""
+    request.__dict__[_WITHIN_TWEEN] = False
     scope = scope_of(request)
     if scope is None or scope.closed:
         return
@@ -296,8 +301,8 @@ def _end_only(request: Request) -> None:
 
 def will_be_retried(request: Request) -> bool:
     """Whether pyramid_retry is going to throw this attempt away (S11)."""
-    attempt, attempts = (request.environ.get(f"retry.attempt{s}") for s in ("", "s"))
-    if attempt is None or attempts is None or attempt + 1 == attempts:
+    attempt = request.environ.get("retry.attempt")
+    if attempt is None or attempt + 1 == request.environ.get("retry.attempts"):
         return False
     error = getattr(request, "exception", None) or sys.exc_info()[1]
     return error is not None and bool(is_error_retryable(request, error))
@@ -326,11 +331,16 @@ def publish(request: Request, manager: SessionManager, events: Sequence[SessionE
 
 def shielding(policy: Any, sweepers: Sequence[Sweeper]) -> Any:
     """An execution policy that goes before another: the first to see each request."""
+    if getattr(policy, "shields", False):
+        return policy
 
     def shielding_policy(environ: dict[str, Any], router: Any) -> Any:
-        cookie.shield(environ)
+        if "HTTP_COOKIE" in environ:
+            cookie.shield(environ)
         for sweeper in sweepers:
-            sweeper.ensure_running()
+            if not sweeper.running:
+                sweeper.ensure_running()
         return policy(environ, router)
 
+    shielding_policy.shields = True  # type: ignore[attr-defined]  # a function has no such name
     return shielding_policy

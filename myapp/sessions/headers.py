@@ -30,11 +30,7 @@ def write_headers(
 ) -> None:
     """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
     header = outcome.cookie
-    if header == manager.cookie.delete() and not cookie.was_sent(
-        request.environ, manager.cookie.name
-    ):
-        header = None  # there is nothing to delete
-    if header is not None:
+    if header is not None and (header != manager.cookie.deletion or _was_sent(request, manager)):
         response.headers.add("Set-Cookie", header)
         response.headers["Cache-Control"] = "no-store"
         _warn_of_plain_http(request, manager)
@@ -44,10 +40,19 @@ def write_headers(
 
 def add_vary(response: Response) -> None:
     """Say that the response depends on the cookie, once."""
-    vary = response.headers.get("Vary", "")
-    names = [name.strip().lower() for name in vary.split(",")]
-    if "cookie" not in names and "*" not in names:
-        response.headers["Vary"] = f"{vary}, Cookie" if vary else "Cookie"
+    # Past WebOb's dictionary of headers, which is made anew at each look.
+    present = response.headerlist
+    vary = [value for name, value in present if name.lower() == "vary"]
+    names = [name.strip().lower() for value in vary for name in value.split(",")]
+    if not vary:
+        present.append(("Vary", "Cookie"))
+    elif "cookie" not in names and "*" not in names:
+        response.headers["Vary"] = ", ".join([*vary, "Cookie"])
+
+
+def _was_sent(request: Request, manager: SessionManager) -> bool:
+    """Whether there is a cookie to be deleted."""
+    return cookie.was_sent(request.environ, manager.cookie.name)
 
 
 def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:

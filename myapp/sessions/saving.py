@@ -115,7 +115,7 @@ class Saver(Loader):
             return Outcome(started.cookie, (ended or ()) + started.events, started.row)
         if session.absorbed:
             store.end([self._ending(row, "merged") for row in session.absorbed])
-        return Outcome(self.cookie.delete(), ended or ())
+        return Outcome(self.cookie.deletion, ended or ())
 
     def _end_loaded(
         self, loaded: Loaded, store: SessionWriter, reason: str

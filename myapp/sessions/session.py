@@ -18,12 +18,12 @@ from collections.abc import (
     ValuesView,
 )
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Final, Protocol, TypeVar, overload
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 from pyramid.interfaces import ISession
 from zope.interface import implementer
 
@@ -63,16 +63,19 @@ class Origin(enum.Enum):
     """Several live sessions, of which none is taken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to a session's first access."""
 
     origin: Origin
-    token: str | None = field(default=None, repr=False)
+    token: str | None = None
     stored: StoredSession | None = None
-    content: Content = field(default_factory=Content)
+    content: Content = msgspec.field(default_factory=Content)
     rivals: tuple[bytes, ...] = ()
     """The digests of the live sessions of which none was taken."""
+
+    def __repr__(self) -> str:
+        # The token is never shown (R6).
+        return f"<Loaded {self.origin.name.lower()}, {self.stored!r}>"
 
 
 class Backing(Protocol):
@@ -101,45 +104,28 @@ class Session:
     another raises NotStorable where it is assigned. A change inside a value is noticed.
     """
 
-    __slots__ = (
-        "_backing",
-        "_closed",
-        "_content",
-        "_deadline",
-        "_failed",
-        "_generation",
-        "_handle",
-        "_loaded",
-        "_token",
-        "_user_id",
-        "absorbed",
-        "ending",
-        "locked",
-        "renewing",
-        "resend_cookie",
-        "signing_in",
-        "started_over",
-    )
     __hash__ = None  # type: ignore[assignment]  # it compares by contents, as a dict does
+
+    # What a request wants of it. Most want nothing, so that these cost nothing to begin with.
+    absorbed: tuple[bytes, ...] = ()
+    ending: str | None = None
+    renewing = False
+    signing_in = False
+    started_over = False
+    locked = False
+    resend_cookie = False
+    _closed = False
+    _failed = False
+    _loaded: Loaded | None = None
+    _content: Content
+    _deadline: int | None = None
+    _user_id: str | None = None
+    _generation: bytes | None = None
+    _handle: str | None = None
+    _token: str | None = None
 
     def __init__(self, backing: Backing) -> None:
         self._backing = backing
-        self._loaded: Loaded | None = None
-        self._content: Content
-        self._closed = False
-        self._deadline: int | None = None
-        self._user_id: str | None = None
-        self._generation: bytes | None = None
-        self._handle: str | None = None
-        self._token: str | None = None
-        self.absorbed: tuple[bytes, ...] = ()
-        self.ending: str | None = None
-        self.renewing = False
-        self.signing_in = False
-        self.started_over = False
-        self.locked = False
-        self.resend_cookie = False
-        self._failed = False
 
     # The one way in.
 

@@ -1,8 +1,9 @@
-"""The store that keeps sessions in a SQL database, by SQLAlchemy Core.
+"""The store that keeps sessions in a SQL database.
 
 It has an engine of its own in autocommit: a single statement is one round trip, and a request
-that holds the application's connection can always get one for its session (L9). What needs two
-statements asks for a real transaction. Nothing here is an upsert: a row is inserted once, and
+that holds the application's connection can always get one for its session (L9). What requests do
+all the time goes by the driver's own cursors, what they do seldom by SQLAlchemy Core. What needs
+two statements asks for a real transaction. Nothing here is an upsert: a row is inserted once, and
 updated only where its version says that it is still the one that was read (S3).
 """
 
@@ -10,15 +11,11 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import (
-    Connection,
-    Engine,
-    inspect,
-)
+from sqlalchemy import Connection, Engine, Executable, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,63 +24,76 @@ from myapp.database import create_database_engine
 from myapp.sessions.breaker import Breaker
 from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
 from myapp.sessions.fork import after_fork_in_child
+from myapp.sessions.lines import Line, Lines, reason_of
 from myapp.sessions.model import table
 from myapp.sessions.settings import Settings
 from myapp.sessions.store import Ending, StoredSession, is_ended, is_written
 
 T = TypeVar("T")
 
+Execute = Callable[[Executable, Mapping[str, Any]], int]
+"""Runs one statement with its values and answers how many rows it met."""
+
 MIGRATE: Final = (
     "run `alembic upgrade head` from the project's root, with DATABASE_URL if the sessions have a"
     " database of their own, or see `myapp-sessions INI schema`"
 )
 
+_SELDOM: Final = 2, 3
+"""Connections for what is done seldom: so many stay open, and so many more at a time."""
+
 
 class SqlWriter:
-    """Writes on a connection that somebody else commits, be it by autocommit."""
+    """Writes by `execute`, on a connection that somebody else commits, be it by autocommit."""
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, execute: Execute, dialect: str) -> None:
+        self._execute, self._dialect = execute, dialect
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
         """As SessionStore has it."""
         self.end(endings)
-        self._connection.execute(sql.insert_one, _row(new))
+        self._execute(sql.insert_one, _row(new))
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """As SessionStore has it."""
-        if self._connection.execute(sql.update_one, _changes(changed, version)).rowcount != 1:
-            return False
-        self.end(endings)
-        return True
+        values = _changes(changed, version)
+        updated = (
+            self._dialect == "sqlite" and self._execute(sql.update_unless_sooner, values) == 1
+        ) or self._execute(sql.update_one, values) == 1
+        if updated:
+            self.end(endings)
+        return updated
 
     def renew(
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         """As SessionStore has it."""
-        if not self._end_one(old, version, new.seen_at):
-            return False
-        self.end(endings)
-        self._connection.execute(sql.insert_one, _row(new))
-        return True
+        values = {"b_digest": old.digest, "b_version": version, "now": new.seen_at}
+        if renews_at_once(self._dialect):
+            row = {f"new_{name}": value for name, value in _row(new).items()}
+            renewed = self._execute(sql.renew_at_once, values | _marker(old) | row) == 1
+        else:
+            renewed = self._execute(sql.mark_at_version, values | _marker(old)) == 1
+            if renewed:
+                self._execute(sql.insert_one, _row(new))
+        if renewed:
+            self.end(endings)
+        return renewed
 
     def end(self, endings: Sequence[Ending]) -> int:
         """As SessionStore has it."""
         return sum(self._end_one(ending) for ending in endings)
 
-    def _end_one(self, ending: Ending, version: int | None = None, now: int = 0) -> bool:
-        """End one session. Whether it was live, and where a version is given still at that and
-        not expired at `now`.
-        """
-        values: dict[str, Any] = {"b_digest": ending.digest}
-        if version is not None:
-            values |= {"b_version": version, "now": now}
+    def _end_one(self, ending: Ending) -> bool:
+        values = {"b_digest": ending.digest}
         if ending.expires_at is None:
-            statement = sql.remove if version is None else sql.remove_at_version
-            return self._connection.execute(statement, values).rowcount == 1
-        values |= {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}
-        mark = sql.mark if version is None else sql.mark_at_version
-        return self._connection.execute(mark, values).rowcount == 1
+            return self._execute(sql.remove, values) == 1
+        return self._execute(sql.mark, values | _marker(ending)) == 1
+
+
+def renews_at_once(dialect: str) -> bool:
+    """Whether a database can end a row and insert another in one statement."""
+    return dialect == "postgresql"
 
 
 class SqlStore:
@@ -92,17 +102,22 @@ class SqlStore:
     def __init__(
         self, url: str, *, connect_timeout: int = 3000, statement_timeout: int = 5000
     ) -> None:
+        self._patience = connect_timeout / 1000
         self._engine = create_database_engine(
             url,
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
             isolation_level="AUTOCOMMIT",
             skip_autocommit_rollback=True,
-            pool_timeout=connect_timeout / 1000,
-            pool_size=10,
-            max_overflow=10,
+            pool_timeout=self._patience,
+            pool_size=_SELDOM[0],
+            max_overflow=_SELDOM[1],
         )
+        self._dialect = self._engine.dialect.name
+        self._driver_error = self._engine.dialect.loaded_dbapi.Error
         self._breaker = Breaker()
+        self._lines = Lines(self._engine, self._breaker, self._patience)
+        self._inherited: list[Lines] = []
         after_fork_in_child(self._forget_connections)
 
     @classmethod
@@ -127,18 +142,16 @@ class SqlStore:
         return self._breaker.is_stuck
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
-        def read(connection: Connection) -> Sequence[StoredSession]:
-            if len(digests) == 1:
-                rows = connection.execute(sql.load_one, {"digest": digests[0]})
-            else:
-                rows = connection.execute(sql.load_some, {"digests": list(digests)})
-            return _sessions(rows)
-
-        return self._twice(read)
+        if len(digests) == 1:
+            (digest,) = digests
+            row = self._twice(lambda line: line.fetch(sql.load_one, {"digest": digest}))
+            return [StoredSession(digest, *row)] if row else []
+        some = {"digests": list(digests)}
+        return self._seldom(lambda c: _sessions(c.execute(sql.load_some, some)))
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
         self._settled(
-            lambda connection: SqlWriter(connection).insert(new, endings),
+            lambda writer: writer.insert(new, endings),
             lambda row: row is not None,
             new.digest,
             single=not endings,
@@ -146,7 +159,7 @@ class SqlStore:
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         written = self._settled(
-            lambda connection: SqlWriter(connection).update(changed, version, endings),
+            lambda writer: writer.update(changed, version, endings),
             lambda row: row is not None and is_written(changed, row),
             changed.digest,
             single=not endings,
@@ -157,10 +170,10 @@ class SqlStore:
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         written = self._settled(
-            lambda connection: SqlWriter(connection).renew(old, version, new, endings),
+            lambda writer: writer.renew(old, version, new, endings),
             lambda row: row is not None,
             new.digest,
-            single=False,
+            single=not endings and renews_at_once(self._dialect),
         )
         return written is not False
 
@@ -171,20 +184,24 @@ class SqlStore:
             "expires_at": expires_at,
             "not_since": not_since,
         }
-        return self._twice(lambda c: c.execute(sql.touch, values).rowcount == 1)
+        return self._twice(lambda line: line.execute(sql.touch, values)) == 1
 
     def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
         values = {"b_digest": digest, "owner": owner, "now": now, "until": until}
-        return self._twice(lambda c: c.execute(sql.lock, values).rowcount == 1)
+        return self._twice(lambda line: line.execute(sql.lock, values)) == 1
 
     def unlock(self, digest: bytes, owner: str) -> None:
-        self._twice(lambda c: c.execute(sql.unlock, {"b_digest": digest, "owner": owner}))
+        values = {"b_digest": digest, "owner": owner}
+        self._twice(lambda line: line.execute(sql.unlock, values))
 
     def end(self, endings: Sequence[Ending]) -> int:
         single = len(endings) == 1
+
+        def write(line: Line) -> int:
+            return self._writer(line).end(endings)
+
         try:
-            with self._connection(single=single) as connection:
-                return SqlWriter(connection).end(endings)
+            return self._on_line(write, single=single)
         except _ConnectionLost as lost:
             # All of it was done or nothing. A second try is harmless, but it would count none.
             done = self._count_ended(endings)
@@ -192,7 +209,7 @@ class SqlStore:
                 return done
             if not lost.prompt:
                 raise
-            return self._twice(lambda c: SqlWriter(c).end(endings), single=single)
+            return self._twice(write, single=single)
 
     def _count_ended(self, endings: Sequence[Ending]) -> int:
         rows = {row.digest: row for row in self.load([ending.digest for ending in endings])}
@@ -203,15 +220,15 @@ class SqlStore:
             row = connection.execute(sql.find, {"manager": manager, "handle": handle}).first()
             return StoredSession(*row) if row else None
 
-        return self._twice(read)
+        return self._seldom(read)
 
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         values = {"manager": manager, "user_id": user_id, "now": now}
-        return self._twice(lambda c: _sessions(c.execute(sql.of_user, values)))
+        return self._seldom(lambda c: _sessions(c.execute(sql.of_user, values)))
 
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         values = {"manager": manager, "user_id": user_id, "keep": keep, "now": now}
-        return self._twice(lambda c: c.execute(sql.end_oldest, values).rowcount)
+        return self._seldom(lambda c: c.execute(sql.end_oldest, values).rowcount)
 
     def iterate(self, manager: str) -> Iterator[StoredSession]:
         after = b""
@@ -221,7 +238,7 @@ class SqlStore:
 
     def _batch(self, manager: str, after: bytes) -> list[StoredSession]:
         values = {"manager": manager, "after": after}
-        return self._twice(lambda c: _sessions(c.execute(sql.iterate, values)))
+        return self._seldom(lambda c: _sessions(c.execute(sql.iterate, values)))
 
     def sweep(self, now: int, limit: int) -> int:
         # PostgreSQL locks what it finds and passes over what another sweeper has: nobody waits,
@@ -240,15 +257,15 @@ class SqlStore:
                 connection.execute(sql.postpone, {"digests": alive, "now": now})
             return len(due)
 
-        return self._twice(write, single=not claims)
+        return self._seldom(write, single=not claims)
 
     def count(self) -> int:
         """How many rows there are, markers and expired ones included."""
-        return self._twice(lambda c: c.execute(sql.count).scalar_one())
+        return self._seldom(lambda c: c.execute(sql.count).scalar_one())
 
     def count_due(self, now: int) -> int:
         """How many rows a sweep at `now` would look at."""
-        return self._twice(lambda c: c.execute(sql.count_due, {"now": now}).scalar_one())
+        return self._seldom(lambda c: c.execute(sql.count_due, {"now": now}).scalar_one())
 
     def check(self) -> None:
         def read(connection: Connection) -> None:
@@ -262,21 +279,30 @@ class SqlStore:
                     f"the table {table.name!r} is old, it lacks {', '.join(missing)}: {MIGRATE}"
                 )
 
-        self._twice(read)
+        self._seldom(read)
         # A server may load the application and fork then: no child is to inherit a connection.
-        self._engine.dispose()
+        self.close()
 
     def close(self) -> None:
+        self._lines.close_all()
         self._engine.dispose()
 
     def _forget_connections(self) -> None:
-        """In a process just forked: leave the parent's connections to the parent."""
+        """In a process just forked: leave the parent's connections to the parent.
+
+        They are kept, for to be collected is to be closed, which the database would hear.
+        """
+        self._inherited.append(self._lines)
         self._engine.dispose(close=False)
         self._breaker = Breaker()
+        self._lines = Lines(self._engine, self._breaker, self._patience)
+
+    def _writer(self, line: Line) -> SqlWriter:
+        return SqlWriter(line.execute, self._dialect)
 
     def _settled(
         self,
-        write: Callable[[Connection], T],
+        write: Callable[[SqlWriter], T],
         is_there: Callable[[StoredSession | None], bool],
         digest: bytes,
         *,
@@ -286,46 +312,82 @@ class SqlStore:
 
         None if that look found it written; if not, the write is tried once more.
         """
+
+        def use(line: Line) -> T:
+            return write(self._writer(line))
+
         try:
-            with self._connection(single=single) as connection:
-                return write(connection)
+            return self._on_line(use, single=single)
         except _ConnectionLost as lost:
             if is_there(next(iter(self.load([digest])), None)):
                 return None
             if not lost.prompt:
                 raise
-            return self._twice(write, single=single)
+            return self._twice(use, single=single)
 
-    def _twice(self, use: Callable[[Connection], T], *, single: bool = True) -> T:
-        """Use a connection; on one that turns out dead, once more with another (L2)."""
+    def _twice(self, use: Callable[[Line], T], *, single: bool = True) -> T:
+        """Use a line; if it turns out dead, once more another one (L2)."""
         try:
-            with self._connection(single=single) as connection:
-                return use(connection)
+            return self._on_line(use, single=single)
         except _ConnectionLost as lost:
             if not lost.prompt:
                 raise
-            with self._connection(single=single) as connection:
-                return use(connection)
+            return self._on_line(use, single=single)
 
-    @contextmanager
-    def _connection(self, *, single: bool) -> Iterator[Connection]:
-        """A connection in autocommit, for a single statement, or else in a transaction."""
+    def _on_line(self, use: Callable[[Line], T], *, single: bool) -> T:
+        """Use a line in autocommit, for a single statement, or else in a transaction."""
+        started = time.monotonic()
+        line = self._lines.take()
+        try:
+            if single:
+                answer = use(line)
+            else:
+                with line.transaction():
+                    answer = use(line)
+        except self._driver_error as error:
+            raise self._trouble(line, error, started, single) from error
+        except BaseException:
+            self._lines.close(line)
+            raise
+        self._lines.give_back(line)
+        return answer
+
+    def _trouble(self, line: Line, error: Any, started: float, single: bool) -> SessionError:
+        """What a driver's error means; the line is closed or given back by that."""
+        if self._engine.dialect.is_disconnect(error, line.connection, line.cursor):
+            self._lines.close(line)
+            self._lines.close_all()
+            # A connection that was dead all along fails at once; one that took its time may do so
+            # again, and then nobody is to wait twice.
+            return _ConnectionLost(reason_of(error), prompt=time.monotonic() - started < _PROMPT)
+        if single:
+            self._lines.give_back(line)
+        else:
+            self._lines.close(line)  # and with it what its transaction has done
+        return translated(error)
+
+    def _seldom(self, use: Callable[[Connection], T], *, single: bool = True) -> T:
+        """Use a Connection of SQLAlchemy's; if it turns out dead, once more another one."""
+        try:
+            return self._on_connection(use, single=single)
+        except _ConnectionLost as lost:
+            if not lost.prompt:
+                raise
+            return self._on_connection(use, single=single)
+
+    def _on_connection(self, use: Callable[[Connection], T], *, single: bool) -> T:
         started = time.monotonic()
         with self._connect() as connection:
             try:
                 if single:
-                    yield connection
-                else:
-                    with _transaction(connection):
-                        yield connection
+                    return use(connection)
+                with _transaction(connection):
+                    return use(connection)
             except DBAPIError as error:
-                # A connection that was dead all along fails at once; one that took its time may
-                # do so again, and then nobody is to wait twice.
-                trouble = translated(error)
                 if error.connection_invalidated:
                     prompt = time.monotonic() - started < _PROMPT
-                    trouble = _ConnectionLost(_reason(error), prompt=prompt)
-                raise trouble from error
+                    raise _ConnectionLost(reason_of(error), prompt=prompt) from error
+                raise translated(error.orig or error) from error
 
     def _connect(self) -> Connection:
         self._breaker.admit()
@@ -335,7 +397,7 @@ class SqlStore:
             self._breaker.succeeded()  # the database is not to blame
             raise StoreUnavailable("all connections are in use") from error
         except SQLAlchemyError as error:
-            raise self._breaker.failed(_reason(error)) from error
+            raise self._breaker.failed(reason_of(error)) from error
         except BaseException:
             # What else can go wrong here, an interrupt say, must not leave a probe pending.
             self._breaker.failed("interrupted")
@@ -405,19 +467,12 @@ def _sampled(connection: Connection, now: int, limit: int) -> _Due:
     return random.sample(found, min(limit, len(found)))
 
 
-def translated(error: DBAPIError) -> SessionError:
-    """This package's error in place of SQLAlchemy's."""
-    original: Any = error.orig
-    codes = {getattr(original, "sqlstate", None), *original.args[:1]}
-    if codes & _UNDEFINED or "no such " in str(original) or "no column named" in str(original):
-        return SchemaError(f"{_reason(error)}: {MIGRATE}")
-    return StoreUnavailable(_reason(error))
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """The driver's message in one line, without the statement and its parameters."""
-    original = getattr(error, "orig", None) or error
-    return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"
+def translated(error: BaseException) -> SessionError:
+    """This package's error in place of the driver's."""
+    codes = {getattr(error, "sqlstate", None), *error.args[:1]}
+    if codes & _UNDEFINED or "no such " in str(error) or "no column named" in str(error):
+        return SchemaError(f"{reason_of(error)}: {MIGRATE}")
+    return StoreUnavailable(reason_of(error))
 
 
 def _sessions(rows: Iterable[Any]) -> list[StoredSession]:
@@ -439,6 +494,8 @@ def _changes(changed: StoredSession, version: int) -> dict[str, Any]:
         "seen_at": changed.seen_at,
         "expires_at": changed.expires_at,
         "deadline": changed.deadline,
-        "user_id": changed.user_id,
-        "generation": changed.generation,
     }
+
+
+def _marker(ending: Ending) -> dict[str, Any]:
+    return {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}

@@ -13,6 +13,7 @@ from sqlalchemy import (
     and_,
     bindparam,
     case,
+    cast,
     delete,
     func,
     insert,
@@ -29,7 +30,7 @@ BATCH: Final = 500
 
 _c: Final = table.c
 _FIELDS: Final = [_c[name] for name in StoredSession.__struct_fields__]
-_LOADED: Final = _FIELDS[:-2]  # a request has no use for address and user agent
+_LOADED: Final = _FIELDS[1:-2]  # a request knows the digest, and needs no address or user agent
 
 
 def _greater(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement[int]:
@@ -41,12 +42,17 @@ def _lesser(one: ColumnElement[int], other: ColumnElement[int]) -> ColumnElement
     return case((one < other, one), else_=other)
 
 
+def _given(prefix: str = "") -> dict[str, ColumnElement[Any]]:
+    """The values of a new row, in the order of the columns."""
+    return {c.name: bindparam(prefix + c.name, type_=c.type) for c in [*_FIELDS, _c.sweep_at]}
+
+
 load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
-load_some = select(*_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
-insert_one = insert(table)
+load_some = select(_c.digest, *_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
+insert_one = insert(table).values(_given())
 _is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
 _is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
-update_one = (
+_update = (
     update(table)
     # A session that expired has ended, like any other: no late save brings it back (S3).
     .where(_is_at_version, _c.expires_at > bindparam("seen_at"))
@@ -57,12 +63,12 @@ update_one = (
         seen_at=_greater(_c.seen_at, bindparam("seen_at")),
         expires_at=bindparam("expires_at"),
         deadline=bindparam("deadline"),
-        user_id=bindparam("user_id"),
-        generation=bindparam("generation"),
-        # Indexed, so moved only when it would come too late.
-        sweep_at=_lesser(_c.sweep_at, bindparam("expires_at")),
     )
 )
+# Indexed, so moved only when it would come too late.
+update_one = _update.values(sweep_at=_lesser(_c.sweep_at, bindparam("expires_at")))
+# SQLite writes an index anew for each column that is named, though its value stays: twice the work.
+update_unless_sooner = _update.where(_c.sweep_at <= bindparam("expires_at"))
 touch = (
     update(table)
     .where(
@@ -98,8 +104,14 @@ _becomes_marker: dict[str, Any] = {
 mark = update(table).where(_is_live).values(_becomes_marker)
 _renewable = and_(_is_at_version, _c.expires_at > bindparam("now"))
 mark_at_version = update(table).where(_renewable).values(_becomes_marker)
+# The same and `insert_one` as one statement, for a database that can do that. The new row comes
+# from the old one, so that there is none without the other.
+_marked = mark_at_version.returning(_c.digest).cte("marked")
+renew_at_once = insert(table).from_select(
+    list(_given()),
+    select(*(cast(value, value.type) for value in _given("new_").values())).select_from(_marked),
+)
 remove = delete(table).where(_is_live)
-remove_at_version = delete(table).where(_renewable)
 find = select(*_FIELDS).where(
     _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
 )

@@ -46,16 +46,19 @@ class Sweeper:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+        self.running = False
+        """Whether this process has its thread; asked at each request, so it is no property."""
         after_fork_in_child(self._forget_thread)
 
     def ensure_running(self) -> None:
         """Start the thread of this process if there is none yet."""
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None and not self._stopped.is_set():
-                    thread = threading.Thread(target=self._run, name="session-sweeper", daemon=True)
-                    self._thread = thread
-                    thread.start()
+        with self._lock:
+            if self._thread is None and not self._stopped.is_set():
+                self._thread = threading.Thread(
+                    target=self._run, name="session-sweeper", daemon=True
+                )
+                self._thread.start()
+                self.running = True
 
     def stop(self) -> None:
         """Stop for good; returns when the thread has ended, within a batch."""
@@ -82,3 +85,4 @@ class Sweeper:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread = None
+        self.running = False

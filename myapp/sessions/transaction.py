@@ -8,7 +8,7 @@ saved there the tween of the factory saves afterwards, when the transaction hold
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
@@ -17,7 +17,7 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid_retry import mark_error_retryable
-from sqlalchemy import URL, Connection
+from sqlalchemy import URL, Connection, Executable
 from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session as DatabaseSession
 from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_CHANGED, SessionDataManager
@@ -112,7 +112,7 @@ def _meaning(error: DBAPIError) -> Exception:
     if error.orig is not None and is_lost_race(error.orig):
         mark_error_retryable(error)
         return error
-    trouble = translated(error)
+    trouble = translated(error.orig or error)
     return SessionUnavailable(trouble) if isinstance(trouble, StoreUnavailable) else trouble
 
 
@@ -124,7 +124,8 @@ def _writer(manager: SessionManager, session: Session, transaction: Any) -> Join
         return None
     for database_session in _database_sessions(transaction):
         if _place(_url_of(database_session)) == _place(manager.store.engine.url):
-            return JoinedWriter(partial(_joined, database_session, transaction))
+            connect = partial(_joined, database_session, transaction)
+            return JoinedWriter(connect, manager.store.engine.dialect.name)
     return None
 
 
@@ -141,14 +142,15 @@ def _joined(database_session: DatabaseSession, transaction: Any) -> Connection:
 class JoinedWriter(SqlWriter):
     """Writes on the connection of the request's transaction, which it asks for only to write."""
 
-    def __init__(self, connect: Callable[[], Connection]) -> None:
+    def __init__(self, connect: Callable[[], Connection], dialect: str) -> None:
+        super().__init__(self._run, dialect)
         self._connect = connect
         self.used = False
 
-    @property
-    def _connection(self) -> Connection:  # type: ignore[override]  # never assigned here
+    def _run(self, statement: Executable, values: Mapping[str, Any]) -> int:
         self.used = True
-        return self._connect()
+        met: int = self._connect().execute(statement, values).rowcount
+        return met
 
 
 def _database_sessions(transaction: Any) -> list[DatabaseSession]:

@@ -498,7 +498,7 @@ class TestWriting:
     def test_the_deletion_has_the_attributes_of_the_cookie(self, given: dict[str, Any]) -> None:
         """R2: a browser keeps a cookie that is deleted with other ones."""
         pair, *attributes = writer(**given).set(A, None).split("; ")
-        empty, *deleting = writer(**given).delete().split("; ")
+        empty, *deleting = writer(**given).deletion.split("; ")
         assert (pair, empty) == (f"session={A}", "session=")
         assert set(deleting) - set(attributes) == {
             "Max-Age=0",
@@ -509,7 +509,7 @@ class TestWriting:
     @pytest.mark.parametrize("name", ["__Host-sid", "__Secure-sid", "__host-sid"])
     def test_the_deletion_of_a_prefixed_cookie_has_secure(self, name: str) -> None:
         """R2: Django #28989: without Secure the browser refuses the deletion."""
-        assert writer(name=name).delete() == (
+        assert writer(name=name).deletion == (
             f"{name}=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT;"
             " Secure; HttpOnly; SameSite=Lax"
         )
@@ -531,7 +531,7 @@ class TestWriting:
         token = new_token()
         for header, value, age in (
             (made.set(token, max_age), token, "" if max_age is None else str(max_age)),
-            (made.delete(), "", "0"),
+            (made.deletion, "", "0"),
         ):
             assert len(header.partition(";")[0].encode("ascii")) < 4096
             # Python learns of Partitioned in 3.14.
@@ -571,6 +571,6 @@ class TestWriting:
             made = writer(**{attribute: f"/{text}" if attribute == "path" else text})
         except SettingError:
             return
-        for header in (made.set(A, 60), made.delete()):
+        for header in (made.set(A, 60), made.deletion):
             assert header.isascii()
             assert header.isprintable()

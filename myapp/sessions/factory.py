@@ -11,10 +11,11 @@ import logging
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+from msgspec.structs import replace
 from pyramid.httpexceptions import HTTPException, HTTPNotFound, HTTPServiceUnavailable
 from pyramid.registry import Registry
 from pyramid.request import Request
@@ -77,11 +78,12 @@ class RequestTransaction:
 class Scope:
     """The sessions that one request has touched, each with its manager, and how far it is."""
 
+    transaction: RequestTransaction | None = None
+    in_tween = False
+    closed = False
+
     def __init__(self) -> None:
-        self.transaction: RequestTransaction | None = None
         self.sessions: dict[str, tuple[SessionManager, Session]] = {}
-        self.in_tween = False
-        self.closed = False
 
     def close(self) -> None:
         """From here on nothing is saved any more."""
@@ -114,34 +116,39 @@ class RequestBacking:
     """What a session needs of its manager, for one request."""
 
     def __init__(self, manager: SessionManager, request: Request) -> None:
-        self._manager, self._request = manager, request
-        self.settings, self.codec, self.clock = manager.settings, manager.codec, manager.clock
+        self.manager, self._request = manager, request
 
     def open(self) -> Loaded:
         """What is stored for the tokens of the request's cookies."""
-        return self._load(cookie.read(self._request.environ, self.settings.cookie_name))
+        manager = self.manager
+        try:
+            tokens = cookie.read(self._request.environ, manager.cookie.name)
+            return manager.open(tokens, self._publish)
+        except StoreUnavailable as error:
+            raise SessionUnavailable(error) from error
+
+    def close(self) -> None:
+        """Let go of the request, which else only the garbage collector could part from us."""
+        self._request = None
 
     def look_up(self, token: str) -> Loaded:
         """What is stored for another token."""
-        return self._load((token,) if is_token(token) else ())
+        try:
+            return self.manager.open((token,) if is_token(token) else (), self._publish)
+        except StoreUnavailable as error:
+            raise SessionUnavailable(error) from error
 
     @contextmanager
     def lock(self, session: Session, timeout: float) -> Iterator[None]:
         """Hold the session's lock."""
         try:
-            with self._manager.lock(session, timeout):
+            with self.manager.lock(session, timeout):
                 yield
         except StoreUnavailable as error:
             raise SessionUnavailable(error) from error
 
     def _publish(self, event: SessionEvent) -> None:
-        publish(self._request, self._manager, [event])
-
-    def _load(self, tokens: Sequence[str]) -> Loaded:
-        try:
-            return self._manager.open(tokens, self._publish)
-        except StoreUnavailable as error:
-            raise SessionUnavailable(error) from error
+        publish(self._request, self.manager, [event])
 
 
 def scope_of(request: Request) -> Scope | None:
@@ -152,7 +159,7 @@ def scope_of(request: Request) -> Scope | None:
 
 def _begin_scope(request: Request) -> Scope:
     known = request.__dict__
-    scope: Scope = known.setdefault(_SCOPE, Scope())
+    scope = known[_SCOPE] = Scope()
     scope.closed = _RESPONDED in known
     # Without our tween, which is how a subrequest usually runs, this is the last moment; and
     # something over the tween may look at the session first, the debug toolbar for one.
@@ -223,7 +230,8 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
         add_vary(response)
     for manager, session, outcome in done:
         write_headers(request, response, manager, session, outcome)
-        publish(request, manager, outcome.events)
+        if outcome.events:
+            publish(request, manager, outcome.events)
         if session.signing_in and outcome.row is not None and session.user_id is not None:
             publish(request, manager, manager.limit_sessions(session.user_id))
     return response
@@ -262,11 +270,13 @@ def _save(
     # Of an aborted transaction that wrote something, a user who signed in may not exist any more.
     doubtful = transaction is not None and not committed and transaction.wrote
     drop = doubtful and session.signing_in
+    environ = request.environ
     outcome = manager.save(
         session,
-        client=partial(client_of, request.environ, manager.settings.record_client),
-        touch=not request.environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
-        only_end=drop or (response.status_code >= 500 and not committed),
+        client=partial(client_of, environ, manager.settings.record_client),
+        touch=not environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
+        # By the first digit, for which WebOb need not take the line apart.
+        only_end=drop or (response.status >= "5" and not committed),
     )
     if drop:
         dropped = ChangeDropped(manager=manager.name, user_id=session.user_id)

@@ -73,7 +73,9 @@ def is_expired(
 
     A row from the future (another machine's clock is ahead) counts as seen just now.
     """
-    return now >= min(expires_at, expiry(seen_at, deadline, idle_timeout))
+    if now >= expires_at or now >= deadline:
+        return True
+    return idle_timeout is not None and now >= seen_at + idle_timeout
 
 
 def touch_due(*, now: int, seen_at: int, interval: int) -> bool:

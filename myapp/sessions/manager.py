@@ -191,17 +191,19 @@ class Detached:
     """The backing of a session that belongs to no request."""
 
     def __init__(self, manager: SessionManager, tokens: Sequence[str]) -> None:
-        self._manager, self._tokens = manager, tokens
-        self.settings, self.codec, self.clock = manager.settings, manager.codec, manager.clock
+        self.manager, self._tokens = manager, tokens
 
     def open(self) -> Loaded:
-        return self._manager.open(self._tokens)
+        return self.manager.open(self._tokens)
+
+    def close(self) -> None:
+        pass
 
     def look_up(self, token: str) -> Loaded:
-        return self._manager.open((token,) if is_token(token) else ())
+        return self.manager.open((token,) if is_token(token) else ())
 
     def lock(self, session: Session, timeout: float) -> AbstractContextManager[None]:
-        return self._manager.lock(session, timeout)
+        return self.manager.lock(session, timeout)
 
 
 def _info(stored: StoredSession) -> SessionInfo:

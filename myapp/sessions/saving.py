@@ -6,9 +6,9 @@ What is sent to the client follows what the store did, never what was intended (
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from myapp.sessions import lifetime
@@ -42,14 +42,17 @@ SAVE_ATTEMPTS: Final = 10
 """How often a save is merged and tried again before it is given up."""
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(msgspec.Struct, frozen=True):
     """What a save did: the Set-Cookie header to send, and what to tell subscribers."""
 
-    cookie: str | None = field(default=None, repr=False)
+    cookie: str | None = None
     events: tuple[SessionEvent, ...] = ()
     row: StoredSession | None = None
     """What was written, to be looked for where a commit's answer was lost."""
+
+    def __repr__(self) -> str:
+        # The cookie is never shown (R6).
+        return f"<Outcome {self.row!r}, {len(self.events)} events>"
 
 
 _UNCHANGED: Final = Outcome()
@@ -183,22 +186,33 @@ class Saver(Loader):
     ) -> Outcome:
         content = session.content
         data = self.codec.encode(content)
-        differs = data != stored.data and self._differs(stored, content)
-        if differs or session.renewing or session.deadline_moved or session.absorbed:
-            return self._write(session, stored, data, store, client)
+        same = data == stored.data
+        if same and not (session.renewing or session.deadline_moved or session.absorbed):
+            return self._leave(session, stored, touch)
+        base = self.codec.decode(stored.data)
+        if (
+            (not same and self._differs(base, content))
+            or session.renewing
+            or session.deadline_moved
+            or session.absorbed
+        ):
+            return self._write(session, stored, base, data, store, client)
+        return self._leave(session, stored, touch)
+
+    def _leave(self, session: Session, stored: StoredSession, touch: bool) -> Outcome:
+        """Nothing was changed."""
         if session.resend_cookie:
             return Outcome(self._cookie_for(session))
         if touch:
             self._touch(stored)
         return _UNCHANGED
 
-    def _differs(self, stored: StoredSession, content: Content) -> bool:
+    def _differs(self, base: Content, content: Content) -> bool:
         """Whether the content means something else, when its bytes are others already.
 
         A dictionary in another order, say, does not. What a nested change put in is checked here,
         as an assignment is checked where it happens.
         """
-        base = self.codec.decode(stored.data)
         changed = False
         for key, value in content.values.items():
             if key not in base.values or not self.codec.same(base.values[key], value):
@@ -210,12 +224,12 @@ class Saver(Loader):
         self,
         session: Session,
         stored: StoredSession,
+        base: Content,
         data: bytes,
         store: SessionWriter,
         client: DescribeClient,
     ) -> Outcome:
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
-        base = self.codec.decode(stored.data)
         mine = content = session.content
         same = self.codec.same
         merged: tuple[SessionEvent, ...] = ()

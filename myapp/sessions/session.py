@@ -78,15 +78,26 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
         return f"<Loaded {self.origin.name.lower()}, {self.stored!r}>"
 
 
-class Backing(Protocol):
-    """What a session needs of its manager."""
+class Kind(Protocol):
+    """What a session needs to know of its manager."""
 
     settings: Settings
     codec: Codec
     clock: Clock
 
+
+class Backing(Protocol):
+    """What stands behind a session, for one request or outside of any."""
+
+    @property
+    def manager(self) -> Kind:
+        """The kind of session that this is."""
+
     def open(self) -> Loaded:
         """What is stored for this client; asked at the first access and never again."""
+
+    def close(self) -> None:
+        """Nothing will be asked any more."""
 
     def look_up(self, token: str) -> Loaded:
         """What is stored for another token of the same manager."""
@@ -169,7 +180,7 @@ class Session:
         return self._opened().values[key]
 
     def __setitem__(self, key: str, value: Any) -> None:
-        self._backing.codec.check(key, value)
+        self._backing.manager.codec.check(key, value)
         self._changing().values[key] = value
 
     def __delitem__(self, key: str) -> None:
@@ -241,7 +252,7 @@ class Session:
         """Take keys and values over: all of them, or none if one can't be stored."""
         news = dict(other, **more)
         for key, value in news.items():
-            self._backing.codec.check(key, value)
+            self._backing.manager.codec.check(key, value)
         self._changing().values.update(news)
 
     def pop(self, key: str, default: Any = _MISSING) -> Any:
@@ -290,7 +301,7 @@ class Session:
         """When the session began, in whole seconds since 1970."""
         self._opened()
         stored = self.stored
-        return (stored.created_at if stored else self._backing.clock()) // SECOND
+        return (stored.created_at if stored else self._backing.manager.clock()) // SECOND
 
     @property
     def new(self) -> bool:
@@ -309,9 +320,9 @@ class Session:
         """Push a message onto a queue, for a later page to show."""
         if not isinstance(queue, str):
             raise TypeError(f"a flash queue is a str, not {queue!r}")
-        self._backing.codec.check(f"flash {queue}".strip(), msg)
+        self._backing.manager.codec.check(f"flash {queue}".strip(), msg)
         messages = self._changing().flash.setdefault(queue, [])
-        stored = self._backing.codec.as_stored(msg)
+        stored = self._backing.manager.codec.as_stored(msg)
         if allow_duplicate or stored not in [message for _, message in messages]:
             messages.append([secrets.token_urlsafe(6), stored])
 
@@ -377,7 +388,7 @@ class Session:
     @deadline.setter
     def deadline(self, when: datetime) -> None:
         moment = from_datetime(when)
-        left = moment - self._backing.clock()
+        left = moment - self._backing.manager.clock()
         if not 0 < left <= MAX_LIFETIME:
             raise ValueError(f"a deadline lies within the next 400 days, {when} does not")
         self._changing()
@@ -465,7 +476,7 @@ class Session:
             self._content = content = Content()
             self.started_over = True
         content.csrf = secrets.token_urlsafe(24)
-        self._deadline = self._backing.clock() + self._backing.settings.lifetime
+        self._deadline = self._backing.manager.clock() + self._backing.manager.settings.lifetime
         self._token = new_token()
         if self._user_id != name or self.stored is None:
             # A user who only proves who they are again keeps the name in the list of devices.
@@ -520,7 +531,7 @@ class Session:
             return self._deadline
         if self.stored is not None:
             return self.stored.deadline
-        return self._backing.clock() + self._backing.settings.anonymous_lifetime
+        return self._backing.manager.clock() + self._backing.manager.settings.anonymous_lifetime
 
     @property
     def deadline_moved(self) -> bool:
@@ -535,12 +546,13 @@ class Session:
             self.renewing
             or self.deadline_moved
             or bool(self.absorbed)
-            or self._backing.codec.encode(content) != stored.data
+            or self._backing.manager.codec.encode(content) != stored.data
         )
 
     def close(self) -> None:
         """From here on the session can be read, if it was loaded, and not changed."""
         self._closed = True
+        self._backing.close()
 
 
 # So that `isinstance(session, Mapping)`, Jinja's `is mapping` and `match` know it for a mapping.

@@ -60,7 +60,7 @@ class SqlWriter:
         updated = (
             self._dialect == "sqlite" and self._execute(sql.update_unless_sooner, values) == 1
         ) or self._execute(sql.update_one, values) == 1
-        if updated:
+        if updated and endings:
             self.end(endings)
         return updated
 
@@ -144,7 +144,7 @@ class SqlStore:
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
         if len(digests) == 1:
             (digest,) = digests
-            row = self._twice(lambda line: line.fetch(sql.load_one, {"digest": digest}))
+            row = self._twice(Line.fetch, sql.load_one, {"digest": digest})
             return [StoredSession(digest, *row)] if row else []
         some = {"digests": list(digests)}
         return self._seldom(lambda c: _sessions(c.execute(sql.load_some, some)))
@@ -184,24 +184,24 @@ class SqlStore:
             "expires_at": expires_at,
             "not_since": not_since,
         }
-        return self._twice(lambda line: line.execute(sql.touch, values)) == 1
+        return self._twice(Line.execute, sql.touch, values) == 1
 
     def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
         values = {"b_digest": digest, "owner": owner, "now": now, "until": until}
-        return self._twice(lambda line: line.execute(sql.lock, values)) == 1
+        return self._twice(Line.execute, sql.lock, values) == 1
 
     def unlock(self, digest: bytes, owner: str) -> None:
         values = {"b_digest": digest, "owner": owner}
-        self._twice(lambda line: line.execute(sql.unlock, values))
+        self._twice(Line.execute, sql.unlock, values)
 
     def end(self, endings: Sequence[Ending]) -> int:
         single = len(endings) == 1
 
         def write(line: Line) -> int:
-            return self._writer(line).end(endings)
+            return SqlWriter(line.execute, self._dialect).end(endings)
 
         try:
-            return self._on_line(write, single=single)
+            return self._once(write, single=single)
         except _ConnectionLost as lost:
             # All of it was done or nothing. A second try is harmless, but it would count none.
             done = self._count_ended(endings)
@@ -297,9 +297,6 @@ class SqlStore:
         self._breaker = Breaker()
         self._lines = Lines(self._engine, self._breaker, self._patience)
 
-    def _writer(self, line: Line) -> SqlWriter:
-        return SqlWriter(line.execute, self._dialect)
-
     def _settled(
         self,
         write: Callable[[SqlWriter], T],
@@ -314,10 +311,10 @@ class SqlStore:
         """
 
         def use(line: Line) -> T:
-            return write(self._writer(line))
+            return write(SqlWriter(line.execute, self._dialect))
 
         try:
-            return self._on_line(use, single=single)
+            return self._once(use, single=single)
         except _ConnectionLost as lost:
             if is_there(next(iter(self.load([digest])), None)):
                 return None
@@ -325,25 +322,25 @@ class SqlStore:
                 raise
             return self._twice(use, single=single)
 
-    def _twice(self, use: Callable[[Line], T], *, single: bool = True) -> T:
+    def _twice(self, use: Callable[..., T], *arguments: Any, single: bool = True) -> T:
         """Use a line; if it turns out dead, once more another one (L2)."""
         try:
-            return self._on_line(use, single=single)
+            return self._once(use, *arguments, single=single)
         except _ConnectionLost as lost:
             if not lost.prompt:
                 raise
-            return self._on_line(use, single=single)
+            return self._once(use, *arguments, single=single)
 
-    def _on_line(self, use: Callable[[Line], T], *, single: bool) -> T:
+    def _once(self, use: Callable[..., T], *arguments: Any, single: bool = True) -> T:
         """Use a line in autocommit, for a single statement, or else in a transaction."""
         started = time.monotonic()
         line = self._lines.take()
         try:
             if single:
-                answer = use(line)
+                answer = use(line, *arguments)
             else:
                 with line.transaction():
-                    answer = use(line)
+                    answer = use(line, *arguments)
         except self._driver_error as error:
             raise self._trouble(line, error, started, single) from error
         except BaseException:

@@ -74,9 +74,12 @@ class _Unsaved:
     """The backing of a session that nobody stores."""
 
     def __init__(self, manager: SessionManager) -> None:
-        self.settings, self.codec, self.clock = manager.settings, manager.codec, manager.clock
+        self.manager = manager
         self.open, self.look_up = lambda: manager.open(()), lambda token: manager.open((token,))
         self.lock = manager.lock
+
+    def close(self) -> None:
+        pass
 
 
 def _manager_of(testapp: Any, name: str) -> SessionManager:

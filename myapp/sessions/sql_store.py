@@ -415,7 +415,7 @@ class _ConnectionLost(StoreUnavailable):
 
 
 _PROMPT: Final = 1.0  # seconds
-_SPREAD: Final = 8
+_SPREAD: Final = 4
 
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
 _UNDEFINED: Final = frozenset({"42P01", "42703", 1146, 1054})

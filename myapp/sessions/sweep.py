@@ -21,11 +21,12 @@ from myapp.sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
 
-BATCH: Final = 200
-"""Rows of one deletion, which takes a few milliseconds."""
+BATCH: Final = 50
+"""Rows of one deletion: so few that nobody waits long behind it."""
 
-PAUSE: Final = 0.01
-"""Seconds between two batches at least, in which others get the database's attention."""
+SHARE: Final = 0.01
+"""The part of its time in which the thread sweeps. Every request competes with it for the machine,
+and nobody waits for the rows to go."""
 
 
 def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
@@ -35,6 +36,11 @@ def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int
         yield looked_at
         if looked_at < batch:
             return
+
+
+def pause_after(took: float, share: float = SHARE) -> float:
+    """How many seconds to wait after a batch that took so many: longer where all is slow."""
+    return took * (1 - share) / share
 
 
 class Sweeper:
@@ -71,8 +77,7 @@ class Sweeper:
             try:
                 began = time.monotonic()
                 for _ in sweep(self._store, self._clock):
-                    # A database that is slow at it is busy, and gets the longer pause.
-                    if self._stopped.wait(max(PAUSE, time.monotonic() - began)):
+                    if self._stopped.wait(pause_after(time.monotonic() - began)):
                         return
                     began = time.monotonic()
             except SessionError as error:

@@ -1,18 +1,20 @@
 """A process that sweeps, for the tests: `python -m tests.serving.sweeper URL BATCH GO`.
 
-It begins when the file GO is there, together with its rivals, sweeps as the thread of a web server
-does, and says at the end how many rows it looked at.
+It sweeps as a web server's thread does, but only while the file GO is there, and for that share of
+the time which the file says. At the end it says how many rows it looked at.
 """
 
 import sys
-import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 from myapp.sessions.lifetime import SteadyClock
 from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import PAUSE, sweep
+from myapp.sessions.sweep import pause_after, sweep
 from tests.waiting import wait_until
+
+LONGEST = 3600.0
 
 
 def main(url: str, batch: int, go: Path) -> None:
@@ -20,16 +22,24 @@ def main(url: str, batch: int, go: Path) -> None:
     store = SqlStore(url)
     store.count()  # so that the first batch finds a connection
     print("ready", flush=True)
-    wait_until(go.exists, "the word to go", seconds=600)
+    share = _share(go)
     looked_at = 0
-    pause = threading.Event()
     began = time.monotonic()
     for count in sweep(store, SteadyClock(), batch):
         looked_at += count
-        pause.wait(max(PAUSE, time.monotonic() - began))
+        time.sleep(pause_after(time.monotonic() - began, share))
+        share = _share(go)
         began = time.monotonic()
     store.close()
     print(f"looked at {looked_at} rows")
+
+
+def _share(go: Path) -> float:
+    """What the file says; waits until there is one."""
+    while True:
+        wait_until(go.exists, "the word to go", LONGEST)
+        with suppress(FileNotFoundError):
+            return float(go.read_text())
 
 
 if __name__ == "__main__":

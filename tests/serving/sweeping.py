@@ -1,17 +1,21 @@
 """Several processes sweep one table under load, and one of them is killed midway.
 
-`run` fills an empty database, watches, and reports; it judges nothing but what must never be.
+`run` fills an empty database, watches, and reports; it judges nothing but what must never be. What
+visitors meet is measured in turns, without sweeping, without again, and with it, so that whatever
+changes in the course of a run is in all three; and how much the first two differ is the noise.
 """
 
 from __future__ import annotations
 
 import json
+import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from myapp.sessions.lifetime import SteadyClock
 from myapp.sessions.sql_store import SqlStore
@@ -20,6 +24,9 @@ from tests.processes import ROOT, clean_environment
 from tests.servers.process import Child
 from tests.serving.crowd import Crowd, complaints, fill
 from tests.waiting import wait_until
+
+HASTE: Final = 0.5
+"""The part of its time in which a sweeper works after the turns, when nothing is measured."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,12 +37,26 @@ class Plan:
     rows: int
     sweepers: int
     batch: int
+    share: float
+    """Rows of one deletion, and the part of its time in which a sweeper works during the turns."""
     folder: Path
     """For what the processes write."""
-    calm: float
-    """Seconds of visits without sweeping, before it and again after it."""
+    turns: int
+    """How often visitors are watched without sweepers, without them again, and with them."""
+    phase: float
+    """Seconds of each of these three."""
     seconds: float
     """How long any part of it may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """How long each visit took in three phases that follow one another, in seconds."""
+
+    first: list[float]
+    second: list[float]
+    """Both without sweepers."""
+    sweeping: list[float]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,28 +64,27 @@ class Report:
     """What happened."""
 
     complaints: list[str]
+    turns: list[Turn]
     due_at_kill: int
     left: int
     """What one more sweep looked at when the survivors had finished."""
     swept: int
+    """Rows that were looked at within `seconds` of sweeping, up to the end of the turns."""
     seconds: float
-    before: list[float]
-    during: list[float]
-    after: list[float]
-    """How long each visit took, in seconds."""
+    load: tuple[float, float]
+    """Of the machine in the minute before the turns, and in their last."""
     said: list[str]
     """By the sweepers."""
 
 
 def run(plan: Plan, tell: Callable[[str], None] = lambda text: None) -> Report:
-    """Fill, visit, sweep, kill one, wait for the others, and look at what is left."""
+    """Fill, visit, sweep in turns, kill one, wait for the others, and look at what is left."""
     tell(f"filling a table with {plan.rows:,} rows")
     crowd = fill(plan.url, plan.rows)
     with ExitStack() as stack:
         trial = _Trial(plan, crowd, stack, tell)
-        trial.visitors_alone()
-        trial.sweep_and_kill_one()
-        trial.visitors_alone()
+        trial.take_turns()
+        trial.kill_one_and_finish()
         trial.end_visits()
     tell("looking at each row")
     return trial.report()
@@ -80,6 +100,7 @@ class _Trial:
         self._store = SqlStore(plan.url)
         stack.callback(self._store.close)
         self._result, self._go = plan.folder / "result", plan.folder / "go"
+        self._load = os.getloadavg()[0], 0.0
         self._sweepers = [
             self._start(f"sweeper-{number}", "sweeper", plan.batch, self._go)
             for number in range(plan.sweepers)
@@ -88,30 +109,50 @@ class _Trial:
         self._wait(
             lambda: all("ready" in child.output() for child in self._children()), "the start"
         )
-        self._due = self._due_at_kill = self._left = 0
-        self._began = self._ended = 0.0
+        self._due = self._due_after_turns = self._count_due()
+        self._due_at_kill = self._left = 0
+        self._moments: list[float] = []
 
-    def visitors_alone(self) -> None:
-        """Let them visit undisturbed, to compare with."""
-        self._tell(f"visitors alone for {self._plan.calm:g} s")
-        over = time.monotonic() + self._plan.calm
-        self._wait(lambda: time.monotonic() > over, "the end of the calm")
-
-    def sweep_and_kill_one(self) -> None:
-        """Give the word, kill one when half is done, and wait for the others."""
-        self._due = self._count_due()
+    def take_turns(self) -> None:
+        """Let the sweepers work in one phase of three."""
         self._tell(f"{self._plan.sweepers} sweepers, {self._due:,} rows to look at")
-        self._began = time.monotonic()
-        self._go.touch()
-        self._wait(lambda: self._count_due() < self._due / 2, "half of the sweep")
+        for turn in range(1, self._plan.turns + 1):
+            self._moments.append(time.monotonic())
+            for sweeping in (False, False, True):
+                if sweeping:
+                    self._let_sweep(self._plan.share)
+                self._let_visit()
+                self._go.unlink(missing_ok=True)
+            self._tell(f"turn {turn}: {self._count_due():,} rows to go")
+        self._due_after_turns = self._count_due()
+        self._load = self._load[0], os.getloadavg()[0]
+
+    def _let_sweep(self, share: float) -> None:
+        # Nobody must read half of it.
+        partly = self._go.with_suffix(".partly")
+        partly.write_text(f"{share}")
+        partly.rename(self._go)
+
+    def _let_visit(self) -> None:
+        # What another phase began is over by then.
+        time.sleep(min(0.5, self._plan.phase / 10))
+        over = time.monotonic() + self._plan.phase
+        self._wait(lambda: time.monotonic() > over, "the end of a phase")
+        self._moments.append(time.monotonic())
+
+    def kill_one_and_finish(self) -> None:
+        """Give the word for good, without much patience, kill one midway, wait for the others."""
+        self._let_sweep(HASTE)
         victim, *survivors = self._sweepers
+        self._wait(
+            lambda: not victim.running or self._count_due() < self._due_after_turns, "progress"
+        )
         self._due_at_kill = self._count_due() if victim.running else 0
         victim.kill()
         self._tell(f"one sweeper killed, {self._due_at_kill:,} rows to go")
         wait_until(
             lambda: not any(child.running for child in survivors), "the sweep", self._plan.seconds
         )
-        self._ended = time.monotonic()
         self._left = sum(sweep(self._store, SteadyClock()))
 
     def end_visits(self) -> None:
@@ -125,15 +166,23 @@ class _Trial:
         failed = [child.output() for child in survivors if child.wait(0)]
         return Report(
             complaints=result["complaints"] + failed + complaints(self._plan.url, self._crowd),
+            turns=list(self._turns(result["visits"])),
             due_at_kill=self._due_at_kill,
             left=self._left,
-            swept=self._due,
-            seconds=self._ended - self._began,
-            before=[took for when, took in result["visits"] if when < self._began],
-            during=[took for when, took in result["visits"] if self._began <= when < self._ended],
-            after=[took for when, took in result["visits"] if when >= self._ended],
+            swept=self._due - self._due_after_turns,
+            seconds=self._plan.turns * self._plan.phase,
+            load=self._load,
             said=[child.output().split("\n")[1] for child in survivors],
         )
+
+    def _turns(self, visits: list[tuple[float, float]]) -> Iterator[Turn]:
+        for place in range(0, len(self._moments), 4):
+            phases = [
+                # Those that had just begun or were about to end may belong to two phases.
+                [took for when, took in visits if until - self._plan.phase <= when < until - 0.1]
+                for until in self._moments[place + 1 : place + 4]
+            ]
+            yield Turn(first=phases[0], second=phases[1], sweeping=phases[2])
 
     def _start(self, name: str, module: str, *words: object) -> Child:
         command = [sys.executable, "-m", f"tests.serving.{module}", self._plan.url]

@@ -19,9 +19,10 @@ def test_sweepers_neither_lose_nor_leave_anything(
     server: Server = request.getfixturevalue(database)
     with server.database() as url:
         plan = Plan(
-            url=url, rows=20_000, sweepers=4, batch=50, folder=tmp_path, calm=0.2, seconds=60
-        )
+            url=url, rows=20_000, sweepers=4, batch=50, share=0.5, folder=tmp_path, turns=1,
+            phase=0.2, seconds=60,
+        )  # fmt: skip
         report = run(plan)
     assert report.complaints == []
     assert report.due_at_kill > 0
-    assert report.during
+    assert report.turns[0].sweeping

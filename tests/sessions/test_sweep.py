@@ -4,7 +4,9 @@ import random
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import pytest
 
@@ -12,7 +14,7 @@ from myapp.sessions.errors import StoreUnavailable
 from myapp.sessions.memory_store import MemoryStore
 from myapp.sessions.sql_store import SqlStore
 from myapp.sessions.store_contract import NOW, a_session
-from myapp.sessions.sweep import Sweeper, sweep
+from myapp.sessions.sweep import BATCH, SHARE, Sweeper, sweep
 from tests.sessions.app import create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.waiting import wait_until
@@ -73,6 +75,35 @@ def test_the_thread_survives_trouble(sweepers: list[Sweeper]) -> None:
     sweepers.append(sweeper)
     sweeper.ensure_running()
     wait_until(lambda: not list(store.iterate("session")), "the row is swept")
+
+
+class Slow(MemoryStore):
+    """A store that never runs out of expired rows, and notes when each batch began and ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.batches: list[tuple[float, float]] = []
+
+    def sweep(self, now: int, limit: int) -> int:
+        began = time.perf_counter()
+        while time.perf_counter() < began + 0.001:
+            pass
+        self.batches.append((began, time.perf_counter()))
+        return limit
+
+
+def test_the_thread_leaves_nearly_all_of_the_time_to_others(sweepers: list[Sweeper]) -> None:
+    """W1: after each small batch it waits many times as long as that took, and so the longer on a
+    database that is busy.
+    """
+    store = Slow()
+    sweepers.append(Sweeper(store, lambda: NOW, interval=1))
+    sweepers[0].ensure_running()
+    wait_until(lambda: len(store.batches) > 4, "some batches")
+    for (began, ended), (next_one, _) in pairwise(store.batches):
+        assert ended - began <= 1.01 * SHARE * (next_one - began)
+    assert BATCH <= 100
+    assert SHARE <= 0.01
 
 
 def test_a_stopped_sweeper_stays_stopped(sweepers: list[Sweeper]) -> None:

@@ -415,7 +415,10 @@ class Session:
         stored = other.stored
         if other.origin is not Origin.LIVE or stored is None:
             return False
-        if stored.digest in self.absorbed or stored == self.stored:
+        # Its row may have been saved or touched by another request since we loaded it.
+        if self.stored is not None and stored.digest == self.stored.digest:
+            return False
+        if stored.digest in self.absorbed:
             return False
         if stored.user_id is not None and stored.user_id != self._user_id:
             raise SessionError("a session of another user can't be merged into this one")

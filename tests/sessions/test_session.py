@@ -1176,6 +1176,18 @@ class TestMerging:
         assert loaded(manager, session.token).peek_flash() == ["once"]
         assert "removed" not in loaded(manager, session.token)
 
+    def test_a_session_that_was_changed_elsewhere_does_not_merge_itself(
+        self, manager: SessionManager
+    ) -> None:
+        """I4, S4: it would end itself."""
+        token = stored(manager, a=1)
+        with manager.session(token) as session:
+            session["b"] = 2
+            with manager.session(token) as other:
+                other["c"] = 3
+            assert session.merge(token) is False
+        assert loaded(manager, token) == {"a": 1, "b": 2, "c": 3}
+
     def test_what_was_merged_ends_though_the_session_is_ended_then(
         self, manager: SessionManager
     ) -> None:

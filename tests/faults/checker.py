@@ -42,10 +42,20 @@ from tests.faults.history import (
     Violation,
     writer_of,
 )
-from tests.faults.server import COOKIE, IDLE_TIMEOUT, TOUCH_INTERVAL, Note, User
+from tests.faults.server import (
+    COOKIE,
+    COUNT,
+    IDLE_TIMEOUT,
+    LIMITED,
+    MAX_PER_USER,
+    TOUCH_INTERVAL,
+    Note,
+    User,
+    stamped,
+)
 from tests.servers.server import Server
 
-TIMES: Final = Times(idle=IDLE_TIMEOUT, touch=TOUCH_INTERVAL)
+TIMES: Final = Times(idle=IDLE_TIMEOUT, touch=TOUCH_INTERVAL, per_user=MAX_PER_USER)
 SHOWN: Final = 3
 """So many violations of each kind are printed in full, the first ones."""
 
@@ -91,6 +101,7 @@ class Report:
         operations = [each for each in self.history.operations if each.name != "scan"]
         outcomes = Tally(operation.outcome for operation in operations)
         events = Tally(event for operation in operations for event in operation.events)
+        merges = [each for each in operations if each.absorbs and each.outcome is Outcome.DONE]
         answered = sum(operation.live is not None for operation in operations)
         lines = [
             f"repeat with          {self.run.command()}",
@@ -102,6 +113,9 @@ class Report:
             f"sessions             {len({t.lineage for t in self.history.tokens.values()})}",
             f"tokens               {len(self.history.tokens)}",
             f"conflicts merged     {events['ConflictMerged']}",
+            f"counted under a lock {sum(each.counted is not None for each in operations)}",
+            f"sessions merged      {sum(each.other is not None for each in merges)}",
+            f"ended by the limit   {events[LIMITED]}",
             f"changes dropped      {events['ChangeDropped']}",
             f"servers killed       {self.faults.servers_killed}",
             f"databases killed     {self.faults.databases_killed}",
@@ -210,12 +224,16 @@ def _scan(
     )  # fmt: skip
     if row is not None:
         content = manager.codec.decode(row.data)
-        scan.user, scan.values = row.user_id, content.values
+        scan.user, scan.values = row.user_id, stamped(content.values)
+        scan.count = content.values.get(COUNT, 0)
         scan.flash = [message for _, message in content.flash.get("", [])]
     stamps = [*scan.values.values(), *scan.flash]
     claimed = writer_of(stamps[0])[0] if stamps else NO_LINEAGE
     scan.lineage = history.lineage_of(token) if token else claimed
-    if token or any(known.lineage == claimed for known in history.tokens.values()):
+    # What was merged elsewhere took its values along.
+    moved = any(operation.absorbs == claimed for operation in history.operations)
+    known = any(known.lineage == claimed for known in history.tokens.values())
+    if token or (known and not moved):
         history.add(scan)
 
 

@@ -23,8 +23,11 @@ from tests.faults.history import (
     Violation,
     writer_of,
 )
+from tests.faults.server import LIMITED
 
 NEVER: Final = -math.inf
+PROMPT: Final = 2.0
+"""Seconds: whoever was answered sooner has waited in vain for nothing."""
 MARKED: Final = 50.0
 """Seconds for which a renewed or signed-out token is surely still known as such."""
 
@@ -36,6 +39,8 @@ class Times:
     idle: float
     touch: float
     skew: float = 1.0
+    per_user: int | None = None
+    """So many sessions may a user have."""
 
     @property
     def surely_live(self) -> float:
@@ -52,8 +57,10 @@ def check(history: History, times: Times) -> list[Violation]:
     """Every violation that the history proves, the earliest first."""
     found = list(_check_application(history))
     found += _check_answers(history)
-    for lineage in _lineages(history, times):
+    lineages = list(_lineages(history, times))
+    for lineage in lineages:
         found += lineage.violations()
+    found += _check_limit(history, times, lineages)
     return sorted(found, key=lambda violation: violation.proof[-1].started)
 
 
@@ -87,6 +94,54 @@ def _check_answers(history: History) -> Iterator[Violation]:
             yield Violation("foreign", NO_LINEAGE, text, (operation,))
 
 
+def _check_limit(
+    history: History, times: Times, lineages: Sequence[Lineage]
+) -> Iterator[Violation]:
+    """A sign-in leaves its user no more sessions than allowed (R8).
+
+    Counted is what was there before the sign-in, cannot have idled out by then, and was seen after.
+    """
+    if times.per_user is None:
+        return
+    sessions: dict[str | None, list[tuple[Lineage, Token, Operation]]] = defaultdict(list)
+    for lineage in lineages:
+        for token in lineage.tokens.values():
+            if (seen := lineage.last_seen(token)) is not None:
+                sessions[token.user].append((lineage, token, seen))
+    for sign_in in history.operations:
+        if not _surely_limits(sign_in, history):
+            continue
+        left = [
+            seen
+            for lineage, token, seen in sessions[sign_in.signs_in_as]
+            if seen.started > sign_in.ended
+            and (token.issued is sign_in or lineage.was_there(token, sign_in))
+        ]
+        if len(left) > times.per_user:
+            text = f"{sign_in.signs_in_as} kept {len(left)} sessions"
+            yield Violation("limit", sign_in.lineage, text, (sign_in, *left))
+
+
+def _surely_limits(operation: Operation, history: History) -> bool:
+    return (
+        operation.signs_in_as is not None
+        and operation.outcome is Outcome.DONE
+        and operation.issued is not None
+        and operation.ended - operation.started < PROMPT
+        and not history.was_out(operation)
+    )
+
+
+def _may_limit(operation: Operation, history: History) -> bool:
+    """Whether a sign-in ended sessions of its user, perhaps."""
+    told = operation.outcome is Outcome.DONE and not history.was_out(operation)
+    return (
+        operation.signs_in_as is not None
+        and operation.happened
+        and (not told or LIMITED in operation.events)
+    )
+
+
 def _lineages(history: History, times: Times) -> Iterator[Lineage]:
     operations: dict[int, list[Operation]] = defaultdict(list)
     for operation in history.operations:
@@ -95,9 +150,26 @@ def _lineages(history: History, times: Times) -> Iterator[Lineage]:
     tokens: dict[int, list[Token]] = defaultdict(list)
     for token in history.tokens.values():
         tokens[token.lineage].append(token)
-    wide = [operation for operation in history.operations if operation.revokes]
+    absorbing: dict[int, list[Operation]] = defaultdict(list)
+    for operation in history.operations:
+        # A session can't be merged into itself: that neither ends it nor excuses its loss.
+        if operation.absorbs != operation.lineage:
+            absorbing[operation.absorbs].append(operation)
+    wide = Wide(
+        revoking=[each for each in history.operations if each.revokes],
+        limiting=[each for each in history.operations if _may_limit(each, history)],
+    )
     for number in sorted(operations.keys() | tokens.keys()):
-        yield Lineage(number, operations[number], tokens[number], wide, history, times)
+        mine = operations[number], tokens[number], absorbing[number]
+        yield Lineage(number, *mine, wide, history, times)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wide:
+    """Operations that may end sessions of many lineages."""
+
+    revoking: Sequence[Operation]
+    limiting: Sequence[Operation]
 
 
 class Lineage:
@@ -108,7 +180,8 @@ class Lineage:
         number: int,
         operations: Sequence[Operation],
         tokens: Sequence[Token],
-        wide: Sequence[Operation],
+        absorbing: Sequence[Operation],
+        wide: Wide,
         history: History,
         times: Times,
     ) -> None:
@@ -123,7 +196,11 @@ class Lineage:
             for key in operation.writes:
                 self.writes[key].append(operation)
         self.by_number = {operation.number: operation for operation in self.all}
-        self.pushes = [operation for operation in written if operation.pushed]
+        self.pushes = [(each, each.pushed) for each in written if each.pushed]
+        self.pushes += [(each, message) for each in written for message in each.took]
+        self.counts = [operation for operation in written if operation.counts]
+        self.merging = [operation for operation in written if operation.merging]
+        self.absorbing, self.limiting = absorbing, wide.limiting
         self.pops = [each for each in self.own if each.happened and each.pops]
         self.changers: dict[str, list[Operation]] = defaultdict(list)
         for operation in self.own:
@@ -131,7 +208,8 @@ class Lineage:
                 self.changers[operation.token].append(operation)
         self.moves = [each for each in self.own if each.changes_token]
         self.ends = [self._judged(each) for each in self.own if self._is_end(each)]
-        self.ends += [end for each in wide for end in self._end_by(each)]
+        self.ends += [end for each in wide.revoking for end in self._end_by(each)]
+        self.ends += [self._absorbed(each) for each in absorbing if each.happened]
 
     def violations(self) -> Iterator[Violation]:
         """All that this lineage's operations prove."""
@@ -140,9 +218,14 @@ class Lineage:
                 yield from self._check_alive(read)
                 yield from self._check_values(read)
                 yield from self._check_flash(read)
+                yield from self._check_count(read)
             else:
                 yield from self._check_gone(read)
             yield from self._check_cookie(read)
+        for merge in self.absorbing:
+            if not merge.merging:
+                yield from self._check_absorbed(merge)
+        yield from self._check_counting()
 
     # Endings.
 
@@ -165,12 +248,29 @@ class Lineage:
             outcome = Outcome.DONE if certain else Outcome.UNKNOWN
             yield replace(operation, lineage=self.number, outcome=outcome)
 
+    def _absorbed(self, merge: Operation) -> Operation:
+        """What being merged into another session meant: its end, unless it was renewed then."""
+        certain = "SessionEnded" in merge.events and not self._was_renewed(merge)
+        outcome = merge.outcome if certain else Outcome.UNKNOWN
+        return replace(merge, lineage=self.number, outcome=outcome)
+
     def _was_surely_live(self, token: Token, then: Operation) -> bool:
-        renewed = any(
+        return not self._was_renewed(then) and self._last_use(token, then) is not None
+
+    def _was_renewed(self, then: Operation) -> bool:
+        return any(
             each.effect in (Effect.RENEWS, Effect.SIGNS_IN) and each.overlaps(then)
             for each in self.moves
         )
-        return not renewed and self._last_use(token, then) is not None
+
+    def was_there(self, token: Token, then: Operation) -> bool:
+        """Whether a token that was seen later is surely one that worked by then."""
+        return token.issued.ended < then.started and self._last_use(token, then) is not None
+
+    def last_seen(self, token: Token) -> Operation | None:
+        """The last look at a session by this token."""
+        looks = [read for read in self.reads if read.live and read.token == token.token]
+        return max(looks, key=lambda read: read.started, default=None)
 
     def _last_use(self, token: Token, then: Operation) -> Operation | None:
         """A use of the token so shortly before that it can't have idled out, if there is one."""
@@ -183,13 +283,7 @@ class Lineage:
 
     def _touched(self, use: Operation) -> bool:
         answered = use.status is not None and use.status < 500
-        return (
-            answered
-            and "ChangeDropped" not in use.events
-            and not any(
-                began <= use.ended and use.started <= over for began, over in self.history.outages
-            )
-        )
+        return answered and "ChangeDropped" not in use.events and not self.history.was_out(use)
 
     # Checks of one read.
 
@@ -223,7 +317,7 @@ class Lineage:
         excuses = [each for each in changes if each.started < read.ended]
         excuses += [
             end
-            for end in self.ends
+            for end in (*self.ends, *self._limits(token))
             if end.started < read.ended and token.issued.started < end.ended
         ]
         if excuses:
@@ -231,6 +325,63 @@ class Lineage:
         use = self._last_use(token, read)
         if use is not None:
             yield self._violation("lost", "a session was gone that nothing ended", use, read)
+
+    def _limits(self, token: Token) -> list[Operation]:
+        """The sign-ins that may have ended it, to keep its user's sessions few."""
+        user = token.user
+        return [each for each in self.limiting if each.signs_in_as == user] if user else []
+
+    def _check_absorbed(self, merge: Operation) -> Iterator[Violation]:
+        """Merging is a look at the session that is merged into another."""
+        token = self.tokens.get(merge.other or "")
+        if token is None:
+            return
+        if token.user not in (None, merge.user):
+            text = f"a session of {token.user} was merged into one of {merge.user}"
+            yield self._violation("user", text, token.issued, merge)
+        look = replace(
+            merge, lineage=self.number, token=token.token, live=True, user=token.user,
+            values={key: value for key, value in merge.writes.items() if value is not None},
+            flash=merge.took,
+        )  # fmt: skip
+        yield from self._check_alive(look)
+        yield from self._check_values(look)
+        yield from self._check_flash(look)
+
+    def _check_count(self, read: Operation) -> Iterator[Violation]:
+        """A session has counted as far as those who counted on, and no further."""
+        least, most = self._counted_by(read)
+        if read.count is not None and not least <= read.count <= most:
+            text = f"it counted {read.count}, not {least} to {most}"
+            yield self._violation("count", text, *self._counts_before(read), read)
+
+    def _check_counting(self) -> Iterator[Violation]:
+        """Who counts on under the lock counts one more than anybody before."""
+        by_number: dict[int, Operation] = {}
+        for count in self.counts:
+            if count.counted is None or count.outcome is not Outcome.DONE:
+                continue
+            least, most = self._counted_by(count)
+            if not least < count.counted <= most + 1:
+                text = f"it counted to {count.counted}, not to {least + 1} to {most + 1}"
+                yield self._violation("count", text, *self._counts_before(count), count)
+            elif count.counted in by_number:
+                other = by_number[count.counted]
+                yield self._violation("count", f"two counted to {count.counted}", other, count)
+            by_number[count.counted] = count
+
+    def _counted_by(self, read: Operation) -> tuple[int, int]:
+        """How often it was counted on, surely and perhaps."""
+        others = [each for each in self.counts if each is not read]
+        done = [each for each in others if each.outcome is Outcome.DONE]
+        return (
+            sum(each.ended < read.started for each in done),
+            sum(each.started < read.ended for each in others),
+        )
+
+    def _counts_before(self, read: Operation) -> list[Operation]:
+        """The last ones, to show."""
+        return [each for each in self.counts if each.started < read.ended and each is not read][-3:]
 
     def _check_values(self, read: Operation) -> Iterator[Violation]:
         for key in self.writes.keys() | read.values.keys():
@@ -252,9 +403,11 @@ class Lineage:
     def _check_value(self, read: Operation, key: str, value: Value) -> Iterator[Violation]:
         """A value was written to this session, and not overwritten before it was looked for."""
         lineage, number = writer_of(value)
-        writer = self.by_number.get(number)
-        if lineage != self.number:
-            yield self._violation("foreign", f"{key} is another session's: {value}", read)
+        merges = [w for w in self.writes[key] if w.absorbs and w.writes[key] == value]
+        writer = max(merges, key=lambda each: each.ended, default=self.by_number.get(number))
+        if lineage != self.number and not merges:
+            if not self._may_have_merged(read):
+                yield self._violation("foreign", f"{key} is another session's: {value}", read)
         elif writer is None or writer not in self.writes[key]:
             proof = (writer, read) if writer else (read,)
             yield self._violation("phantom", f"{key} was never written: {value}", *proof)
@@ -266,18 +419,25 @@ class Lineage:
                     text = f"{key} is {value}, which had been overwritten"
                     yield self._violation("write", text, writer, later, read)
 
+    def _may_have_merged(self, read: Operation) -> bool:
+        """Whether nobody can tell what was taken over from other sessions."""
+        return any(merge.started < read.ended for merge in self.merging)
+
     def _lies_between(self, write: Operation, after: float, read: Operation) -> bool:
         done = write.outcome is Outcome.DONE
         return done and write.started > after and write.ended < read.started
 
     def _check_flash(self, read: Operation) -> Iterator[Violation]:
+        pushed = {message for _, message in self.pushes}
         for message in read.flash:
-            if writer_of(message)[0] != self.number:
-                yield self._violation("foreign", f"{message} is another session's", read)
-            elif message not in [push.pushed for push in self.pushes]:
+            if message in pushed:
+                continue
+            if writer_of(message)[0] == self.number:
                 yield self._violation("phantom", f"{message} was never pushed", read)
-        for push in self.pushes:
-            yield from self._check_message(push, push.pushed or "", read)
+            elif not self._may_have_merged(read):
+                yield self._violation("foreign", f"{message} is another session's", read)
+        for push, message in self.pushes:
+            yield from self._check_message(push, message, read)
 
     def _check_message(self, push: Operation, message: str, read: Operation) -> Iterator[Violation]:
         shown = message in read.flash

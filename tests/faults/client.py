@@ -31,6 +31,8 @@ _ACTIONS: Final = {
     "nest": 9.0,
     "push": 9.0,
     "pop": 6.0,
+    "count": 6.0,
+    "merge": 1.0,
     "renew": 4.0,
     "sign_in": 4.0,
     "sign_up": 1.5,
@@ -129,6 +131,11 @@ class Plan:
         if action == "sign_up":
             user = f"s{number}"
             database = "write"
+        if action == "count":
+            # The block is saved whatever becomes of the request: a second attempt counts twice.
+            # On SQLite it would wait for the request's own transaction.
+            ending = "return" if ending == "retried" else ending
+            database = "none"
         return cls(
             number=number, action=action, key=key, user=user, database=database, ending=ending
         )
@@ -147,7 +154,7 @@ class Plan:
         stamp = f"{operation.lineage}.{self.number}"
         operation.target = operation.lineage
         operation.effect, operation.ending = self.effect, self.ending
-        operation.pops = self.action == "pop"
+        operation.pops, operation.counts = self.action == "pop", self.action == "count"
         operation.joined = self.database == "write" and self.ending in ("return", "retried")
         writes: dict[str, dict[str, Value | None]] = {
             "set": {self.key: stamp},
@@ -231,6 +238,10 @@ class Client:
         if plan.action == "revoke":
             operation.lineage, told["handle"] = victim.shown
         elif plan.action != "revoke_all":
+            if plan.action == "merge":
+                operation.other = told["other"] = victim.token or ""
+                operation.absorbs = self._history.lineage_of(operation.other)
+                operation.merging = True
             operation.token, operation.lineage = token, self._history.lineage_of(token)
         plan.expected(operation)
         return operation, told | {"lineage": operation.lineage}
@@ -302,11 +313,13 @@ def _understand(
         return True
     operation.live, operation.user = answer["live"], answer["user"]
     operation.values, operation.flash = answer["values"], answer["flash"]
+    operation.count = answer["count"] if operation.live else None
     if plan.database == "write":
         operation.note = operation.joined
     if operation.effect is Effect.ENDS and not operation.live:
         operation.effect = Effect.KEEPS
-    operation.outcome = Outcome.DONE if _was_done(operation, plan) else Outcome.NOT_DONE
+    done = _was_done(operation, plan, answer)
+    operation.outcome = Outcome.DONE if done else Outcome.NOT_DONE
     _understand_changes(operation, plan, answer)
     return True
 
@@ -324,11 +337,17 @@ def _understand_changes(operation: Operation, plan: Plan, answer: dict[str, Any]
     elif plan.action != "replace" or began_another:
         operation.writes = answer.get("wrote", {})
     operation.pushed, operation.popped = answer.get("pushed"), answer.get("popped", [])
+    operation.counted = answer.get("counted")
+    operation.merging, operation.took = False, answer.get("took", [])
+    if not answer.get("merged"):
+        operation.absorbs = NO_LINEAGE
 
 
-def _was_done(operation: Operation, plan: Plan) -> bool:
+def _was_done(operation: Operation, plan: Plan, answer: dict[str, Any]) -> bool:
     if operation.effect is Effect.ENDS:
         return True  # whatever the status
+    if operation.counts and (operation.live or "counted" not in answer):
+        return "counted" in answer  # whatever the status, again
     had_effect = operation.live or operation.issued is not None
     return bool(had_effect) and plan.ending != "500" and "ChangeDropped" not in operation.events
 

@@ -57,6 +57,8 @@ class Operation:
     user: str | None = None
     values: dict[str, Value] = field(default_factory=dict)
     flash: list[str] = field(default_factory=list)
+    count: int | None = None
+    """How far the session had counted."""
 
     # What it did, or may have done.
     target: int = NO_LINEAGE
@@ -66,6 +68,16 @@ class Operation:
     pushed: str | None = None
     pops: bool = False
     popped: list[str] = field(default_factory=list)
+    counts: bool = False
+    """Whether it counted on, under the session's lock, and to what."""
+    counted: int | None = None
+    absorbs: int = NO_LINEAGE
+    """The lineage that it merged into its own, the token of that, and which messages it took;
+    what values it took stands in `writes`. While `merging`, nobody was told what it took.
+    """
+    other: str | None = None
+    took: list[str] = field(default_factory=list)
+    merging: bool = False
     signs_in_as: str | None = None
     revokes: str | None = None
     """The user all of whose sessions it ended."""
@@ -142,6 +154,12 @@ class History:
         known = self.tokens.get(token or "")
         return known.lineage if known else NO_LINEAGE
 
+    def was_out(self, operation: Operation) -> bool:
+        """Whether the database was away during an operation, or just before."""
+        return any(
+            began <= operation.ended and operation.started <= over for began, over in self.outages
+        )
+
     def close(self, now: float, live: Collection[str]) -> None:
         """All is quiet: what nobody knows of has happened by now, or never will.
 
@@ -192,7 +210,7 @@ def described(operation: Operation) -> str:
     if operation.live is not None:
         state = f"user {operation.user} {operation.values} {operation.flash}"
         parts.append(f"saw {state if operation.live else 'no session'}")
-    for label in ("writes", "pushed", "popped", "issued", "events"):
+    for label in ("writes", "pushed", "popped", "counted", "absorbs", "took", "issued", "events"):
         if found := getattr(operation, label):
             parts.append(f"{label} {found[:6] if label == 'issued' else found}")
     return ", ".join(parts)

@@ -23,8 +23,9 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from myapp.database import create_database_engine
 from myapp.sessions import get_manager
-from myapp.sessions.events import SessionEvent
-from myapp.sessions.factory import TWEEN
+from myapp.sessions.errors import LockTimeout, SessionError
+from myapp.sessions.events import SessionEnded, SessionEvent
+from myapp.sessions.factory import TWEEN, SessionUnavailable
 from myapp.sessions.lifetime import SECOND, SteadyClock
 from myapp.sessions.sweep import Sweeper
 from tests.outcomes.app import FailingAtCommit, LostRace
@@ -33,6 +34,13 @@ from tests.servers.ports import LOOPBACK
 IDLE_TIMEOUT: Final = 5  # seconds
 TOUCH_INTERVAL: Final = 1
 SWEEP_INTERVAL: Final = 300  # milliseconds, less than the settings can say
+MAX_PER_USER: Final = 2
+LOCK_TIMEOUT: Final = 0.5
+"""A killed process leaves its lock to nobody for 30 seconds: who wants it then goes on without."""
+COUNT: Final = "count"
+"""The key of the counter, which only those who hold the lock change."""
+LIMITED: Final = "Limited"
+"""The event of a session that was ended since its user had too many."""
 COOKIE: Final = "session"
 OTHER_COOKIE: Final = "admin_session"
 EVENTS: Final = "X-Events"
@@ -93,14 +101,19 @@ class Act:
 
 def seen(session: Any) -> dict[str, Any]:
     """What a session holds before anything is done to it."""
-    copied = {key: value[:] for key, value in session.items()}
     return {
         "live": not session.new,
         "user": session.user_id,
-        "values": copied,
+        "values": stamped(session),
+        "count": session.get(COUNT, 0),
         "flash": session.peek_flash(),
         "handle": None if session.new else session.handle,
     }
+
+
+def stamped(session: Any) -> dict[str, Any]:
+    """A copy of the values that tell who wrote them, which is all but the counter."""
+    return {key: value[:] for key, value in session.items() if key != COUNT}
 
 
 def _set(act: Act) -> None:
@@ -112,7 +125,17 @@ def _delete(act: Act) -> None:
 
 
 def _clear(act: Act) -> None:
+    counted = act.session.get(COUNT)
     act.session.clear()
+    _restore_count(act, counted)
+
+
+def _restore_count(act: Act, counted: int | None) -> None:
+    """Leave the counter as it was seen, which is not to write it."""
+    if counted is None:
+        act.session.pop(COUNT, None)
+    else:
+        act.session[COUNT] = counted
 
 
 def _nest(act: Act) -> None:
@@ -129,6 +152,31 @@ def _push(act: Act) -> None:
 
 def _pop(act: Act) -> None:
     act.answer["popped"] = act.session.pop_flash()
+
+
+def _count(act: Act) -> None:
+    try:
+        with act.session.lock(LOCK_TIMEOUT) as session:
+            session[COUNT] = counted = session.get(COUNT, 0) + 1
+    except LockTimeout:
+        return
+    act.answer["counted"] = counted
+
+
+def _merge(act: Act) -> None:
+    values, flash = stamped(act.session), act.session.peek_flash()
+    counted = act.session.get(COUNT)
+    try:
+        act.answer["merged"] = act.session.merge(act.told["other"])
+    except SessionUnavailable:
+        raise
+    except SessionError:
+        return  # it is another user's
+    _restore_count(act, counted)
+    # Each value is written once: what differs was taken.
+    after = stamped(act.session)
+    act.answer["wrote"] = {key: after[key] for key in after if after[key] != values.get(key)}
+    act.answer["took"] = [text for text in act.session.peek_flash() if text not in flash]
 
 
 def _renew(act: Act) -> None:
@@ -177,6 +225,8 @@ ACTIONS: Final[dict[str, Callable[[Act], None]]] = {
     "nest": _nest,
     "push": _push,
     "pop": _pop,
+    "count": _count,
+    "merge": _merge,
     "renew": _renew,
     "sign_in": _sign_in,
     "sign_up": _sign_up,
@@ -243,7 +293,8 @@ def telling_tween_factory(
 
 def _note_event(event: SessionEvent) -> None:
     if event.request is not None:
-        event.request.environ[_EVENTS].append(type(event).__name__)
+        limited = isinstance(event, SessionEnded) and event.reason == "limit"
+        event.request.environ[_EVENTS].append(LIMITED if limited else type(event).__name__)
 
 
 def make_app(url: str, skew: int) -> Any:
@@ -254,6 +305,7 @@ def make_app(url: str, skew: int) -> Any:
         "session.idle_timeout": f"{IDLE_TIMEOUT}s",
         "session.touch_interval": f"{TOUCH_INTERVAL}s",
         "session.cookie_name": COOKIE,
+        "session.max_per_user": f"{MAX_PER_USER}",
         "session.sweep_interval": "off",
         "admin_session.cookie_name": OTHER_COOKIE,
         "admin_session.sweep_interval": "off",

@@ -13,7 +13,7 @@ from tests.faults.client import Plan
 from tests.faults.history import Effect, History, Operation, Outcome, Violation
 from tests.servers.server import Server
 
-TIMES = Times(idle=5, touch=1)
+TIMES = Times(idle=5, touch=1, per_user=2)
 Steps = list[dict[str, Any]]
 
 UNKNOWN: dict[str, Any] = {"outcome": Outcome.UNKNOWN, "live": None, "status": None}
@@ -26,6 +26,20 @@ OTHER: dict[str, Any] = {"live": None, "writes": {"a": "1.3"}}
 REMOVE: dict[str, Any] = {"live": None, "writes": {"a": None}}
 PUSH: dict[str, Any] = {"live": None, "pushed": "1.2"}
 POP: dict[str, Any] = {"live": None, "pops": True, "popped": ["1.2"]}
+COUNT: dict[str, Any] = {"counts": True, "count": 0, "counted": 1}
+COUNT_ON: dict[str, Any] = {"counts": True, "count": 1, "counted": 2}
+# Another session begins as operation 2, and is merged into the first with what it holds.
+BEGIN: dict[str, Any] = {
+    "live": False, "token": None, "lineage": 0, "target": 2, "issued": "O",
+    "events": ("SessionStarted",), "writes": {"b": "2.2"},
+}  # fmt: skip
+MERGE: dict[str, Any] = {
+    "absorbs": 2, "other": "O", "writes": {"b": "2.2"}, "took": [], "events": ("SessionEnded",),
+}  # fmt: skip
+THE_OTHER: dict[str, Any] = {"token": "O", "lineage": 2, "target": 2}
+MERGE_UNANSWERED: dict[str, Any] = {
+    "absorbs": 2, "other": "O", "merging": True, "until": 9, **UNKNOWN,
+}  # fmt: skip
 POP_IN_VAIN: dict[str, Any] = {"live": None, "pops": True}
 
 
@@ -33,7 +47,7 @@ POP_IN_VAIN: dict[str, Any] = {"live": None, "pops": True}
 def test_nothing_is_lost_while_servers_and_databases_are_killed(
     name: str, request: pytest.FixtureRequest
 ) -> None:
-    """S3, S4, S5, S6, S7, S9, R1, R3, W1, L4, L10: by chance, in parallel, with wrong clocks."""
+    """S3, S4, S5, S6, S7, S9, S13, I4, R1, R3, R8, W1, L4, L10: by chance, in parallel."""
     server: Server | None = None if name == "sqlite" else request.getfixturevalue(name)
     run = Run(database=name, operations=700, seed="short", kill_servers=2, kill_database=1)
     report = carry_out(run, server)
@@ -42,6 +56,7 @@ def test_nothing_is_lost_while_servers_and_databases_are_killed(
     assert report.faults.servers_killed == 2
     assert report.faults.databases_killed == (name != "sqlite")
     assert "conflicts merged" in report.text()
+    assert any(operation.counted for operation in report.history.operations)
 
 
 class Story:
@@ -114,6 +129,39 @@ RIGHT: dict[str, Steps] = {
     ],
     "an unknown pop may have taken it": [PUSH, POP_IN_VAIN | UNKNOWN | {"until": 9}, {}],
     "a message stays until it is popped": [PUSH, {"flash": ["1.2"]}],
+    "each counts one on": [COUNT, COUNT_ON, {"count": 2}],
+    "of two that count at once either is first": [
+        COUNT | {"until": 4}, COUNT | {"until": 4, "counted": 2}, {"at": 4.5, "count": 2},
+    ],
+    "an unknown count may have been made": [COUNT | UNKNOWN | {"counted": None}, {"count": 1}],
+    "an unknown count may not have been made": [COUNT | UNKNOWN | {"counted": None}, {"count": 0}],
+    "who does not get the lock counts nothing": [
+        COUNT | {"counted": None, "outcome": Outcome.NOT_DONE}, {"count": 0},
+    ],
+    "what is merged comes over": [
+        BEGIN, MERGE, {"values": {"b": "2.2"}}, THE_OTHER | {"live": False},
+    ],
+    "what was merged may be overwritten": [
+        BEGIN, MERGE, SET | {"writes": {"b": "1.4"}}, {"values": {"b": "1.4"}},
+    ],
+    "a message that is merged comes over": [
+        BEGIN | {"pushed": "2.2"}, MERGE | {"took": ["2.2"]},
+        {"values": {"b": "2.2"}, "flash": ["2.2"]},
+    ],
+    "nobody knows what came of a merge without an answer": [
+        BEGIN, MERGE_UNANSWERED, {"values": {"b": "2.2"}}, THE_OTHER | {"live": False},
+    ],
+    "or whether it was made": [
+        BEGIN, MERGE_UNANSWERED, {}, THE_OTHER | {"values": {"b": "2.2"}},
+    ],
+    "a merge that was dropped leaves both": [
+        BEGIN, MERGE | {"outcome": Outcome.NOT_DONE, "events": ("ChangeDropped",)}, {},
+        THE_OTHER | {"values": {"b": "2.2"}},
+    ],
+    "what is renewed while it is merged lives on": [
+        BEGIN, THE_OTHER | RENEW | {"issued": "N", "until": 3.5}, MERGE,
+        THE_OTHER | {"token": "N", "values": {"b": "2.2"}},
+    ],
     "signing in starts afresh with a void token": [
         RENEW | {"issued": "N"},
         GONE | {"effect": Effect.SIGNS_IN, "issued": "M", "events": ("SessionStarted",),
@@ -126,6 +174,46 @@ RIGHT: dict[str, Steps] = {
         {"token": "N", "user": "ann", "effect": Effect.SIGNS_IN, "issued": "M",
          "events": ("SessionRenewed",), "signs_in_as": "bob"},
         {"token": "M", "lineage": 3, "target": 3, "user": "bob"},
+    ],
+}  # fmt: skip
+
+
+def signed_in(token: str, at: float, **fields: Any) -> dict[str, Any]:
+    """Another session begins, and Ann is signed in to it."""
+    number = int(token[1:])
+    return {
+        "at": at, "token": None, "lineage": 0, "target": number, "live": False, "issued": token,
+        "events": ("SessionStarted",), "effect": Effect.SIGNS_IN, "signs_in_as": "ann",
+    } | fields  # fmt: skip
+
+
+def seen(token: str, at: float, **fields: Any) -> dict[str, Any]:
+    """Ann's session is seen."""
+    number = int(token[1:])
+    return {"at": at, "token": token, "lineage": number, "target": number, "user": "ann"} | fields
+
+
+# Two may Ann have.
+THREE_SESSIONS = [signed_in("T2", 1), signed_in("T3", 1.2), signed_in("T4", 1.4)]
+RIGHT |= {
+    "a user has as many sessions as allowed": [
+        *THREE_SESSIONS[:2], seen("T2", 2), seen("T3", 2.2),
+    ],
+    "the oldest is ended": [
+        *THREE_SESSIONS[:2], signed_in("T4", 1.4, events=("SessionStarted", "Limited")),
+        seen("T2", 2, live=False, user=None), seen("T3", 2.2), seen("T4", 2.4),
+    ],
+    "a sign-in without an answer may have ended it": [
+        *THREE_SESSIONS[:2], signed_in("T4", 1.4, issued=None, **UNKNOWN),
+        seen("T2", 2, live=False, user=None),
+    ],
+    "one that began at the same time may be there too": [
+        *THREE_SESSIONS[:2], signed_in("T4", 1.25),
+        seen("T2", 2), seen("T3", 2.2), seen("T4", 2.4),
+    ],
+    "one that had idled out for some clock may be there too": [
+        signed_in("T2", 0.2), signed_in("T3", 3), signed_in("T4", 3.2),
+        seen("T2", 3.4), seen("T3", 3.6), seen("T4", 3.8),
     ],
 }  # fmt: skip
 
@@ -174,6 +262,42 @@ WRONG: dict[str, tuple[str, Steps]] = {
     "a message vanishes though somebody popped others": ("flash", [PUSH, POP_IN_VAIN, {}]),
     "a message comes back": ("flash", [PUSH, POP, {"flash": ["1.2"]}]),
     "a message was never pushed": ("phantom", [{"flash": ["1.77"]}]),
+    "an increment is lost": (
+        "count", [COUNT | {"until": 4}, COUNT | {"until": 4}, {"at": 4.5}],
+    ),
+    "an increment is undone": ("count", [COUNT, {"count": 0}]),
+    "an increment is made twice": ("count", [COUNT, {"count": 2}]),
+    "somebody counts without the lock": ("count", [COUNT, COUNT | {"count": 1}]),
+    "what was merged does not come over": ("write", [BEGIN, MERGE, {}]),
+    "a message that is merged vanishes": (
+        "flash",
+        [BEGIN | {"pushed": "2.2"}, MERGE | {"took": ["2.2"]}, {"values": {"b": "2.2"}}],
+    ),
+    "a merge finds less than there was": ("write", [BEGIN, MERGE | {"writes": {}}]),
+    "a merge finds a session that was ended": (
+        "ended",
+        [BEGIN, THE_OTHER | END, MERGE],
+    ),
+    "a session goes on that was merged": (
+        "ended",
+        [BEGIN, MERGE, THE_OTHER | {"values": {"b": "2.2"}}],
+    ),
+    "a merge that was dropped is there": (
+        "foreign",
+        [BEGIN, MERGE | {"outcome": Outcome.NOT_DONE}, {"values": {"b": "2.2"}}],
+    ),
+    "a session merges itself": (
+        "lost",
+        [MERGE | {"absorbs": 1, "other": "T", "writes": {}}, GONE],
+    ),
+    "another user's session is merged": (
+        "user",
+        [signed_in("T2", 1), MERGE | {"other": "T2", "writes": {}}],
+    ),
+    "a user keeps too many sessions": (
+        "limit",
+        [*THREE_SESSIONS, seen("T2", 2), seen("T3", 2.2), seen("T4", 2.4)],
+    ),
     "a late request sends a cookie": (
         "late",
         [

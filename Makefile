@@ -71,6 +71,10 @@ torture/sweep: $(STAMP) servers ## Sweep a million rows with four processes, amo
 		$(BIN)/python -m tests.faults.sweep_load --database $$database --rows $(ROWS) || exit; \
 	done
 
+.PHONY: torture/planted
+torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see each of them caught
+	$(BIN)/python -m tests.faults.planted
+
 .PHONY: servers
 servers: $(STAMP) ## Install the databases and the browser of the tests, where we may
 	@$(BIN)/python -m tests.servers.install

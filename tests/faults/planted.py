@@ -1,0 +1,257 @@
+"""Plants known bugs, one at a time in a copy of the sources, and sees whether each is caught.
+
+    python -m tests.faults.planted [WORD ...]
+
+With words, only the bugs in whose names one of them occurs. Ends with status 1 if a bug was not
+caught. What catches it is a run of the checker, or a test where the checker would need much luck.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from tests.processes import ROOT, clean_environment
+
+LONGEST: Final = 900.0
+"""Seconds that a check may take, on a machine with much else to do."""
+_LEFT_OUT: Final = (".*", "__pycache__", "*.egg-info", "build", "dist", "htmlcov", "*.sqlite*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """A module to run, which ends with status 1 where it finds something wrong."""
+
+    module: str
+    words: tuple[str, ...]
+    found: str
+    """What its output then holds, as a regular expression."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bug:
+    """One replacement in one file, and what is to catch it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    check: Check
+
+
+def checker(rule: str, operations: int = 4000) -> Check:
+    """A run of the checker, and the rule that is broken."""
+    words = ("--database", "sqlite", "--operations", str(operations), "--seed", "planted")
+    return Check(
+        module="tests.faults.checker", words=words, found=rf"violations +[1-9].*'{rule}': \d+"
+    )
+
+
+def tests_in(file: str) -> Check:
+    """A file of tests, run on the database that is always there."""
+    return Check(module="pytest", words=("-q", "-n", "0", "-k", "sqlite", file), found="failed")
+
+
+BUGS: Final = (
+    Bug(
+        name="upsert instead of update",
+        file="myapp/sessions/statements.py",
+        old="""\
+    .where(_is_at_version, _c.expires_at > bindparam("seen_at"))
+    .values(
+""",
+        new="""\
+    .where(or_(_is_at_version, _c.digest == bindparam("b_digest")))
+    .values(
+        ended=None,
+""",
+        check=checker("ended"),
+    ),
+    Bug(
+        name="no version check",
+        file="myapp/sessions/statements.py",
+        old='_c.version == bindparam("b_version")',
+        new='_c.version <= _c.version + bindparam("b_version")',
+        check=checker("write"),
+    ),
+    Bug(
+        name="cookie before commit",
+        file="myapp/sessions/factory.py",
+        old="if transaction and joined and (",
+        new="if transaction and joined and (True or ",
+        check=checker("lost"),
+    ),
+    Bug(
+        name="no marker",
+        file="myapp/sessions/saving.py",
+        old="expires_at=self.clock() + lifetime.MARKER_LIFETIME,",
+        new="expires_at=None,",
+        check=checker("late"),
+    ),
+    Bug(
+        name="what the session remembers moved before the commit",
+        file="myapp/sessions/transaction.py",
+        old="""\
+                outcome = manager.save(session, writer=writer, client=client, touch=False)
+""",
+        new="""\
+                outcome = manager.save(session, writer=writer, client=client, touch=False)
+                if outcome.row is not None:
+                    session.rebase(outcome.row, session.content)
+""",
+        check=checker("write", 8000),
+    ),
+    Bug(
+        name="mark_changed missing",
+        file="myapp/sessions/transaction.py",
+        old="zope.sqlalchemy.mark_changed(database_session, manager.transaction_manager)",
+        new="pass",
+        check=checker("write"),
+    ),
+    Bug(
+        name="a touch that writes data",
+        file="myapp/sessions/saving.py",
+        old="""\
+            self.store.touch(
+                stored.digest,
+                seen_at=now,
+                expires_at=lifetime.expiry(now, stored.deadline, idle_timeout),
+                not_since=now - interval,
+            )
+""",
+        new="""\
+            for present in self.store.load([stored.digest]):
+                touched = replace(stored, version=present.version + 1, seen_at=now)
+                self.store.update(touched, present.version)
+""",
+        check=tests_in("tests/faults/test_touch_race.py"),
+    ),
+    Bug(
+        name="a merge that forgets removals",
+        file="myapp/sessions/merge.py",
+        old="{key: value for key, value in theirs.items() if key not in removed}",
+        new="dict(theirs)",
+        check=checker("write", 8000),
+    ),
+    Bug(
+        name="a sweeper that doesn't check again",
+        file="myapp/sessions/statements.py",
+        old='sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))',
+        new="sweep = delete(table).where(_these)",
+        check=tests_in("tests/faults/test_sweep_race.py"),
+    ),
+    Bug(
+        name="a digest without the manager's name (L10)",
+        file="myapp/sessions/token.py",
+        old=r'f"{manager}\0{token}"',
+        new=r'f"\0{token}"',
+        check=checker("manager"),
+    ),
+    Bug(
+        name="a sign-in kept after an abort that rolled its user back",
+        file="myapp/sessions/factory.py",
+        old="drop = doubtful and session.signing_in",
+        new="drop = False",
+        check=checker("sign-up"),
+    ),
+    Bug(
+        name="a lock that lets everybody in",
+        file="myapp/sessions/statements.py",
+        old='_c.locked_until <= bindparam("now")',
+        new='_c.locked_until != bindparam("now")',
+        check=checker("count"),
+    ),
+    Bug(
+        name="a limit of a user's sessions that is too high",
+        file="myapp/sessions/saving.py",
+        old="self.store.end_oldest(self.name, user_id, keep, self.clock())",
+        new="self.store.end_oldest(self.name, user_id, keep + 5, self.clock())",
+        check=checker("limit", 8000),
+    ),
+    Bug(
+        name="a merge of sessions that leaves the other alive",
+        file="myapp/sessions/saving.py",
+        old="""\
+        endings = [self._ending(row, "merged") for row in session.absorbed]
+        if session.renewing:
+""",
+        new="""\
+        endings: list[Ending] = []
+        if session.renewing:
+""",
+        check=checker("ended", 8000),
+    ),
+    Bug(
+        name="a session that merges itself",
+        file="myapp/sessions/session.py",
+        old="stored.digest == self.stored.digest",
+        new="stored == self.stored",
+        check=checker("lost", 8000),
+    ),
+)
+
+
+def plant(bug: Bug, folder: Path) -> None:
+    """Make the replacement. Raise LookupError unless there is exactly one place for it."""
+    path = folder / bug.file
+    text = path.read_text("utf-8")
+    if text.count(bug.old) != 1:
+        raise LookupError(f"{bug.name}: {bug.file} has {text.count(bug.old)} places for it")
+    path.write_text(text.replace(bug.old, bug.new), "utf-8")
+
+
+@contextmanager
+def copied(sources: Path = ROOT) -> Iterator[Path]:
+    """A copy of the sources, for as long as it is needed."""
+    with tempfile.TemporaryDirectory(prefix="myapp-planted-") as folder:
+        copy = Path(folder) / "copy"
+        shutil.copytree(sources, copy, ignore=shutil.ignore_patterns(*_LEFT_OUT))
+        yield copy
+
+
+def outcome_of(check: Check, folder: Path) -> tuple[bool, str]:
+    """Whether a check finds something wrong, and what it said of it in the end."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", check.module, *check.words],
+            cwd=folder, env=clean_environment({"PYTHONDONTWRITEBYTECODE": "1"}),
+            capture_output=True, text=True, timeout=LONGEST, check=False,
+        )  # fmt: skip
+    except subprocess.TimeoutExpired:
+        return False, "it took too long"
+    lines = re.findall(rf"^.*{check.found}.*$", done.stdout, re.MULTILINE)
+    if done.returncode == 1 and lines:
+        return True, lines[-1].strip(" =")
+    last = (done.stdout + done.stderr).strip().splitlines()[-1:]
+    return False, f"status {done.returncode}: {' '.join(last)}"
+
+
+def main(words: list[str]) -> int:
+    """Plant each, and tell; the exit status."""
+    missed = 0
+    for bug in BUGS:
+        if words and not any(word in bug.name for word in words):
+            continue
+        began = time.monotonic()
+        with copied() as folder:
+            plant(bug, folder)
+            caught, said = outcome_of(bug.check, folder)
+        missed += not caught
+        print(f"{'caught' if caught else 'NOT caught'}: {bug.name}")
+        by = f"{bug.check.module} {' '.join(bug.check.words)}"
+        print(f"    {by}\n    {said}, {time.monotonic() - began:.0f} s", flush=True)
+    print(f"{missed} bugs were not caught")
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

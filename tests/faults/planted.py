@@ -56,9 +56,9 @@ def checker(rule: str, operations: int = 4000) -> Check:
     )
 
 
-def tests_in(file: str) -> Check:
-    """A file of tests, run on the database that is always there."""
-    return Check(module="pytest", words=("-q", "-n", "0", "-k", "sqlite", file), found="failed")
+def pytest(file: str, word: str) -> Check:
+    """The tests of a file that have a word in their names."""
+    return Check(module="pytest", words=("-q", "-n", "0", "-k", word, file), found="failed")
 
 
 BUGS: Final = (
@@ -133,7 +133,7 @@ BUGS: Final = (
                 touched = replace(stored, version=present.version + 1, seen_at=now)
                 self.store.update(touched, present.version)
 """,
-        check=tests_in("tests/faults/test_touch_race.py"),
+        check=pytest("tests/faults/test_touch_race.py", "sqlite"),
     ),
     Bug(
         name="a merge that forgets removals",
@@ -147,7 +147,7 @@ BUGS: Final = (
         file="myapp/sessions/statements.py",
         old='sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))',
         new="sweep = delete(table).where(_these)",
-        check=tests_in("tests/faults/test_sweep_race.py"),
+        check=pytest("tests/faults/test_sweep_race.py", "sqlite"),
     ),
     Bug(
         name="a digest without the manager's name (L10)",
@@ -195,7 +195,7 @@ BUGS: Final = (
         file="myapp/sessions/session.py",
         old="stored.digest == self.stored.digest",
         new="stored == self.stored",
-        check=checker("lost", 8000),
+        check=pytest("tests/sessions/test_session.py", "merge_itself"),
     ),
 )
 

@@ -25,9 +25,13 @@ from tests.faults.history import (
 )
 from tests.faults.server import LIMITED
 
+_Unsure = frozenset[str]
+
 NEVER: Final = -math.inf
 PROMPT: Final = 2.0
 """Seconds: whoever was answered sooner has waited in vain for nothing."""
+UNANSWERED: Final = 1.0
+"""Seconds that an operation may have gone on in the database when its server was killed."""
 MARKED: Final = 50.0
 """Seconds for which a renewed or signed-out token is surely still known as such."""
 
@@ -276,10 +280,18 @@ class Lineage:
         """A use of the token so shortly before that it can't have idled out, if there is one."""
         uses = [token.issued, *(r for r in self.reads if r.live and r.token == token.token)]
         for use in reversed(uses):
-            recent = use.started + self.times.surely_live > then.ended
-            if use.ended < then.started and recent and self._touched(use):
+            if use.ended >= then.started or not self._touched(use):
+                continue
+            left = use.started + self.times.surely_live - then.ended
+            if left > 0 and left > self._slowest(use.started, then.ended):
                 return use
         return None
+
+    def _slowest(self, began: float, ended: float) -> float:
+        """How long an operation meanwhile took: it may have saved by what its clock said before."""
+        meanwhile = [each for each in self.all if each.started < ended and each.ended > began]
+        took = (UNANSWERED if e.status is None else e.ended - e.started for e in meanwhile)
+        return max(took, default=0)
 
     def _touched(self, use: Operation) -> bool:
         answered = use.status is not None and use.status < 500
@@ -339,14 +351,16 @@ class Lineage:
         if token.user not in (None, merge.user):
             text = f"a session of {token.user} was merged into one of {merge.user}"
             yield self._violation("user", text, token.issued, merge)
+        # What both had, since both had merged the same session, can't be told apart.
+        unsure = frozenset(merge.values.keys() - merge.writes.keys()) | frozenset(merge.flash)
         look = replace(
             merge, lineage=self.number, token=token.token, live=True, user=token.user,
             values={key: value for key, value in merge.writes.items() if value is not None},
             flash=merge.took,
         )  # fmt: skip
         yield from self._check_alive(look)
-        yield from self._check_values(look)
-        yield from self._check_flash(look)
+        yield from self._check_values(look, unsure)
+        yield from self._check_flash(look, unsure)
 
     def _check_count(self, read: Operation) -> Iterator[Violation]:
         """A session has counted as far as those who counted on, and no further."""
@@ -383,8 +397,9 @@ class Lineage:
         """The last ones, to show."""
         return [each for each in self.counts if each.started < read.ended and each is not read][-3:]
 
-    def _check_values(self, read: Operation) -> Iterator[Violation]:
-        for key in self.writes.keys() | read.values.keys():
+    def _check_values(self, read: Operation, unsure: _Unsure = frozenset()) -> Iterator[Violation]:
+        """Of keys that are `unsure` nobody knows whether they were there."""
+        for key in (self.writes.keys() | read.values.keys()) - unsure:
             value = read.values.get(key)
             if value is None:
                 yield from self._check_absence(read, key)
@@ -427,7 +442,7 @@ class Lineage:
         done = write.outcome is Outcome.DONE
         return done and write.started > after and write.ended < read.started
 
-    def _check_flash(self, read: Operation) -> Iterator[Violation]:
+    def _check_flash(self, read: Operation, unsure: _Unsure = frozenset()) -> Iterator[Violation]:
         pushed = {message for _, message in self.pushes}
         for message in read.flash:
             if message in pushed:
@@ -437,7 +452,8 @@ class Lineage:
             elif not self._may_have_merged(read):
                 yield self._violation("foreign", f"{message} is another session's", read)
         for push, message in self.pushes:
-            yield from self._check_message(push, message, read)
+            if message not in unsure:
+                yield from self._check_message(push, message, read)
 
     def _check_message(self, push: Operation, message: str, read: Operation) -> Iterator[Violation]:
         shown = message in read.flash

@@ -158,6 +158,18 @@ RIGHT: dict[str, Steps] = {
         BEGIN, MERGE | {"outcome": Outcome.NOT_DONE, "events": ("ChangeDropped",)}, {},
         THE_OTHER | {"values": {"b": "2.2"}},
     ],
+    "two sessions may take the same over, and be merged then": [
+        BEGIN | {"pushed": "2.2"},
+        MERGE | {"until": 4, "took": ["2.2"]},
+        MERGE | {"at": 3, "until": 4, "live": False, "token": None, "lineage": 0, "target": 4,
+                 "issued": "P", "events": ("SessionStarted", "SessionEnded"), "took": ["2.2"]},
+        MERGE | {"at": 4.5, "absorbs": 4, "other": "P", "writes": {}, "values": {"b": "2.2"},
+                 "flash": ["2.2"]},
+        {"values": {"b": "2.2"}, "flash": ["2.2"]},
+    ],
+    "a save that took long may have brought the end nearer": [
+        {}, SET | {"at": 1.2, "until": 2.4}, {"at": 2.5} | GONE,
+    ],
     "what is renewed while it is merged lives on": [
         BEGIN, THE_OTHER | RENEW | {"issued": "N", "until": 3.5}, MERGE,
         THE_OTHER | {"token": "N", "values": {"b": "2.2"}},

@@ -168,7 +168,7 @@ BUGS: Final = (
         file="myapp/sessions/statements.py",
         old='_c.locked_until <= bindparam("now")',
         new='_c.locked_until != bindparam("now")',
-        check=checker("count"),
+        check=checker("count", 8000),
     ),
     Bug(
         name="a limit of a user's sessions that is too high",

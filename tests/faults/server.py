@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ SWEEP_INTERVAL: Final = 300  # milliseconds, less than the settings can say
 MAX_PER_USER: Final = 2
 LOCK_TIMEOUT: Final = 0.5
 """A killed process leaves its lock to nobody for 30 seconds: who wants it then goes on without."""
+HELD: Final = 0.005  # seconds
 COUNT: Final = "count"
 """The key of the counter, which only those who hold the lock change."""
 LIMITED: Final = "Limited"
@@ -157,7 +159,10 @@ def _pop(act: Act) -> None:
 def _count(act: Act) -> None:
     try:
         with act.session.lock(LOCK_TIMEOUT) as session:
-            session[COUNT] = counted = session.get(COUNT, 0) + 1
+            counted = session.get(COUNT, 0) + 1
+            # So that whoever may get in meanwhile has the time to.
+            time.sleep(HELD)
+            session[COUNT] = counted
     except LockTimeout:
         return
     act.answer["counted"] = counted

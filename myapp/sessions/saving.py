@@ -309,6 +309,9 @@ class Saver(Loader):
         A sign-in alone goes on, afresh: it never depended on the session that it found (R3).
         """
         if session.signing_in:
+            # Under a name of its own: the old one may live on in the renewal that was faster, and
+            # whoever is revoking it must not find this one.
+            session.rename()
             return self._insert(session, news, store, client, [])
         return Outcome(None, (ChangeDropped(manager=self.name, handle=session.handle),))
 

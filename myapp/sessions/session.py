@@ -509,6 +509,10 @@ class Session:
             self._loaded = replace(self._loaded, stored=stored)
             self._content = content
 
+    def rename(self) -> None:
+        """Go on under a new handle: this is not the session that was loaded any more."""
+        self._handle = new_handle()
+
     @property
     def loaded(self) -> Loaded | None:
         """What was loaded; None if nobody has looked at the contents."""

@@ -2,18 +2,35 @@
 
 import contextlib
 import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor as Pool
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from pyramid.request import Request
 
-from myapp.sessions import LockTimeout, SessionError, SessionLost
-from myapp.sessions.events import ChangeDropped, ConflictMerged, SessionEvent
+from myapp.sessions import LockTimeout, SessionError, SessionLost, make_manager
+from myapp.sessions.events import ChangeDropped, ConflictMerged, SessionEvent, SessionStarted
 from myapp.sessions.lifetime import to_datetime
+from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.store import Ending
 from myapp.sessions.store_contract import at_once
 from tests.sessions.app import App, Clock, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
+
+
+class PausingStore(SqlStore):
+    """The store, except that it waits before it ends sessions: between a look and a write."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url)
+        self.reached, self.proceed = threading.Event(), threading.Event()
+
+    def end(self, endings: Sequence[Ending]) -> int:
+        self.reached.set()
+        self.proceed.wait(timeout=20)
+        return super().end(endings)
 
 
 class Meeting:
@@ -264,6 +281,41 @@ def test_revoking_finds_a_session_that_was_renewed_meanwhile(app: App, one: bool
         renewing.join(timeout=20)
     # It may win every race against us, and then we say so.
     assert ended is (app.manager.of_user("ann") == [])
+
+
+@pytest.mark.parametrize("one", [True, False])
+def test_a_sign_in_after_a_revocation_is_not_ended_by_it(
+    app: App, events: list[SessionEvent], one: bool
+) -> None:
+    """R3, I11: the handle that was revoked leads nowhere, least of all to what begins afresh."""
+    with app.manager.session() as session:
+        session.sign_in("ann")
+    handle = session.handle
+    store = PausingStore(app.url)
+    slow = make_manager(app.manager.settings, store)
+    with Pool() as pool:
+        with app.manager.session(session.token) as again:
+            again.sign_in("ann")
+            # One revocation has looked and is about to end, when another is done with it already.
+            late = pool.submit(slow.end if one else slow.end_all, handle if one else "ann")
+            assert store.reached.wait(timeout=20)
+            assert app.manager.end(handle)
+        store.proceed.set()
+        assert not late.result(timeout=20)
+    (info,) = app.manager.of_user("ann")
+    assert app.manager.load(again.token) is not None
+    started = [event for event in events if isinstance(event, SessionStarted)]
+    assert info.handle == again.handle == started[-1].handle != handle
+    store.close()
+
+
+def test_two_proofs_of_identity_at_once_both_succeed(app: App) -> None:
+    """R3, R4: by the user who is signed in; one renews the session, the other starts afresh."""
+    with app.manager.session() as session:
+        session.sign_in("ann")
+    answers = together(app, session.token, "in", "in")
+    assert [app.get("/who", token_of(answer)).text for answer in answers] == ["ann", "ann"]
+    assert len({info.handle for info in app.manager.of_user("ann")}) == 2
 
 
 def test_a_session_that_idled_out_is_not_revived(app: App) -> None:

@@ -159,9 +159,10 @@ def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dic
     limits: dict[str, Any] = {"connect_timeout": max(1, -(-connect_timeout // 1000))}
     if statement_timeout is None:
         return limits
-    seconds = statement_timeout / 1000
-    # A client that hangs up does not end its statement: the server must give up as well.
-    patience = f"SET SESSION innodb_lock_wait_timeout = {max(1, int(seconds))}"
+    # A client that hangs up does not end its statement: the server must give up as well, and
+    # first, so that the connection stays and nobody wonders whether the write was done.
+    patience = f"SET SESSION innodb_lock_wait_timeout = {max(1, statement_timeout // 1000)}"
+    seconds = (statement_timeout + 1000) / 1000
     return limits | {"read_timeout": seconds, "write_timeout": seconds, "init_command": patience}
 
 

@@ -30,7 +30,7 @@ from myapp.sessions.headers import add_vary, write_headers
 from myapp.sessions.manager import SessionManager
 from myapp.sessions.saving import Outcome
 from myapp.sessions.session import Loaded, Session
-from myapp.sessions.store import SessionStore, is_written
+from myapp.sessions.store import SessionStore, is_ended, is_written
 from myapp.sessions.sweep import Sweeper
 from myapp.sessions.token import is_token
 
@@ -286,10 +286,13 @@ def _save(
 
 def _was_committed(manager: SessionManager, joined: Outcome) -> bool:
     """After a commit that failed: whether it was made all the same, and only its answer lost."""
-    if joined.row is None:
+    if joined.row is not None:
+        found = manager.store.load([joined.row.digest])
+        return any(is_written(joined.row, row) for row in found)
+    if not joined.endings:
         return False
-    found = manager.store.load([joined.row.digest])
-    return any(is_written(joined.row, row) for row in found)
+    rows = {row.digest: row for row in manager.store.load([each.digest for each in joined.endings])}
+    return any(is_ended(ending, rows.get(ending.digest)) for ending in joined.endings)
 
 
 def _end_only(request: Request) -> None:

@@ -49,6 +49,8 @@ class Outcome(msgspec.Struct, frozen=True):
     events: tuple[SessionEvent, ...] = ()
     row: StoredSession | None = None
     """What was written, to be looked for where a commit's answer was lost."""
+    endings: tuple[Ending, ...] = ()
+    """What was ended, likewise, where nothing else was written."""
 
     def __repr__(self) -> str:
         # The cookie is never shown (R6).
@@ -107,47 +109,47 @@ class Saver(Loader):
             if session.signing_in and not only_end:
                 return self._start(session, loaded, store, client)
             return _UNCHANGED
-        reason = session.ending or "invalidated"
-        ended = self._end_loaded(loaded, store, reason)
+        ended = self._end_loaded(loaded, store, session.ending or "invalidated")
         if ended is None and not session.signing_in:
             # Ended elsewhere already: the browser may hold a newer cookie (S5).
             dropped = ChangeDropped(manager=self.name)
             return Outcome(None, () if session.content.is_empty() else (dropped,))
+        done = ended or _UNCHANGED
         if (session.signing_in or not session.content.is_empty()) and not only_end:
             started = self._insert(session, session.content, store, client, [])
-            return Outcome(started.cookie, (ended or ()) + started.events, started.row)
+            return Outcome(started.cookie, done.events + started.events, started.row)
         if session.absorbed:
             store.end([self._ending(row, "merged") for row in session.absorbed])
-        return Outcome(self.cookie.deletion, ended or ())
+        return Outcome(self.cookie.deletion, done.events, endings=done.endings)
 
-    def _end_loaded(
-        self, loaded: Loaded, store: SessionWriter, reason: str
-    ) -> tuple[SessionEvent, ...] | None:
+    def _end_loaded(self, loaded: Loaded, store: SessionWriter, reason: str) -> Outcome | None:
         """End what was loaded, or what it has become; None if it was ended elsewhere."""
         csrf = self._csrf_of(loaded.stored) if loaded.stored else None
         endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
         if not endings:
-            return ()
-        if store.end(endings) or self._end_successor(loaded, store, reason):
-            return (self._ended(loaded, reason),)
-        return None
+            return _UNCHANGED
+        if not store.end(endings):
+            endings = self._end_successor(loaded, store, reason)
+        if not endings:
+            return None
+        return Outcome(events=(self._ended(loaded, reason),), endings=tuple(endings))
 
-    def _end_successor(self, loaded: Loaded, store: SessionWriter, reason: str) -> bool:
+    def _end_successor(self, loaded: Loaded, store: SessionWriter, reason: str) -> list[Ending]:
         """End the session into which another request renewed this one meanwhile, if one did.
 
         Whoever signs out means the session, whatever its token is by now; it keeps its handle.
         """
         if loaded.stored is None or loaded.stored.handle is None or reason == "outdated":
             # What is outdated gave way to the session in which the password was changed.
-            return False
+            return []
         for _ in range(RENEWALS):
             successor = self.store.find(self.name, loaded.stored.handle)
             if successor is None:
-                return False
+                return []
             ending = self._ending(successor.digest, reason, self._csrf_of(successor))
             if store.end([ending]):
-                return True
-        return False
+                return [ending]
+        return []
 
     def _start(
         self, session: Session, loaded: Loaded, store: SessionWriter, client: DescribeClient

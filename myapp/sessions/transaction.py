@@ -108,12 +108,12 @@ def _save_within(request: Request, scope: Scope, transaction: Any) -> None:
 
 
 def _meaning(error: DBAPIError) -> Exception:
-    """A lost race is the application's to retry; anything else is the store's trouble."""
-    if error.orig is not None and is_lost_race(error.orig):
-        mark_error_retryable(error)
-        return error
+    """What a database's error is to the application. A lost race is its to retry (S11)."""
     trouble = translated(error.orig or error)
-    return SessionUnavailable(trouble) if isinstance(trouble, StoreUnavailable) else trouble
+    meaning = SessionUnavailable(trouble) if isinstance(trouble, StoreUnavailable) else trouble
+    if error.orig is not None and is_lost_race(error.orig):
+        mark_error_retryable(meaning)
+    return meaning
 
 
 def _writer(manager: SessionManager, session: Session, transaction: Any) -> JoinedWriter | None:

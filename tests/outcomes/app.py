@@ -12,7 +12,7 @@ from pyramid.httpexceptions import HTTPForbidden, HTTPFound, status_map
 from pyramid.request import Request
 from pyramid.response import Response
 from sqlalchemy import Engine, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from transaction.interfaces import TransientError
 
@@ -21,6 +21,9 @@ from myapp.sessions import SessionManager, get_manager
 from myapp.sessions.events import SessionEvent
 from myapp.sessions.model import metadata
 from tests.sessions.app import HTTPS
+from tests.wire import Proxy
+
+REFUSED = "the-database-refuses-this"
 
 
 class Base(DeclarativeBase):
@@ -74,14 +77,24 @@ class OutcomeApp:
     """The application on one database, with another one elsewhere."""
 
     def __init__(
-        self, url: str, elsewhere: str, *, veto: str = "unset", isolation: str | None = None
+        self,
+        url: str,
+        elsewhere: str,
+        *,
+        veto: str = "unset",
+        isolation: str | None = None,
+        proxy: Proxy | None = None,
     ) -> None:
+        self.proxy = proxy
         self.engine = _engine(url, isolation)
         self.elsewhere = _engine(elsewhere, None)
         metadata.create_all(self.engine)
+        _add_trigger(self.engine)
         for engine in (self.engine, self.elsewhere):
             Base.metadata.create_all(engine)
         self.ids = itertools.count(1)
+        self.attempts = 0
+        self.before_response: Callable[[], None] = lambda: None
         self.events: list[SessionEvent] = []
         settings = {"session.url": url, "tm.manager_hook": "pyramid_tm.explicit_manager"}
         settings["tm.annotate_user"] = "false"
@@ -98,6 +111,7 @@ class OutcomeApp:
             config.add_exception_view(_on_view_error, context=ViewError)
             config.add_exception_view(_on_integrity_error, context=IntegrityError)
             config.add_exception_view(_on_type_error, context=TypeError)
+            config.add_exception_view(_on_operational_error, context=OperationalError)
         self.router = config.make_wsgi_app()
         self.manager: SessionManager = get_manager(self.router.registry)
 
@@ -141,13 +155,44 @@ class OutcomeApp:
     def _view(self, request: Request) -> Response:
         told = request.environ["test"]
         _use_database(request, told["dbsession"], told["note"])
-        _use_session(request, told["action"], savable=told["outcome"] != "unsavable")
+        _use_session(request, told["action"], told["outcome"])
+        self.attempts += 1
+        if told["outcome"] in ("cut_before", "cut_after"):
+            getattr(self.proxy, told["outcome"])("COMMIT")
+        self.before_response()
         return _OUTCOMES[told["outcome"]](request)
 
 
 def _engine(url: str, isolation: str | None) -> Engine:
     options: dict[str, Any] = {"isolation_level": isolation} if isolation else {}
-    return create_database_engine(url, **options)
+    return create_database_engine(url, statement_timeout=1000, **options)
+
+
+def _add_trigger(engine: Engine) -> None:
+    """Let the database refuse a session that holds a certain word: an error of its own."""
+    with engine.begin() as connection:
+        for when in ("INSERT", "UPDATE"):
+            for statement in _TRIGGERS[engine.dialect.name]:
+                connection.exec_driver_sql(statement.format(when=when, word=REFUSED))
+
+
+_TRIGGERS = {
+    "sqlite": [
+        "CREATE TRIGGER refuse_{when} BEFORE {when} ON sessions WHEN instr(NEW.data, '{word}')"
+        " BEGIN SELECT RAISE(ABORT, 'refused'); END"
+    ],
+    "postgresql": [
+        "CREATE OR REPLACE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+        "CREATE TRIGGER refuse_{when} BEFORE {when} ON sessions FOR EACH ROW"
+        " WHEN (position('{word}'::bytea in NEW.data) > 0) EXECUTE FUNCTION refuse()",
+    ],
+    "mariadb": [
+        "CREATE TRIGGER refuse_{when} BEFORE {when} ON sessions FOR EACH ROW"
+        " IF LOCATE('{word}', NEW.data) > 0"
+        " THEN SIGNAL SQLSTATE '45000' SET MESSAGE_TEXT = 'refused'; END IF"
+    ],
+}
 
 
 def _use_database(request: Request, dbsession: str, note: int) -> None:
@@ -158,7 +203,7 @@ def _use_database(request: Request, dbsession: str, note: int) -> None:
         request.dbsession.flush()
 
 
-def _use_session(request: Request, action: str, *, savable: bool) -> None:
+def _use_session(request: Request, action: str, outcome: str) -> None:
     session = request.session
     if action == "ended":
         session.invalidate()
@@ -166,8 +211,10 @@ def _use_session(request: Request, action: str, *, savable: bool) -> None:
     if action == "replaced":
         session.invalidate()
     session["after"] = box = [1]
-    if not savable:
+    if outcome == "unsavable":
         box.append({1, 2})  # type: ignore[arg-type]
+    if outcome == "refused":
+        session["refused"] = REFUSED
     if action == "renewed":
         session.renew()
     elif action == "signed_in":
@@ -219,6 +266,9 @@ _OUTCOMES: dict[str, Callable[[Request], Response]] = {
     ),
     "retried": _fail_once,
     "unsavable": _returning(200),
+    "refused": _returning(200),
+    "cut_before": _returning(200),
+    "cut_after": _returning(200),
 }
 
 
@@ -228,6 +278,10 @@ def _on_view_error(error: ViewError, request: Request) -> Any:
 
 def _on_integrity_error(error: IntegrityError, request: Request) -> Response:
     return Response("taken", status=409)
+
+
+def _on_operational_error(error: OperationalError, request: Request) -> Response:
+    return Response("no answer", status=503)
 
 
 def _on_type_error(error: TypeError, request: Request) -> Response:

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 VETOES = ("unset", "default")
 DBSESSIONS = ("unused", "read", "written", "elsewhere")
+JOINED = ("read", "written")
+"""The uses of request.dbsession with which the session is saved within the transaction."""
 ACTIONS = ("changed", "renewed", "signed_in", "ended")
 
 
@@ -26,6 +28,8 @@ class Row:
     """Of the final response; None where there is none."""
     savable: bool = True
     """False where the session's own data are at fault."""
+    cut: bool = False
+    """Whether the connection breaks at the COMMIT: only where there is one, and one to a server."""
 
     def is_committed(self, veto: str) -> bool:
         """What becomes of the application's data."""
@@ -46,15 +50,15 @@ ROWS = (
     ),
     Row(name="raise_403", words="raises 4xx", commits=False, commits_with_veto=False, status=403),
     Row(
-        name="view_200", words="raises, an exception view renders 200", commits=False,
+        name="view_200", words="raises, rendered as 200", commits=False,
         commits_with_veto=True, status=200,
     ),
     Row(
-        name="view_409", words="raises, an exception view renders 4xx", commits=False,
+        name="view_409", words="raises, rendered as 4xx", commits=False,
         commits_with_veto=False, status=409,
     ),
     Row(
-        name="view_500", words="raises, an exception view renders 5xx", commits=False,
+        name="view_500", words="raises, rendered as 5xx", commits=False,
         commits_with_veto=False, status=500,
     ),
     Row(
@@ -69,7 +73,7 @@ ROWS = (
         status=200,
     ),
     Row(
-        name="integrity", words="returns 200, the commit fails, an exception view renders 4xx",
+        name="integrity", words="returns 200, the commit fails, rendered as 4xx",
         commits=False, commits_with_veto=False, status=409,
     ),
     Row(
@@ -79,6 +83,18 @@ ROWS = (
     Row(
         name="unsavable", words="returns 200, the session can't be saved", commits=True,
         commits_with_veto=True, status=500, savable=False,
+    ),
+    Row(
+        name="refused", words="returns 200, the database refuses the session", commits=True,
+        commits_with_veto=True, status=503, savable=False,
+    ),
+    Row(
+        name="cut_before", words="returns 200, the connection breaks before the commit",
+        commits=False, commits_with_veto=False, status=503, cut=True,
+    ),
+    Row(
+        name="cut_after", words="returns 200, the commit is made and its answer lost",
+        commits=True, commits_with_veto=True, status=503, cut=True,
     ),
 )  # fmt: skip
 
@@ -98,7 +114,7 @@ class Expected:
 def expected(row: Row, veto: str, dbsession: str, action: str) -> Expected:
     """The rule of S6."""
     committed = row.is_committed(veto)
-    joined = dbsession in ("read", "written")
+    joined = dbsession in JOINED
     if action == "ended":
         if not row.savable:
             raise ValueError("an ending has no data that could be at fault")
@@ -118,13 +134,13 @@ def markdown() -> str:
     """The table for the documentation."""
     lines = [
         "| the view … | commit veto | application's data | session changed or renewed"
-        " | signed in, and wrote data | ended |",
-        "|---|---|---|---|---|---|",
+        " | signed in, and wrote data |",
+        "|---|---|---|---|---|",
     ]
     for row in ROWS:
         verdicts = {veto: _verdict(row, veto) for veto in VETOES}
         if verdicts["unset"] == verdicts["default"]:
-            lines.append(f"| {row.words} | unset or default | {verdicts['unset']} |")
+            lines.append(f"| {row.words} | either | {verdicts['unset']} |")
         else:
             lines += [f"| {row.words} | {veto} | {verdicts[veto]} |" for veto in VETOES]
     return "\n".join(lines) + "\n"
@@ -134,10 +150,10 @@ def _verdict(row: Row, veto: str) -> str:
     words = {True: "kept", False: "dropped"}
     data = "kept" if row.is_committed(veto) else "rolled back"
     if not row.savable:
-        return "rolled back with it if it joined, else kept | dropped | dropped | ended"
+        return "rolled back if joined, else kept | dropped | dropped"
     changed = expected(row, veto, "written", "changed")
     signed_in = expected(row, veto, "written", "signed_in")
-    return f"{data} | {words[changed.saved]} | {words[signed_in.saved]} | ended"
+    return f"{data} | {words[changed.saved]} | {words[signed_in.saved]}"
 
 
 if __name__ == "__main__":

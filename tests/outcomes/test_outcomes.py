@@ -7,11 +7,13 @@ from typing import Any
 
 import pytest
 
+from myapp.sessions.events import ChangeDropped, SessionEnded
 from myapp.sessions.store import StoredSession
 from myapp.sessions.token import digest
 from tests.conftest import DATABASES
 from tests.outcomes.app import OutcomeApp
-from tests.outcomes.table import ACTIONS, DBSESSIONS, ROWS, VETOES, Row, expected
+from tests.outcomes.table import ACTIONS, DBSESSIONS, JOINED, ROWS, VETOES, Row, expected
+from tests.wire import Proxy
 
 LEVELS = {
     "sqlite": (None,),
@@ -24,6 +26,9 @@ PLACES = [
     for level in LEVELS[kind]
     for veto in VETOES
 ]
+
+
+SERVED = [place for place in PLACES if "sqlite" not in str(place.id)]
 
 
 @pytest.fixture(scope="module", params=PLACES)
@@ -46,21 +51,56 @@ def app(
         made.close()
 
 
-CASES = [
-    pytest.param(row, dbsession, action, id=f"{row.name}-{dbsession}-{action}")
-    for row in ROWS
-    for dbsession in DBSESSIONS
-    for action in ACTIONS
-    if row.savable or action != "ended"
-]
+@pytest.fixture(scope="module", params=SERVED)
+def proxied_app(request: pytest.FixtureRequest) -> Iterator[tuple[OutcomeApp, str]]:
+    """The same, with a proxy before the database that can cut connections."""
+    kind, level, veto = request.param
+    server = request.getfixturevalue(kind)
+    with server.database() as here, server.database() as there, Proxy(here) as proxy:
+        made = OutcomeApp(proxy.url, there, veto=veto, isolation=level, proxy=proxy)
+        yield made, veto
+        made.close()
 
 
-@pytest.mark.parametrize(("row", "dbsession", "action"), CASES)
+def cases(*, cut: bool) -> pytest.MarkDecorator:
+    """Each row of the table, with each use of the database and of the session."""
+    values = [
+        pytest.param(row, dbsession, action, id=f"{row.name}-{dbsession}-{action}")
+        for row in ROWS
+        if row.cut is cut
+        for dbsession in (JOINED if cut else DBSESSIONS)
+        for action in ACTIONS
+        if row.savable or action != "ended"
+    ]
+    return pytest.mark.parametrize(("row", "dbsession", "action"), values)
+
+
+@cases(cut=False)
 def test_the_outcome_decides(
     app: tuple[OutcomeApp, str], row: Row, dbsession: str, action: str
 ) -> None:
     """S6: data, session and cookie agree with the table, and with each other (S7, S11)."""
-    made, veto = app
+    assert_as_in_the_table(*app, row, dbsession, action)
+
+
+@cases(cut=True)
+def test_a_broken_commit_is_made_whole_or_not_at_all(
+    proxied_app: tuple[OutcomeApp, str], row: Row, dbsession: str, action: str
+) -> None:
+    """S6, S7: never a session without the application's row or the reverse; one look tells."""
+    made, _ = proxied_app
+    made.events.clear()
+    assert_as_in_the_table(*proxied_app, row, dbsession, action)
+    dropped = row.name == "cut_before" and action == "signed_in" and dbsession == "written"
+    assert any(isinstance(event, ChangeDropped) for event in made.events) is dropped
+    reasons = [event.reason for event in made.events if isinstance(event, SessionEnded)]
+    assert reasons == (["invalidated"] if action == "ended" else [])
+
+
+def assert_as_in_the_table(
+    made: OutcomeApp, veto: str, row: Row, dbsession: str, action: str
+) -> None:
+    """Make a request that ends like this, and look at what there is afterwards."""
     token = made.start()
     response, note = made.request(token, outcome=row.name, dbsession=dbsession, action=action)
     meant = expected(row, veto, dbsession, action)
@@ -72,15 +112,14 @@ def test_the_outcome_decides(
     assert _is_as_meant(made, token, _new_token(response), action) is meant.saved
 
 
-def test_after_a_failed_save_nothing_holds_a_lock(app: tuple[OutcomeApp, str]) -> None:
+@pytest.mark.parametrize("fault", ["unsavable", "refused"])
+def test_after_a_failed_save_nothing_holds_a_lock(app: tuple[OutcomeApp, str], fault: str) -> None:
     """S6: the transaction is aborted before anything else runs; the ending does not wait for it."""
     made, _ = app
     token = made.start()
-    response, note = made.request(
-        token, outcome="unsavable", dbsession="written", action="replaced"
-    )
+    response, note = made.request(token, outcome=fault, dbsession="written", action="replaced")
     assert response is not None
-    assert response.status_code == 500
+    assert response.status_code == (500 if fault == "unsavable" else 503)
     assert not made.has_note(note, "written")
     assert _cookie(response) == "deleted"
     assert _is_as_meant(made, token, None, "ended")

@@ -21,7 +21,8 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     from myapp import database, environment, migrations
     from myapp.environment import SettingError
-    from myapp.sessions import SchemaError
+    from myapp.models.probe import Probe
+    from myapp.sessions import SchemaError, get_manager
 
     try:
         merged = environment.merge(settings, global_config)
@@ -32,6 +33,8 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.headers")
             config.include("myapp.models")
             config.include("myapp.sessions")
+            check = get_manager(config.registry).check
+            config.registry["sessions_probe"] = Probe(check, "cannot be saved")
             config.include("myapp.routes")
             config.include("myapp.views")
         return config.make_wsgi_app()

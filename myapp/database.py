@@ -14,6 +14,7 @@ from typing import Any, Final
 from urllib.parse import unquote
 
 from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
 from myapp import environment
@@ -31,6 +32,10 @@ _DRIVERS: Final = {
 # 1205 is a lock that was waited for in vain, 1213 a deadlock or a lost race between nodes.
 _MYSQL_CODES: Final = (1205, 1213)
 _SQLITE_BUSY: Final = 5
+
+# A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
+_READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
+_SQLITE_READONLY: Final = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,6 +107,7 @@ def create_database_engine(
     # What the URL says itself has the last word.
     arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
     engine = create_engine(parsed, connect_args=arguments, hide_parameters=True, **options)
+    event.listen(engine, "handle_error", _distrust_read_only)
     if engine.dialect.driver == "psycopg" and statement_timeout is not None:
         # The server's own limit comes first, with a better message.
         _bound_waits(engine, (statement_timeout + 1000) / 1000)
@@ -194,6 +200,23 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
         connection.execute("PRAGMA journal_mode=WAL")
     connection.execute("PRAGMA synchronous=NORMAL")
     connection.execute("PRAGMA foreign_keys=ON")
+
+
+def _distrust_read_only(context: ExceptionContext) -> None:
+    """Take a connection that can't write for a lost one, and the others in the pool with it.
+
+    Another server may be the one to write to by now; the pool would keep to this one until the
+    process ends.
+    """
+    if is_read_only(context.original_exception):
+        context.is_disconnect = True
+
+
+def is_read_only(error: BaseException) -> bool:
+    """Whether a driver's error says that nothing can be written on this connection."""
+    codes = {getattr(error, "sqlstate", None), *error.args[:1]}
+    sqlite_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    return bool(codes & _READ_ONLY) or sqlite_code == _SQLITE_READONLY
 
 
 def is_lost_race(error: BaseException) -> bool:

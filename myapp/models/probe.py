@@ -7,19 +7,21 @@ minutes, and a health check must not be kept that long.
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from concurrent.futures import Future
 from threading import Lock, Thread
 
 from sqlalchemy import Engine, select
+from sqlalchemy.exc import DBAPIError
 
 log = logging.getLogger(__name__)
 
 
-class DatabaseProbe:
-    """Asks the database whether it is there, with at most one question under way."""
+class Probe:
+    """Asks something, with at most one question under way; `words` tell that it went wrong."""
 
-    def __init__(self, engine: Engine, patience: float = 2.0) -> None:
-        self._engine, self._patience = engine, patience
+    def __init__(self, ask: Callable[[], object], words: str, patience: float = 2.0) -> None:
+        self._ask, self._words, self._patience = ask, words, patience
         self._lock = Lock()
         self._asked: Future[None] | None = None
 
@@ -31,8 +33,8 @@ class DatabaseProbe:
             return "no answer in time"
         except Exception as error:
             # The message of a driver may name hosts and users: the log gets its class alone.
-            log.warning("the database does not answer: %s", type(error).__name__)
-            return "cannot be reached"
+            log.warning("asked for its health: %s, %s", self._words, type(error).__name__)
+            return self._words
         return None
 
     def _question(self) -> Future[None]:
@@ -40,15 +42,34 @@ class DatabaseProbe:
         with self._lock:
             if self._asked is None or self._asked.done():
                 self._asked = Future()
-                Thread(target=self._ask, args=(self._asked,), daemon=True).start()
+                Thread(target=self._put, args=(self._asked,), daemon=True).start()
             return self._asked
 
-    def _ask(self, answer: Future[None]) -> None:
-        """Put the smallest question there is to the database."""
+    def _put(self, answer: Future[None]) -> None:
         try:
-            with self._engine.connect() as connection:
-                connection.execute(select(1))
+            self._ask()
         except BaseException as error:
             answer.set_exception(error)
         else:
             answer.set_result(None)
+
+
+class DatabaseProbe(Probe):
+    """Asks the database whether it is there."""
+
+    def __init__(self, engine: Engine, patience: float = 2.0) -> None:
+        super().__init__(self._select, "cannot be reached", patience)
+        self._engine = engine
+
+    def _select(self) -> None:
+        """Put the smallest question there is; to another connection where the pool's was dead."""
+        try:
+            self._select_once()
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise
+            self._select_once()
+
+    def _select_once(self) -> None:
+        with self._engine.connect() as connection:
+            connection.execute(select(1))

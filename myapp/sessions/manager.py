@@ -142,6 +142,11 @@ class SessionManager(Saver):
         for event in events:
             self.publish(event)
 
+    def check(self) -> None:
+        """Raise StoreUnavailable where sessions can't be saved now. Nothing is changed."""
+        nobody = bytes(32)
+        self.store.touch(nobody, seen_at=0, expires_at=0, not_since=0)
+
     def iterate(self) -> Iterator[tuple[SessionInfo, dict[str, Any]]]:
         """All live sessions with their values, streamed; one that can't be read is left out."""
         for stored in self.store.iterate(self.name):

@@ -1,19 +1,23 @@
-"""Whether the application works, for those who watch it; no session is involved."""
+"""Whether the application works, for those who watch it; no visitor's session is involved."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from pyramid.request import Request
 from pyramid.view import view_config
 
+PARTS: Final = ("database", "sessions")
+
 
 @view_config(route_name="health", request_method="GET", renderer="json")
 def health(request: Request) -> dict[str, Any]:
-    """200 where the database answers within two seconds, else 503 with a short reason."""
+    """200 where the database answers and sessions can be saved, each asked for two seconds at
+    most; else 503 with short reasons.
+    """
     request.response.headers["Cache-Control"] = "no-store"
-    trouble = request.registry["database_probe"].trouble()
-    if trouble is None:
-        return {"status": "ok", "database": "ok"}
-    request.response.status_int = 503
-    return {"status": "unavailable", "database": trouble}
+    troubles = {part: request.registry[f"{part}_probe"].trouble() for part in PARTS}
+    well = not any(troubles.values())
+    request.response.status_int = 200 if well else 503
+    told = {part: trouble or "ok" for part, trouble in troubles.items()}
+    return {"status": "ok" if well else "unavailable"} | told

@@ -172,7 +172,8 @@ class Saver(Loader):
         endings: list[Ending],
     ) -> Outcome:
         endings = endings + [self._ending(row, "merged") for row in session.absorbed]
-        new = self._new_row(session, content, client, created_at=self.clock())
+        now = self.clock()
+        new = self._new_row(session, content, client, created_at=now, seen_at=now)
         store.insert(new, endings)
         event = SessionStarted(manager=self.name, handle=new.handle, user_id=new.user_id)
         return Outcome(self._cookie_for(session), (event,), new)
@@ -261,14 +262,14 @@ class Saver(Loader):
         client: DescribeClient,
     ) -> StoredSession | None:
         endings = [self._ending(row, "merged") for row in session.absorbed]
+        seen_at = max(stored.seen_at, self.clock())
         if session.renewing:
             created_at = self.clock() if session.signing_in else stored.created_at
-            new = self._new_row(session, content, client, created_at=created_at)
+            new = self._new_row(session, content, client, created_at=created_at, seen_at=seen_at)
             if not session.signing_in and not session.deadline_moved:
                 new = self._with_deadline(new, stored.deadline)
             old = self._ending(stored.digest, "renewed", self._csrf_of(stored))
             return new if store.renew(old, stored.version, new, endings) else None
-        seen_at = max(stored.seen_at, self.clock())
         deadline = session.deadline_at if session.deadline_moved else stored.deadline
         changed = replace(
             stored,
@@ -353,9 +354,14 @@ class Saver(Loader):
             log.warning("session %s was not touched: %s", shortened(stored.digest), error)
 
     def _new_row(
-        self, session: Session, content: Content, client: DescribeClient, *, created_at: int
+        self,
+        session: Session,
+        content: Content,
+        client: DescribeClient,
+        *,
+        created_at: int,
+        seen_at: int,
     ) -> StoredSession:
-        now = self.clock()
         for key, value in content.values.items():
             self.codec.check(key, value)
         data = self.codec.encode(content)
@@ -369,9 +375,9 @@ class Saver(Loader):
             version=1,
             data=data,
             created_at=created_at,
-            seen_at=now,
+            seen_at=seen_at,
             deadline=deadline,
-            expires_at=lifetime.expiry(now, deadline, self.settings.idle_timeout),
+            expires_at=lifetime.expiry(seen_at, deadline, self.settings.idle_timeout),
             user_id=session.user_id,
             generation=session.generation,
             address=who.address,

@@ -136,7 +136,18 @@ def _joined(database_session: DatabaseSession, transaction: Any) -> Connection:
     """
     manager = next(r for r in transaction._resources if _session_of(r) is database_session)
     zope.sqlalchemy.mark_changed(database_session, manager.transaction_manager)
-    return database_session.connection()
+    return _discreet(database_session.connection())
+
+
+def _discreet(connection: Connection) -> Connection:
+    """The same connection, in the same transaction, whose log and errors show no parameters.
+
+    The application's engine may be told to log them, and ours are what a session holds (R6).
+    """
+    engine = connection.engine.execution_options()
+    engine.hide_parameters = True
+    # It neither begins nor ends anything: that is left to the connection it was made from.
+    return Connection(engine, connection=connection.connection, _allow_autobegin=False)
 
 
 class JoinedWriter(SqlWriter):

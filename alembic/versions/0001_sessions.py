@@ -12,31 +12,32 @@ depends_on = None
 DIGEST = sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 UP_TO_32_BYTES = sa.LargeBinary(32).with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
 DATA = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
+SIGNED_IN = sa.text("user_id IS NOT NULL")
 
 
 def upgrade() -> None:
     op.create_table(
         "sessions",
-        sa.Column("digest", DIGEST, nullable=False),
-        sa.Column("manager", sa.String(64), nullable=False),
-        sa.Column("handle", sa.String(22), nullable=True),
         sa.Column("version", sa.BigInteger(), nullable=False),
-        sa.Column("data", DATA, nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
         sa.Column("deadline", sa.BigInteger(), nullable=False),
         sa.Column("expires_at", sa.BigInteger(), nullable=False),
+        sa.Column("sweep_at", sa.BigInteger(), nullable=False),
+        sa.Column("locked_until", sa.BigInteger(), nullable=True),
+        sa.Column("digest", DIGEST, nullable=False),
+        sa.Column("manager", sa.String(64), nullable=False),
+        sa.Column("handle", sa.String(22), nullable=True),
+        sa.Column("data", DATA, nullable=False),
         sa.Column("user_id", sa.String(255), nullable=True),
         sa.Column("generation", UP_TO_32_BYTES, nullable=True),
         sa.Column("ended", sa.String(16), nullable=True),
         sa.Column("address", sa.String(45), nullable=True),
         sa.Column("user_agent", sa.String(255), nullable=True),
         sa.Column("lock_owner", sa.String(22), nullable=True),
-        sa.Column("locked_until", sa.BigInteger(), nullable=True),
-        sa.Column("sweep_at", sa.BigInteger(), nullable=False),
         sa.PrimaryKeyConstraint("digest", name="pk_sessions"),
         sa.UniqueConstraint("handle", name="uq_sessions_handle"),
-        postgresql_with={"fillfactor": 80},
+        postgresql_with={"fillfactor": 90},
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
         mysql_collate="utf8mb4_bin",
@@ -44,7 +45,13 @@ def upgrade() -> None:
         mariadb_charset="utf8mb4",
         mariadb_collate="utf8mb4_bin",
     )
-    op.create_index("ix_sessions_user_id", "sessions", ["user_id"])
+    op.create_index(
+        "ix_sessions_user_id",
+        "sessions",
+        ["user_id"],
+        postgresql_where=SIGNED_IN,
+        sqlite_where=SIGNED_IN,
+    )
     op.create_index("ix_sessions_sweep_at", "sessions", ["sweep_at"])
 
 

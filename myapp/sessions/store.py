@@ -14,7 +14,7 @@ import msgspec
 
 
 class StoredSession(msgspec.Struct, frozen=True):
-    """One row. The order of the fields is that of the table's columns."""
+    """One row, without what concerns the store alone: its lock and when it is swept."""
 
     digest: bytes
     """32 bytes, the primary key."""

@@ -107,9 +107,16 @@ mark_at_version = update(table).where(_renewable).values(_becomes_marker)
 # The same and `insert_one` as one statement, for a database that can do that. The new row comes
 # from the old one, so that there is none without the other.
 _marked = mark_at_version.returning(_c.digest).cte("marked")
-renew_at_once = insert(table).from_select(
-    list(_given()),
-    select(*(cast(value, value.type) for value in _given("new_").values())).select_from(_marked),
+renew_at_once = (
+    insert(table)
+    .from_select(
+        list(_given()),
+        select(*(cast(value, value.type) for value in _given("new_").values())).select_from(
+            _marked
+        ),
+    )
+    # Of an INSERT SQLAlchemy would not say how many rows it made.
+    .execution_options(preserve_rowcount=True)
 )
 remove = delete(table).where(_is_live)
 find = select(*_FIELDS).where(

@@ -20,7 +20,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 import myapp.sessions.statements as sql
-from myapp.database import create_database_engine
+from myapp.database import create_database_engine, is_read_only
 from myapp.sessions.breaker import Breaker
 from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
 from myapp.sessions.fork import after_fork_in_child
@@ -351,7 +351,9 @@ class SqlStore:
 
     def _trouble(self, line: Line, error: Any, started: float, single: bool) -> SessionError:
         """What a driver's error means; the line is closed or given back by that."""
-        if self._engine.dialect.is_disconnect(error, line.connection, line.cursor):
+        lost = self._engine.dialect.is_disconnect(error, line.connection, line.cursor)
+        # A server that takes no writes may not be the one to write to any more (L8).
+        if lost or is_read_only(error):
             self._lines.close(line)
             self._lines.close_all()
             # A connection that was dead all along fails at once; one that took its time may do so

@@ -66,23 +66,24 @@ def with_policy(config: Configurator) -> None:
     config.set_security_policy(SessionSecurityPolicy())
 
 
-def engine_of(app: App) -> Engine:
+def store_of(app: App) -> SqlStore:
     assert isinstance(app.manager.store, SqlStore)
-    return app.manager.store.engine
+    return app.manager.store
 
 
 # What can be wrong; each lasts for a block.
 
 
 @contextmanager
-def read_only(engine: Engine, place: Place, token: str) -> Iterator[None]:
+def read_only(store: SqlStore, place: Place, token: str) -> Iterator[None]:
     """The database takes no writes. Connections that are made now stay like that, as those do
     that lead to a server which has become a standby.
     """
+    engine = store.engine
     name = engine.url.database
     with place.owner.connect() as owner, ExitStack() as stack:
         if engine.dialect.name == "sqlite":
-            stack.enter_context(saying(engine, "PRAGMA query_only=ON"))
+            stack.enter_context(saying(store, "PRAGMA query_only=ON"))
         elif engine.dialect.name == "mariadb":
             owner.exec_driver_sql("SET GLOBAL read_only=1")
             stack.callback(owner.exec_driver_sql, "SET GLOBAL read_only=0")
@@ -99,18 +100,18 @@ def read_only(engine: Engine, place: Place, token: str) -> Iterator[None]:
 
 
 @contextmanager
-def full(engine: Engine, place: Place, token: str) -> Iterator[None]:
+def full(store: SqlStore, place: Place, token: str) -> Iterator[None]:
     """No page can be added to the SQLite file."""
     with place.owner.connect() as owner:
         pages = owner.exec_driver_sql("PRAGMA page_count").scalar_one()
-    with saying(engine, f"PRAGMA max_page_count={pages}"):
+    with saying(store, f"PRAGMA max_page_count={pages}"):
         yield
     # Connections that are told so keep to it, unlike those to a disk that has room again.
-    engine.dispose()
+    store.close()
 
 
 @contextmanager
-def locked(engine: Engine, place: Place, token: str) -> Iterator[None]:
+def locked(store: SqlStore, place: Place, token: str) -> Iterator[None]:
     """Another connection holds the lock on the session's row."""
     with place.owner.connect().execution_options(isolation_level="READ COMMITTED") as other:
         row = select(table.c.digest).where(table.c.digest == digest("session", token))
@@ -120,28 +121,29 @@ def locked(engine: Engine, place: Place, token: str) -> Iterator[None]:
 
 
 @contextmanager
-def busy(engine: Engine, place: Place, token: str) -> Iterator[None]:
-    """Every connection of the pool is in use."""
+def busy(store: SqlStore, place: Place, token: str) -> Iterator[None]:
+    """Every connection is in use, those that requests share and those that make them."""
+    store.close()
     with ExitStack() as stack:
-        for _ in range(20):
-            stack.enter_context(engine.connect())
+        for _ in range(5):
+            stack.enter_context(store.engine.connect())
         yield
 
 
 @contextmanager
-def saying(engine: Engine, statement: str) -> Iterator[None]:
+def saying(store: SqlStore, statement: str) -> Iterator[None]:
     """Each connection that is made within the block begins with a statement."""
 
     def say(connection: Any, record: object) -> None:
         connection.execute(statement)
 
-    engine.dispose()
-    event.listen(engine, "connect", say)
+    store.close()
+    event.listen(store.engine, "connect", say)
     yield
-    event.remove(engine, "connect", say)
+    event.remove(store.engine, "connect", say)
 
 
-Ailment = Callable[[Engine, Place, str], AbstractContextManager[None]]
+Ailment = Callable[[SqlStore, Place, str], AbstractContextManager[None]]
 
 SERVERS = ("postgresql", "mariadb")
 AILMENTS: list[tuple[Ailment, tuple[str, ...]]] = [
@@ -175,7 +177,7 @@ def test_what_can_not_be_saved_is_a_503_and_the_rest_goes_on(
 ) -> None:
     """L8, S7: nobody is signed out, no cookie is sent, and recovery needs no restart."""
     token = signed_in(app)
-    with ailment(engine_of(app), place, token):
+    with ailment(store_of(app), place, token):
         for path in WRITING[ailment]:
             assert_unavailable(app.get(path, token))
         assert app.get("/plain", token).text == "plain"
@@ -192,7 +194,7 @@ def test_what_can_not_be_saved_is_a_503_and_the_rest_goes_on(
 @pytest.mark.parametrize("ailment", [read_only, busy])
 def test_a_new_visitor_gets_no_cookie(app: App, place: Place, ailment: Ailment) -> None:
     """S7: for a session that could not be stored; who stores nothing notices nothing."""
-    with ailment(engine_of(app), place, ""):
+    with ailment(store_of(app), place, ""):
         assert_unavailable(app.get("/set"))
         assert app.get("/read").status_code == 200
     assert app.rows() == []
@@ -211,7 +213,7 @@ def test_a_touch_that_can_not_be_written_is_no_error(
     app = make_app(SAVING, url=place.url, clock=clock, idle_timeout="1h", **TIGHT)
     token = signed_in(app)
     clock.forward(1800)
-    with ailment(engine_of(app), place, token):
+    with ailment(store_of(app), place, token):
         assert app.get("/read", token).text == "value"
     assert "was not touched" in caplog.text
     assert app.get("/read", token).text == "value"
@@ -228,7 +230,7 @@ def test_the_health_page_tells(place: Place, ailment: Ailment) -> None:
     store = get_manager(router.registry).store
     assert isinstance(store, SqlStore)
     assert visitor(router).get("/health").json["sessions"] == "ok"
-    with ailment(store.engine, place, ""):
+    with ailment(store, place, ""):
         told = visitor(router).get("/health", status=503).json
         assert told == {"status": "unavailable", "database": "ok", "sessions": "cannot be saved"}
         assert visitor(router).get("/").status_code == 200

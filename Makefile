@@ -14,6 +14,8 @@ PORT ?=
 
 BIN := .venv/bin
 STAMP := .venv/.stamp
+BENCH_STAMP := .venv-bench/.stamp
+BENCH := .venv-bench/bin/python -m bench
 # A developer's own package index must not leave its traces in the locked requirements.
 PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
@@ -79,6 +81,21 @@ torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see 
 servers: $(STAMP) ## Install the databases and the browser of the tests, where we may
 	@$(BIN)/python -m tests.servers.install
 
+# ---- Measure
+
+.PHONY: bench
+bench: $(BENCH_STAMP) servers ## Measure sessions beside their peers, and write docs/performance.md: 10 minutes
+	$(BENCH).lockstep $(ARGS)
+	$(BENCH).report
+
+.PHONY: bench/quick
+bench/quick: $(BENCH_STAMP) servers ## Measure the most important of it in a minute, and keep nothing
+	$(BENCH).lockstep --quick $(ARGS)
+
+.PHONY: bench/report
+bench/report: $(BENCH_STAMP) ## Write docs/performance.md anew from what was measured last
+	$(BENCH).report
+
 # ---- Quality
 
 .PHONY: check
@@ -133,15 +150,16 @@ lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrad
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Lock with the oldest Python: rm -r .venv && make lock PYTHON=python3.11")'
 	$(PIP_COMPILE) $(UPGRADE) --output-file requirements.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
+	$(PIP_COMPILE) $(UPGRADE) --output-file bench/requirements.txt bench/requirements.in
 
 .PHONY: build
 build: $(STAMP) ## Build the source distribution and the wheel into dist/
 	$(BIN)/python -m build --no-isolation
 
 .PHONY: clean
-clean: ## Remove what was built, measured or cached; .venv and the databases stay
+clean: ## Remove what was built, measured or cached; .venv, .venv-bench and the databases stay
 	rm -rf build dist htmlcov *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find . -name .venv -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . -name '.venv*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The virtual environment is made again only when something that goes into it has changed.
 # What is locked is complete, so nothing is resolved: older pips would take a release newer than the
@@ -154,4 +172,14 @@ $(STAMP): requirements-dev.txt setup.cfg pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
 	PYTHONWARNINGS=ignore $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	$(BIN)/python -m pip check --quiet
+	@touch $@
+
+# The benchmark's peers have no business in .venv: a test must never find them there by chance.
+$(BENCH_STAMP): requirements-dev.txt bench/requirements.txt setup.cfg pyproject.toml
+	@echo "Installing into .venv-bench; the first time takes two minutes."
+	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
+	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement bench/requirements.txt
+	PYTHONWARNINGS=ignore .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.venv-bench/bin/python -m pip check --quiet
 	@touch $@

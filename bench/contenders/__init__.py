@@ -1,0 +1,1 @@
+"""The contenders in Python: each module is a program that speaks the protocol."""

@@ -8,13 +8,14 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterable
 
 from tests.servers.programs import PROGRAMS, Program
 
 
-def main() -> None:
+def main(programs: Iterable[Program] = PROGRAMS) -> None:
     """Install every missing program, or say which command does."""
-    missing = [program for program in PROGRAMS if not program.installed]
+    missing = [program for program in programs if not program.installed]
     if not missing:
         return
     prefix = _privilege()
@@ -53,7 +54,7 @@ def _run(command: list[str]) -> None:
 def _tell(missing: list[Program]) -> None:
     for program in missing:
         command = " ".join(program.install)
-        print(f"{program.name} is missing, its tests are left out: {command}", file=sys.stderr)
+        print(f"{program.name} is missing, what needs it is left out: {command}", file=sys.stderr)
 
 
 if __name__ == "__main__":

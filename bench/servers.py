@@ -55,9 +55,10 @@ class Redis(Server):
         """There is none."""
 
     def _spawn(self) -> Child:
-        command = [self._redis, "--bind", LOOPBACK, "--port", str(self.port)]
+        command: list[str | Path] = [self._redis, "--bind", LOOPBACK, "--port", str(self.port)]
+        command += ["--dir", self.folder, "--save", "", "--appendonly", "no"]
         return Child(
-            [*command, "--dir", self.folder, "--save", "", "--appendonly", "no"],
+            command,
             log=self.folder / "log",
             folder=self.folder,
             environment=ENVIRONMENT,

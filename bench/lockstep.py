@@ -1,0 +1,312 @@
+"""Measures the contenders in lock-step: `make bench`, or a minute of it: `make bench/quick`.
+
+A round is a batch of each contender, one after the other, the order reversed every other round. A
+contender is compared with its reference within the round, so that whatever slows the machine for
+a second slows both. What is reported are medians over the rounds, with their quartiles.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, Final
+
+from bench import cores, report
+from bench.contender import Contender, ContenderFailed, Running, register
+from bench.footprint import footprint
+from bench.machine import describe
+from bench.round_trips import round_trips
+from bench.servers import KINDS
+from bench.servers import describe as describe_server
+from bench.works import RARE, WORKS
+from tests.servers.programs import ServerMissing
+
+DATABASES: Final = ("sqlite", "postgresql", "mariadb")
+ROWS: Final = 10_000
+BARE: Final = "bare Pyramid"
+
+QUICK_WORKS: Final = ("read", "write", "untouched", "anonymous")
+
+BATCH: Final = 25_000_000  # nanoseconds
+WARM_UP: Final = 2  # rounds that do not count
+FEWEST_ROUNDS: Final = 7
+MOST_ROUNDS: Final = 60
+
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is measured, and for how long."""
+
+    databases: Sequence[str]
+    works: Sequence[str]
+    contenders: Sequence[Contender]
+    seconds: float
+    """For the lock-steps alone; they take fewer rounds where this does not suffice."""
+    rows: int = ROWS
+    besides: bool = True
+    """Whether round trips, memory and the time of a start are measured too."""
+
+
+class Bench:
+    """A run: the servers that are up, and what was found out."""
+
+    def __init__(self, plan: Plan) -> None:
+        """Nothing is measured yet."""
+        self.plan = plan
+        self.times: list[Row] = []
+        self.round_trips: list[Row] = []
+        self.footprint: list[Row] = []
+        self.skipped: list[str] = []
+        self.settings: dict[str, str] = {}
+        self._shares = _Shares(plan)
+
+    def run(self) -> dict[str, Any]:
+        """Measure everything; what can't be measured is named in `skipped`."""
+        with cores.apart(), ExitStack() as stack:
+            servers = self._start_servers(stack)
+            for database in self.plan.databases:
+                if database in servers:
+                    self._measure(database, servers)
+        return {
+            "settings": self.settings,
+            "rows": self.plan.rows,
+            "times": self.times,
+            "round_trips": self.round_trips,
+            "footprint": self.footprint,
+            "skipped": self.skipped,
+        }
+
+    def _start_servers(self, stack: ExitStack) -> dict[str, Any]:
+        wanted = {c.store for c in self.plan.contenders} | set(self.plan.databases)
+        servers: dict[str, Any] = {}
+        for kind in [kind for kind in KINDS if kind in wanted]:
+            try:
+                with cores.measured():
+                    servers[kind] = stack.enter_context(KINDS[kind]())
+            except ServerMissing as missing:
+                self._skip(str(missing))
+                continue
+            with servers[kind].database() as url:
+                self.settings[kind] = describe_server(kind, url)
+        return servers
+
+    def _measure(self, database: str, servers: dict[str, Any]) -> None:
+        able = [c for c in self.plan.contenders if database in c.databases and self._is_able(c)]
+        able = [c for c in able if c.store in ("", "none") or c.store in servers]
+        for group in dict.fromkeys(contender.group for contender in able):
+            members = [contender for contender in able if contender.group == group]
+            say(f"{database}{group and ', '}{group}: {', '.join(c.name for c in members)}")
+            with ExitStack() as stack:
+                places = [_Place(c, _url(c, database, servers, stack)) for c in members]
+                self._lock_step(database, group, places)
+                if self.plan.besides and not group:
+                    self._measure_besides(database, places, servers)
+
+    def _is_able(self, contender: Contender) -> bool:
+        if contender.missing:
+            self._skip(f"{contender.name} is left out: {contender.missing} is not installed")
+        return not contender.missing
+
+    def _lock_step(self, database: str, group: str, places: Sequence[_Place]) -> None:
+        with ExitStack() as stack:
+            running = []
+            for place in places:
+                try:
+                    with cores.measured():
+                        started = Running(place.contender, place.url, self.plan.rows)
+                        running.append(stack.enter_context(started))
+                except ContenderFailed as failure:
+                    self._skip(str(failure))
+            for work in self.plan.works:
+                seconds = self._shares.next(sum(each.can(work) for each in running))
+                able = [each for each in running if each.can(work) and self._proves(each, work)]
+                if any(each.contender.name != BARE for each in able):
+                    rows = measure(able, work, seconds)
+                    self.times += [{"database": database, "group": group, **row} for row in rows]
+                    say(summary(work, rows))
+
+    def _proves(self, running: Running, work: str) -> bool:
+        try:
+            running.check(work)
+        except ContenderFailed as failure:
+            self._skip(str(failure))
+            return False
+        return True
+
+    def _measure_besides(
+        self, database: str, places: Sequence[_Place], servers: dict[str, Any]
+    ) -> None:
+        for place in places:
+            contender = place.contender
+            with cores.measured():
+                row = footprint(contender, place.url)
+            self.footprint.append({"database": database, "contender": contender.name, **row})
+            if not contender.store and database != "sqlite":
+                with servers[database].database() as url:
+                    rows = round_trips(contender, url, self.plan.works)
+                self.round_trips += [{"database": database, **row} for row in rows]
+
+    def _skip(self, reason: str) -> None:
+        if reason not in self.skipped:
+            self.skipped.append(reason)
+            say(f"skipped: {reason}")
+
+
+@dataclass(frozen=True, slots=True)
+class _Place:
+    """A contender and its own database."""
+
+    contender: Contender
+    url: str
+
+
+class _Shares:
+    """Shares the time out among the works, by how many contenders each has."""
+
+    def __init__(self, plan: Plan) -> None:
+        self._ends = time.monotonic() + plan.seconds
+        self._left = plan.seconds
+        self._batches = sum(
+            len(contender.works or plan.works)
+            for database in plan.databases
+            for contender in plan.contenders
+            if database in contender.databases
+        )
+
+    def next(self, batches: int) -> float:
+        """Seconds for the next work, with so many contenders."""
+        share = self._left * batches / max(self._batches, batches, 1)
+        self._left -= share
+        self._batches -= batches
+        return share
+
+
+def _url(contender: Contender, database: str, servers: dict[str, Any], stack: ExitStack) -> str:
+    """The URL of an empty database for this contender alone."""
+    if contender.store == "none":
+        return "none:"
+    url: str = stack.enter_context(servers[contender.store or database].database())
+    return url
+
+
+def measure(running: Sequence[Running], work: str, seconds: float) -> list[Row]:
+    """Rounds of one work for so long; a row for each contender."""
+    batches = {each.contender.name: _batch_size(each, work) for each in running}
+    rounds: list[dict[str, float]] = []
+    ends = time.monotonic() + seconds
+    for number in count():
+        enough = FEWEST_ROUNDS + WARM_UP
+        if number >= MOST_ROUNDS + WARM_UP or (number >= enough and time.monotonic() > ends):
+            break
+        order = running if number % 2 == 0 else list(reversed(running))
+        took = {}
+        for each in order:
+            size = batches[each.contender.name]
+            took[each.contender.name] = each.run(work, size) / size / 1000
+        rounds.append(took)
+    counted = rounds[WARM_UP:]
+    return [
+        {"work": work, "batch": batches[each.contender.name], **_compared(each.contender, counted)}
+        for each in running
+    ]
+
+
+def _batch_size(running: Running, work: str) -> int:
+    """How many calls take as long as a batch is to take."""
+    running.run(work, RARE)
+    took = max(running.run(work, 2 * RARE), 1) / (2 * RARE)
+    # A fresh session each makes them slow to prepare.
+    wanted = BATCH / (2 if work in ("sign-in", "sign-out") else 1)
+    return max(RARE, round(wanted / took / RARE) * RARE)
+
+
+def _compared(contender: Contender, rounds: Sequence[dict[str, float]]) -> Row:
+    """Microseconds a call, times the reference and microseconds over bare Pyramid."""
+    name, reference = contender.name, contender.reference
+    row: Row = {"contender": name, "rounds": len(rounds)}
+    row["us"] = _spread([each[name] for each in rounds])
+    if reference in rounds[0]:
+        row["reference"] = reference
+        row["ratio"] = _spread([each[name] / each[reference] for each in rounds])
+    if BARE in rounds[0]:
+        row["over_bare"] = _spread([each[name] - each[BARE] for each in rounds])
+        row["times_bare"] = _spread([each[name] / each[BARE] for each in rounds])
+    return row
+
+
+def _spread(values: Sequence[float]) -> list[float]:
+    """Lower quartile, median and upper quartile."""
+    return [round(value, 4) for value in statistics.quantiles(values, n=4, method="inclusive")]
+
+
+def summary(work: str, rows: Sequence[Row]) -> str:
+    """One line, to see how it goes on."""
+    cells = [
+        f"{row['contender']} {row['us'][1]:.1f} µs"
+        + (f" ({row['ratio'][1]:.2f})" if "ratio" in row else "")
+        for row in rows
+    ]
+    return f"  {work}: {', '.join(cells)}"
+
+
+def say(text: str) -> None:
+    """Tell whoever waits."""
+    print(text, flush=True)
+
+
+def read_arguments(arguments: Sequence[str]) -> tuple[Plan, bool]:
+    """What is to be measured, and whether the result is kept."""
+    parser = argparse.ArgumentParser(prog="bench.lockstep", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a minute, and keep nothing")
+    parser.add_argument("--database", action="append", choices=DATABASES)
+    parser.add_argument("--work", action="append", choices=list(WORKS))
+    parser.add_argument("--contender", action="append", help="by name")
+    parser.add_argument("--seconds", type=float, help="for the lock-steps alone")
+    parser.add_argument("--rows", type=int, default=ROWS, help="sessions of other visitors")
+    given = parser.parse_args(arguments)
+    everybody = [c for c in register() if c.quick or not given.quick]
+    if given.contender:
+        everybody = [c for c in register() if c.name in given.contender]
+    whole = not (given.quick or given.database or given.work or given.contender)
+    plan = Plan(
+        databases=given.database or DATABASES,
+        works=given.work or (QUICK_WORKS if given.quick else tuple(WORKS)),
+        contenders=everybody,
+        seconds=given.seconds or (30 if given.quick else 400),
+        rows=given.rows,
+        besides=whole,
+    )
+    return plan, whole
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure, and keep the result if it is complete; else print its tables."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    plan, whole = read_arguments(arguments)
+    began = time.monotonic()
+    result = Bench(plan).run()
+    say(f"took {time.monotonic() - began:.0f} s")
+    if whole:
+        command = shlex.join(
+            ["make", "bench", *(["ARGS=" + shlex.join(arguments)] * bool(arguments))]
+        )
+        say(f"kept in {report.keep('lockstep', command, result)}")
+        return
+    from bench.lockstep_report import tables
+
+    for name, table in tables(describe() | {"command": ""} | result).items():
+        if table:
+            say(f"\n{name}\n{table}")
+
+
+if __name__ == "__main__":
+    main()

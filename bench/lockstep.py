@@ -146,14 +146,21 @@ class Bench:
         self, database: str, places: Sequence[_Place], servers: dict[str, Any]
     ) -> None:
         for place in places:
-            contender = place.contender
-            with cores.measured():
-                row = footprint(contender, place.url)
-            self.footprint.append({"database": database, "contender": contender.name, **row})
-            if not contender.store and database != "sqlite":
-                with servers[database].database() as url:
-                    rows = round_trips(contender, url, self.plan.works)
-                self.round_trips += [{"database": database, **row} for row in rows]
+            try:
+                self._measure_one(database, place, servers)
+            except ContenderFailed as failure:
+                self._skip(str(failure))
+
+    def _measure_one(self, database: str, place: _Place, servers: dict[str, Any]) -> None:
+        contender = place.contender
+        with cores.measured():
+            row = footprint(contender, place.url)
+        self.footprint.append({"database": database, "contender": contender.name, **row})
+        if contender.store or database == "sqlite":
+            return
+        with servers[database].database() as url:
+            for heard in round_trips(contender, url, self.plan.works):
+                self.round_trips.append({"database": database, **heard})
 
     def _skip(self, reason: str) -> None:
         if reason not in self.skipped:

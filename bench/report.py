@@ -80,23 +80,29 @@ def render() -> dict[Path, str]:
     }
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """A table in Markdown: text on the left in the first column, figures on the right."""
-    ruler = ["---", *["---:"] * (len(head) - 1)]
+def table(head: Sequence[str], rows: Iterable[Sequence[str]], *, texts: int = 1) -> str:
+    """A table in Markdown: the first columns hold texts, the others figures, on the right."""
+    ruler = ["---"] * texts + ["---:"] * (len(head) - texts)
     return "\n".join(f"| {' | '.join(row)} |" for row in [head, ruler, *rows])
 
 
 @contextmanager
-def picture(path: Path, *, width: float = 8, height: float = 4) -> Iterator[Any]:
-    """The axes of a picture, which is written as SVG in the end; the same data, the same file."""
+def picture(
+    path: Path, *, width: float = 8, height: float = 4, panels: int = 1
+) -> Iterator[Sequence[Any]]:
+    """The axes of a picture's panels, side by side; it is written as SVG in the end.
+
+    The same data make the same file.
+    """
     import matplotlib as mpl
 
     mpl.use("svg")
     from matplotlib import pyplot
 
     with mpl.rc_context(_LOOK):
-        figure, axes = pyplot.subplots(figsize=(width, height), layout="constrained")
-        yield axes
+        size = (width, height)
+        figure, axes = pyplot.subplots(1, panels, figsize=size, layout="constrained", squeeze=False)
+        yield list(axes[0])
         figure.savefig(path, metadata={"Date": None, "Creator": None})
         pyplot.close(figure)
 

@@ -49,7 +49,8 @@ class Redis(Server):
         """It goes with the server."""
 
     def _find_programs(self) -> None:
-        self._redis = REDIS.find()
+        # What it is a link to on Debian behaves by the name that it is called by.
+        self._redis = REDIS.find().with_name("redis-server")
 
     def _create_data(self) -> None:
         """There is none."""

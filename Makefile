@@ -84,17 +84,21 @@ servers: $(STAMP) ## Install the databases and the browser of the tests, where w
 # ---- Measure
 
 .PHONY: bench
-bench: $(BENCH_STAMP) servers ## Measure sessions beside their peers, and write docs/performance.md: 10 minutes
+bench: $(BENCH_STAMP) bench/servers ## Measure sessions beside their peers, and write docs/performance.md: 10 minutes
 	$(BENCH).lockstep $(ARGS)
 	$(BENCH).report
 
 .PHONY: bench/quick
-bench/quick: $(BENCH_STAMP) servers ## Measure the most important of it in a minute, and keep nothing
+bench/quick: $(BENCH_STAMP) bench/servers ## Measure the most important of it in a minute, and keep nothing
 	$(BENCH).lockstep --quick $(ARGS)
 
 .PHONY: bench/report
 bench/report: $(BENCH_STAMP) ## Write docs/performance.md anew from what was measured last
 	$(BENCH).report
+
+.PHONY: bench/servers
+bench/servers: $(BENCH_STAMP) ## Install the databases of the benchmark, where we may
+	@$(BENCH).servers
 
 # ---- Quality
 

@@ -17,6 +17,7 @@ OURS: Final = "myapp"
 LIMIT: Final = "LIMIT"
 BARE: Final = "bare Pyramid"
 REDIS: Final = "pyramid_session_redis"
+_FIRST: Final = (BARE, LIMIT, "LIMIT, msgspec", OURS)
 NOTHING: Final = "–"
 
 # The targets, for each database.
@@ -64,7 +65,9 @@ def _databases(result: Result) -> list[str]:
 
 
 def _contenders(rows: Sequence[Row]) -> list[str]:
-    return list(dict.fromkeys(row["contender"] for row in rows))
+    """Their names: first those that all the others are compared with."""
+    names = list(dict.fromkeys(row["contender"] for row in rows))
+    return sorted(names, key=lambda name: _FIRST.index(name) if name in _FIRST else len(_FIRST))
 
 
 # The targets.
@@ -241,25 +244,46 @@ def _machine(result: Result) -> str:
 
 
 def _draw_peers(result: Result, path: Path) -> None:
-    """Bars for reading and writing, a panel for each database that has peers."""
+    """A point for reading and one for writing, a panel for each database that has peers."""
     databases = [each for each in ("sqlite", "postgresql") if each in _databases(result)]
-    with picture(path, width=10, height=4.2, panels=max(len(databases), 1)) as panels:
+    with picture(path, width=10, height=4, panels=max(len(databases), 1)) as panels:
         for axes, database in zip(panels, databases, strict=False):
             shown = [r for r in result["times"] if r["database"] == database and not r["group"]]
             names = _contenders(shown)
-            for offset, work in ((-0.2, "read"), (0.2, "write")):
-                rows = [_find(result, database, work, name) for name in names]
-                values = [row["us"][1] if row else 0 for row in rows]
-                places = [place + offset for place in range(len(names))]
-                bars = axes.barh(places, values, height=0.38, color=COLORS[work], label=work)
-                axes.bar_label(bars, [f"{v:,.0f}" if v else "" for v in values], padding=2)
+            _draw_points(axes, result, database, names)
             axes.set_yticks(range(len(names)), names)
             axes.invert_yaxis()
-            axes.margins(x=0.12)
-            axes.grid(visible=False, axis="y")
+            # The slowest takes a thousand times as long as the fastest.
+            axes.set_xscale("log")
+            axes.xaxis.set_major_formatter("{x:,.0f}")
+            axes.margins(x=0.15)
             axes.set_title(NAMES[database])
-            axes.set_xlabel("µs a request")
-        panels[0].legend(loc="lower right")
+            axes.set_xlabel("µs a request (each line ten times the one before)")
+        _legend(panels[0])
+
+
+def _draw_points(axes: Any, result: Result, database: str, names: Sequence[str]) -> None:
+    for work, above in (("read", True), ("write", False)):
+        rows = [(place, _find(result, database, work, name)) for place, name in enumerate(names)]
+        found = [(place, row["us"][1]) for place, row in rows if row]
+        values, places = [value for _, value in found], [place for place, _ in found]
+        axes.plot(values, places, "o", color=COLORS[work], label=work)
+        for place, value in found:
+            axes.annotate(
+                f"{value:,.0f}",
+                (value, place),
+                xytext=(0, 5 if above else -12),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+                color=COLORS[work],
+            )
+
+
+def _legend(axes: Any) -> None:
+    """Above the picture, where it hides nothing."""
+    handles, labels = axes.get_legend_handles_labels()
+    axes.figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
 
 
 def _draw_ratios(result: Result, path: Path) -> None:
@@ -283,7 +307,7 @@ def _draw_ratios(result: Result, path: Path) -> None:
         axes.invert_yaxis()
         axes.set_xlim(left=0)
         axes.set_xlabel("times LIMIT, the hand-written code on the same database")
-        axes.legend()
+        _legend(axes)
 
 
 def _has_ratio(row: Row | None) -> bool:

@@ -288,7 +288,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Plan, bool]:
         databases=given.database or DATABASES,
         works=given.work or (QUICK_WORKS if given.quick else tuple(WORKS)),
         contenders=everybody,
-        seconds=given.seconds or (30 if given.quick else 400),
+        seconds=given.seconds or (30 if given.quick else 360),
         rows=given.rows,
         besides=whole,
     )

@@ -246,7 +246,7 @@ def _machine(result: Result) -> str:
 def _draw_peers(result: Result, path: Path) -> None:
     """A point for reading and one for writing, a panel for each database that has peers."""
     databases = [each for each in ("sqlite", "postgresql") if each in _databases(result)]
-    with picture(path, width=10, height=4, panels=max(len(databases), 1)) as panels:
+    with picture(path, width=10, height=5, panels=max(len(databases), 1)) as panels:
         for axes, database in zip(panels, databases, strict=False):
             shown = [r for r in result["times"] if r["database"] == database and not r["group"]]
             names = _contenders(shown)
@@ -258,7 +258,7 @@ def _draw_peers(result: Result, path: Path) -> None:
             axes.xaxis.set_major_formatter("{x:,.0f}")
             axes.margins(x=0.15)
             axes.set_title(NAMES[database])
-            axes.set_xlabel("µs a request (each line ten times the one before)")
+            axes.set_xlabel("µs a request, logarithmic")
         _legend(panels[0])
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,6 +17,7 @@ from bench.lockstep import measure
 from bench.works import WORKS, contents
 from tests.processes import ROOT
 
+PEERS = "bench/requirements.txt"
 BY_NAME = {contender.name: contender for contender in register()}
 
 
@@ -97,6 +99,19 @@ def test_every_contender_is_compared_with_one_that_runs_beside_it() -> None:
         reference = BY_NAME[contender.reference]
         assert set(contender.databases) <= set(reference.databases)
         assert contender.group == reference.group
+
+
+def test_the_peers_are_locked_beside_the_versions_that_we_ship() -> None:
+    """A package in both files has one version: what is measured is what is shipped."""
+    ours, theirs = (_locked(ROOT / name) for name in ("requirements-dev.txt", PEERS))
+    assert "django" in theirs
+    assert {name: theirs[name] for name in ours.keys() & theirs} == {
+        name: ours[name] for name in ours.keys() & theirs
+    }
+
+
+def _locked(path: Path) -> dict[str, str]:
+    return dict(re.findall(r"^([\w.-]+)==(\S+)", path.read_text("utf-8"), re.MULTILINE))
 
 
 @pytest.mark.parametrize("page", report.PAGES.values(), ids=lambda page: page.name)

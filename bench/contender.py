@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -40,6 +40,10 @@ class Contender:
     works: tuple[str, ...] = ()
     quick: bool = False
     needs: str = ""
+    folder: str = ""
+    build: tuple[str, ...] = ()
+    program: str = ""
+    """What was built, see `built`."""
 
     @property
     def missing(self) -> str:
@@ -57,13 +61,37 @@ def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: tuple(v) if isinstance(v, list) else v for key, v in entry.items()}
 
 
+def built(contender: Contender, folder: Path) -> Contender:
+    """The contender with its program, made in this folder; itself if there is nothing to build.
+
+    Raises ContenderFailed. What the build said goes to standard error alone: it names hosts and
+    folders of this machine, which have no place in a report.
+    """
+    if not contender.build:
+        return contender
+    sources, program = folder / "sources", folder / "program"
+    # A copy, so that a build leaves nothing in the project.
+    shutil.copytree(REGISTER.parent / contender.folder, sources)
+    command = [word.format(program=program) for word in contender.build]
+    try:
+        done = subprocess.run(
+            command, cwd=sources, stdout=sys.stderr, timeout=PATIENCE, check=False
+        )
+    except subprocess.TimeoutExpired:
+        raise ContenderFailed(f"{contender.name} is left out: its build took too long") from None
+    if done.returncode:
+        raise ContenderFailed(f"{contender.name} is left out: it could not be built")
+    return replace(contender, program=str(program))
+
+
 class Running:
     """A contender's process, ready to be asked, for the time of a `with` block."""
 
     def __init__(self, contender: Contender, url: str, rows: int) -> None:
         """Nothing is started yet."""
         self.contender = contender
-        words = {"python": sys.executable, "url": url, "rows": str(rows)}
+        words = {"python": sys.executable, "program": contender.program}
+        words |= {"url": url, "rows": str(rows)}
         self._command = [word.format(**words) for word in contender.command]
 
     def __enter__(self) -> Self:

@@ -16,10 +16,12 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import count
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from bench import cores, report
-from bench.contender import Contender, ContenderFailed, Running, register
+from bench.contender import Contender, ContenderFailed, Running, built, register
 from bench.footprint import footprint
 from bench.machine import describe
 from bench.round_trips import round_trips
@@ -62,6 +64,7 @@ class Bench:
     def __init__(self, plan: Plan) -> None:
         """Nothing is measured yet."""
         self.plan = plan
+        self.contenders: list[Contender] = []
         self.times: list[Row] = []
         self.round_trips: list[Row] = []
         self.footprint: list[Row] = []
@@ -72,6 +75,7 @@ class Bench:
     def run(self) -> dict[str, Any]:
         """Measure everything; what can't be measured is named in `skipped`."""
         with cores.apart(), ExitStack() as stack:
+            self.contenders = self._make_contenders(stack)
             servers = self._start_servers(stack)
             for database in self.plan.databases:
                 if database in servers:
@@ -84,6 +88,20 @@ class Bench:
             "footprint": self.footprint,
             "skipped": self.skipped,
         }
+
+    def _make_contenders(self, stack: ExitStack) -> list[Contender]:
+        """Those that can run here, built where that is needed."""
+        able = []
+        for contender in self.plan.contenders:
+            if contender.missing:
+                self._skip(f"{contender.name} is left out: {contender.missing} is not installed")
+                continue
+            folder = stack.enter_context(TemporaryDirectory(prefix="myapp-bench-"))
+            try:
+                able.append(built(contender, Path(folder)))
+            except ContenderFailed as failure:
+                self._skip(str(failure))
+        return able
 
     def _start_servers(self, stack: ExitStack) -> dict[str, Any]:
         wanted = {c.store for c in self.plan.contenders} | set(self.plan.databases)
@@ -100,7 +118,7 @@ class Bench:
         return servers
 
     def _measure(self, database: str, servers: dict[str, Any]) -> None:
-        able = [c for c in self.plan.contenders if database in c.databases and self._is_able(c)]
+        able = [c for c in self.contenders if database in c.databases]
         able = [c for c in able if c.store in ("", "none") or c.store in servers]
         for group in dict.fromkeys(contender.group for contender in able):
             members = [contender for contender in able if contender.group == group]
@@ -110,11 +128,6 @@ class Bench:
                 self._lock_step(database, group, places)
                 if self.plan.besides and not group:
                     self._measure_besides(database, places, servers)
-
-    def _is_able(self, contender: Contender) -> bool:
-        if contender.missing:
-            self._skip(f"{contender.name} is left out: {contender.missing} is not installed")
-        return not contender.missing
 
     def _lock_step(self, database: str, group: str, places: Sequence[_Place]) -> None:
         with ExitStack() as stack:

@@ -12,7 +12,7 @@ import msgspec
 import pytest
 
 from bench import report
-from bench.contender import Contender, ContenderFailed, Running, register
+from bench.contender import Contender, ContenderFailed, Running, built, register
 from bench.lockstep import measure
 from bench.works import WORKS, contents
 from tests.processes import ROOT
@@ -78,6 +78,32 @@ def test_a_contender_in_another_language_takes_part(tmp_path: Path) -> None:
     with Running(contender, "none:", 0) as running:
         assert running.can("read")
         assert running.run("read", 7) == 7000
+
+
+def test_a_contender_is_built_before_it_runs(tmp_path: Path) -> None:
+    """In a copy of its folder, so that a build leaves nothing in the project."""
+    source = "go_scs"
+    script = "touch left; printf 'echo ready; read -r line; echo ok read' > {program}"
+    contender = Contender(
+        name="made",
+        folder=f"contenders/{source}",
+        build=("sh", "-c", script),
+        command=("sh", "{program}"),
+        databases=("sqlite",),
+    )
+    with Running(built(contender, tmp_path), "none:", 0) as running:
+        assert running.works == ["read"]
+    assert (tmp_path / "sources" / "left").exists()
+    assert not (ROOT / "bench" / "contenders" / source / "left").exists()
+
+
+def test_a_contender_that_can_not_be_built_is_named(tmp_path: Path) -> None:
+    """Without what the build said: it names what a report must not."""
+    contender = Contender(
+        name="torn", folder="contenders/go_scs", build=("false",), command=(), databases=()
+    )
+    with pytest.raises(ContenderFailed, match=r"torn is left out: it could not be built$"):
+        built(contender, tmp_path)
 
 
 def test_a_contender_that_ends_is_no_riddle() -> None:

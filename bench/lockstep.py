@@ -41,6 +41,11 @@ WARM_UP: Final = 2  # rounds that do not count
 FEWEST_ROUNDS: Final = 7
 MOST_ROUNDS: Final = 60
 
+MINUTES_10: Final = 560.0  # seconds
+A_MINUTE: Final = 50.0
+RESERVE: Final = 4.0  # for the round trips and the memory of one contender
+SHOWN: Final = ("targets", "times_", "transactions", "spread", "skipped")
+
 Row = dict[str, Any]
 
 
@@ -52,7 +57,7 @@ class Plan:
     works: Sequence[str]
     contenders: Sequence[Contender]
     seconds: float
-    """For the lock-steps alone; they take fewer rounds where this does not suffice."""
+    """For everything; there are fewer rounds where this does not suffice."""
     rows: int = ROWS
     besides: bool = True
     """Whether round trips, memory and the time of a start are measured too."""
@@ -122,7 +127,8 @@ class Bench:
         able = [c for c in able if c.store in ("", "none") or c.store in servers]
         for group in dict.fromkeys(contender.group for contender in able):
             members = [contender for contender in able if contender.group == group]
-            say(f"{database}{group and ', '}{group}: {', '.join(c.name for c in members)}")
+            names = "; ".join(contender.name for contender in members)
+            say(f"after {self._shares.spent:.0f} s: {database}{group and ', '}{group}: {names}")
             with ExitStack() as stack:
                 places = [_Place(c, _url(c, database, servers, stack)) for c in members]
                 self._lock_step(database, group, places)
@@ -166,6 +172,7 @@ class Bench:
 
     def _measure_one(self, database: str, place: _Place, servers: dict[str, Any]) -> None:
         contender = place.contender
+        self._shares.one_besides()
         with cores.measured():
             row = footprint(contender, place.url)
         self.footprint.append({"database": database, "contender": contender.name, **row})
@@ -190,24 +197,33 @@ class _Place:
 
 
 class _Shares:
-    """Shares the time out among the works, by how many contenders each has."""
+    """Shares out what is left of the time among the works, by how many contenders each has.
+
+    What starts, fills or counts for long takes it from the rounds that are still to come.
+    """
 
     def __init__(self, plan: Plan) -> None:
-        self._ends = time.monotonic() + plan.seconds
-        self._left = plan.seconds
-        self._batches = sum(
-            len(contender.works or plan.works)
-            for database in plan.databases
-            for contender in plan.contenders
-            if database in contender.databases
-        )
+        self._began = time.monotonic()
+        self._ends = self._began + plan.seconds
+        pairs = [(d, c) for d in plan.databases for c in plan.contenders if d in c.databases]
+        self._batches = sum(len(contender.works or plan.works) for _, contender in pairs)
+        self._besides = sum(plan.besides and not contender.group for _, contender in pairs)
 
     def next(self, batches: int) -> float:
         """Seconds for the next work, with so many contenders."""
-        share = self._left * batches / max(self._batches, batches, 1)
-        self._left -= share
+        left = self._ends - time.monotonic() - self._besides * RESERVE
+        share = max(left, 0) * batches / max(self._batches, batches, 1)
         self._batches -= batches
         return share
+
+    @property
+    def spent(self) -> float:
+        """Seconds since the beginning."""
+        return time.monotonic() - self._began
+
+    def one_besides(self) -> None:
+        """Round trips and memory of one contender are measured."""
+        self._besides -= 1
 
 
 def _url(contender: Contender, database: str, servers: dict[str, Any], stack: ExitStack) -> str:
@@ -290,7 +306,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Plan, bool]:
     parser.add_argument("--database", action="append", choices=DATABASES)
     parser.add_argument("--work", action="append", choices=list(WORKS))
     parser.add_argument("--contender", action="append", help="by name")
-    parser.add_argument("--seconds", type=float, help="for the lock-steps alone")
+    parser.add_argument("--seconds", type=float, help="how long it may take")
     parser.add_argument("--rows", type=int, default=ROWS, help="sessions of other visitors")
     given = parser.parse_args(arguments)
     everybody = [c for c in register() if c.quick or not given.quick]
@@ -301,7 +317,7 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Plan, bool]:
         databases=given.database or DATABASES,
         works=given.work or (QUICK_WORKS if given.quick else tuple(WORKS)),
         contenders=everybody,
-        seconds=given.seconds or (30 if given.quick else 360),
+        seconds=given.seconds or (A_MINUTE if given.quick else MINUTES_10),
         rows=given.rows,
         besides=whole,
     )
@@ -314,7 +330,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     plan, whole = read_arguments(arguments)
     began = time.monotonic()
     result = Bench(plan).run()
-    say(f"took {time.monotonic() - began:.0f} s")
+    say(f"after {time.monotonic() - began:.0f} s: done")
     if whole:
         command = shlex.join(
             ["make", "bench", *(["ARGS=" + shlex.join(arguments)] * bool(arguments))]
@@ -324,7 +340,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from bench.lockstep_report import tables
 
     for name, table in tables(describe() | {"command": ""} | result).items():
-        if table:
+        if table and name.startswith(SHOWN):
             say(f"\n{name}\n{table}")
 
 

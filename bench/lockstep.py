@@ -328,8 +328,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and keep the result if it is complete; else print its tables."""
     arguments = sys.argv[1:] if arguments is None else arguments
     plan, whole = read_arguments(arguments)
-    began = time.monotonic()
-    result = Bench(plan).run()
+    began, where = time.monotonic(), describe()
+    result = where | Bench(plan).run()
     say(f"after {time.monotonic() - began:.0f} s: done")
     if whole:
         command = shlex.join(
@@ -339,7 +339,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         return
     from bench.lockstep_report import tables
 
-    for name, table in tables(describe() | {"command": ""} | result).items():
+    for name, table in tables(result | {"command": ""}).items():
         if table and name.startswith(SHOWN):
             say(f"\n{name}\n{table}")
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import shlex
+import signal
 import statistics
 import sys
 import time
@@ -38,7 +39,7 @@ QUICK_WORKS: Final = ("read", "write", "untouched", "anonymous")
 
 BATCH: Final = 25_000_000  # nanoseconds
 WARM_UP: Final = 2  # rounds that do not count
-FEWEST_ROUNDS: Final = 7
+FEWEST_ROUNDS: Final = 5
 MOST_ROUNDS: Final = 60
 
 MINUTES_10: Final = 560.0  # seconds
@@ -258,11 +259,14 @@ def measure(running: Sequence[Running], work: str, seconds: float) -> list[Row]:
 
 def _batch_size(running: Running, work: str) -> int:
     """How many calls take as long as a batch is to take."""
-    running.run(work, RARE)
-    took = max(running.run(work, 2 * RARE), 1) / (2 * RARE)
-    # A fresh session each makes them slow to prepare.
-    wanted = BATCH / (2 if work in ("sign-in", "sign-out") else 1)
-    return max(RARE, round(wanted / took / RARE) * RARE)
+    # Some of these are of the rare kind, the same share in each batch.
+    unit = RARE if work in ("touches", "conflicts") else 4
+    # A fresh session for each of these takes as long again.
+    wanted = BATCH // 2 if work in ("sign-in", "sign-out") else BATCH
+    size = unit
+    while (took := running.run(work, size)) < wanted // 5:
+        size *= 4
+    return max(1, round(wanted * size / took / unit)) * unit
 
 
 def _compared(contender: Contender, rounds: Sequence[dict[str, float]]) -> Row:
@@ -327,6 +331,8 @@ def read_arguments(arguments: Sequence[str]) -> tuple[Plan, bool]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure, and keep the result if it is complete; else print its tables."""
     arguments = sys.argv[1:] if arguments is None else arguments
+    # Whoever ends the run ends its servers too.
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(f"ended by signal {number}"))
     plan, whole = read_arguments(arguments)
     began, where = time.monotonic(), describe()
     result = where | Bench(plan).run()

@@ -92,6 +92,10 @@ bench: $(BENCH_STAMP) bench/servers ## Measure sessions beside their peers, and 
 bench/quick: $(BENCH_STAMP) bench/servers ## Measure the most important of it in a minute, and keep nothing
 	$(BENCH).lockstep --quick $(ARGS)
 
+.PHONY: bench/growth
+bench/growth: $(BENCH_STAMP) servers ## Measure tables of up to ten million sessions: 20 GB, a quarter of an hour; ARGS=--quick
+	$(BENCH).growth $(ARGS)
+
 .PHONY: bench/report
 bench/report: $(BENCH_STAMP) ## Write docs/performance.md anew from what was measured last
 	$(BENCH).report

@@ -33,9 +33,14 @@ class Server(ABC):
     # Servers refuse to run as root: root lends them their own account.
     account_name: ClassVar[str]
 
-    def __init__(self) -> None:
-        """Find the server's programs, or raise ServerMissing; nothing is started yet."""
+    def __init__(self, base: Path | None = None) -> None:
+        """Find the server's programs, or raise ServerMissing; nothing is started yet.
+
+        The data go into a new folder in `base`, which the server's account may pass through, else
+        where it is fastest.
+        """
         self.port = 0
+        self._base = base
         self._find_programs()
         self.account = _account(self.account_name)
         self._folder: Path | None = None
@@ -55,7 +60,7 @@ class Server(ABC):
 
     def __enter__(self) -> Self:
         """Create the data and start the server."""
-        self._folder = _new_folder(type(self).__name__.lower(), self.account)
+        self._folder = _new_folder(type(self).__name__.lower(), self.account, self._base)
         try:
             self._create_data()
             self._start_on_a_free_port()
@@ -157,14 +162,14 @@ def _account(name: str) -> pwd.struct_passwd | None:
     return pwd.getpwnam(name) if os.geteuid() == 0 else None
 
 
-def _new_folder(name: str, account: pwd.struct_passwd | None) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"myapp-{name}-", dir=_base(account)))
+def _new_folder(name: str, account: pwd.struct_passwd | None, base: Path | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"myapp-{name}-", dir=base or _fastest(account)))
     if account is not None:
         os.chown(folder, account.pw_uid, account.pw_gid)
     return folder
 
 
-def _base(account: pwd.struct_passwd | None) -> Path:
+def _fastest(account: pwd.struct_passwd | None) -> Path:
     """Return a temporary folder that the account may pass through, in memory if there is room."""
     # Creating a database copies hundreds of small files: in memory ten times as fast.
     memory, ours = Path("/dev/shm"), Path(tempfile.gettempdir()).resolve()

@@ -78,7 +78,7 @@ torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see 
 	$(BIN)/python -m tests.faults.planted
 
 .PHONY: servers
-servers: $(STAMP) ## Install the databases and the browser of the tests, where we may
+servers: $(STAMP) ## Install the databases and the browser of the tests, and wrk, where we may
 	@$(BIN)/python -m tests.servers.install
 
 # ---- Measure
@@ -95,6 +95,10 @@ bench/quick: $(BENCH_STAMP) bench/servers ## Measure the most important of it in
 .PHONY: bench/growth
 bench/growth: $(BENCH_STAMP) servers ## Measure tables of up to ten million sessions: 20 GB, a quarter of an hour; ARGS=--quick
 	$(BENCH).growth $(ARGS)
+
+.PHONY: bench/http
+bench/http: $(BENCH_STAMP) servers ## Measure requests per second in waitress, gunicorn and granian: 5 minutes; ARGS=--quick
+	$(BENCH).http $(ARGS)
 
 .PHONY: bench/report
 bench/report: $(BENCH_STAMP) ## Write docs/performance.md anew from what was measured last

@@ -154,7 +154,7 @@ def _swept(found: Result) -> list[str]:
 
 
 def _draw_reads(result: Result, path: Path) -> None:
-    with picture(path) as axes:
+    with picture(path) as (axes,):
         for number, (name, found) in enumerate(result["databases"].items()):
             rows = [each["rows"] for each in found["tables"]]
             for sort, line, label in (("hot", "-", "in use"), ("random", "--", "any row")):
@@ -177,7 +177,7 @@ def _draw_bytes(result: Result, path: Path) -> None:
         for kind, weights in found["kinds"].items()
     ]
     names = [name for name, _ in bars]
-    with picture(path, height=1 + 0.6 * len(bars)) as axes:
+    with picture(path, height=1 + 0.6 * len(bars)) as (axes,):
         left = [0.0] * len(bars)
         for part in parts:
             widths = [weights.get(part, 0) for _, weights in bars]

@@ -75,4 +75,5 @@ CHROMIUM = Program(
     executables=("chromium", "chromium-browser", "google-chrome"),
     install=(*_APT, "chromium"),
 )
-PROGRAMS = (POSTGRESQL, MARIADB, CHROMIUM)
+WRK = Program(name="wrk", executables=("wrk",), install=(*_APT, "wrk"))
+PROGRAMS = (POSTGRESQL, MARIADB, CHROMIUM, WRK)

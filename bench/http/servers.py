@@ -1,0 +1,111 @@
+"""The servers, each started as docs/how-to/servers.md says."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from bench import ROOT
+from tests.processes import clean_environment
+from tests.servers.ports import LOOPBACK, answers, free_port
+from tests.servers.process import Child
+from tests.serving.web import WSGI
+from tests.waiting import wait_until
+
+WORKERS: Final = 2
+
+_INI: Final = """
+[DEFAULT]
+http_port = {port}
+
+[app:main]
+use = call:bench.http.apps:application
+contender = {contender}
+url = {url}
+
+[server:main]
+use = egg:myapp#waitress
+host = {host}
+threads = {threads}
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """One way to serve."""
+
+    name: str
+    threads: int
+    """In each process."""
+    workers: int
+    command: Callable[[Path, int, int], list[str]]
+    """What comes after `python -m`, for an ini file, a port and so many threads."""
+
+
+def _waitress(ini: Path, port: int, threads: int) -> list[str]:
+    return ["pyramid.scripts.pserve", str(ini)]
+
+
+def _gunicorn(ini: Path, port: int, threads: int) -> list[str]:
+    return [
+        *("gunicorn", "--paste", str(ini), "--bind", f"{LOOPBACK}:{port}"),
+        *("--no-control-socket", "--workers", str(WORKERS), "--threads", str(threads)),
+    ]
+
+
+def _granian(ini: Path, port: int, threads: int) -> list[str]:
+    return [
+        *("granian", "--interface", "wsgi", "--workers", str(WORKERS), "--port", str(port)),
+        *("--blocking-threads", str(threads), "--working-dir", str(ini.parent)),
+        *("--workers-kill-timeout", "5", "--factory", "wsgi:application"),
+    ]
+
+
+KINDS: Final = (
+    Kind(name="waitress", threads=4, workers=1, command=_waitress),
+    Kind(name="waitress", threads=8, workers=1, command=_waitress),
+    Kind(name="gunicorn", threads=1, workers=WORKERS, command=_gunicorn),
+    Kind(name="gunicorn", threads=4, workers=WORKERS, command=_gunicorn),
+    Kind(name="granian", threads=1, workers=WORKERS, command=_granian),
+    Kind(name="granian", threads=4, workers=WORKERS, command=_granian),
+)
+
+
+@contextmanager
+def serving(kind: Kind, folder: Path, contender: str, url: str) -> Iterator[int]:
+    """The port at which a contender is served, from an empty folder, by all of its processes."""
+    port = free_port()
+    ini = folder / "bench.ini"
+    ini.write_text(
+        _INI.format(port=port, contender=contender, url=url, host=LOOPBACK, threads=kind.threads)
+    )
+    (folder / "wsgi.py").write_text(WSGI.format(ini=ini))
+    child = Child(
+        [sys.executable, "-m", *kind.command(ini, port, kind.threads)],
+        log=folder / "log",
+        folder=ROOT,
+        # The working folder of a program is not where its modules are looked for.
+        environment=clean_environment({"PYTHONPATH": os.pathsep.join([str(ROOT), *_path()])}),
+    )
+
+    def is_up() -> bool:
+        return len(list(folder.glob("loaded-*"))) >= kind.workers and answers(port)
+
+    try:
+        wait_until(lambda: not child.running or is_up(), f"{kind.name} at port {port}", 60)
+        if not child.running:
+            raise RuntimeError(f"{kind.name} did not start:\n{child.output()}")
+        yield port
+    finally:
+        if child.running:
+            child.kill()
+
+
+def _path() -> list[str]:
+    given = os.environ.get("PYTHONPATH")
+    return [given] if given else []

@@ -31,6 +31,8 @@ def tables(result: Result) -> dict[str, str]:
         "reads": _reads(result),
         "bytes": _bytes(result),
         "kinds": _kinds(result),
+        "weights": _totals(result),
+        "places": _places(result),
         "updates": _updates(result),
         "sweep": _sweep(result),
     }
@@ -105,6 +107,26 @@ def _kinds(result: Result) -> str:
         for kind, weights in found["kinds"].items()
     ]
     return table(head, rows)
+
+
+def _totals(result: Result) -> str:
+    """The same in short: bytes in all, for each database."""
+    databases = result["databases"]
+    kinds = list(dict.fromkeys(kind for found in databases.values() for kind in found["kinds"]))
+    rows = [
+        [kind, *(f"{sum(found['kinds'][kind].values()):.0f}" for found in databases.values())]
+        for kind in kinds
+    ]
+    return table(["session", *databases], rows)
+
+
+def _places(result: Result) -> str:
+    """The databases, and how they were set up."""
+    rows = [
+        [f"{name} {found['version']}", found["setup"]]
+        for name, found in result["databases"].items()
+    ] + [[name, f"left out: {reason}"] for name, reason in result["missing"].items()]
+    return table(["database", "settings"], rows)
 
 
 def _parts(result: Result) -> list[str]:
@@ -186,4 +208,4 @@ def _draw_bytes(result: Result, path: Path) -> None:
         axes.axvline(MOST_BYTES * PAYLOAD, color="black", linestyle=":", linewidth=1)
         axes.invert_yaxis()
         axes.set_xlabel(f"bytes a session; dotted: {MOST_BYTES} times {PAYLOAD}")
-        axes.legend(loc="lower right")
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3)

@@ -14,6 +14,14 @@ Case = tuple[str, str, str]
 
 _CONTENDERS: Final = {"bare": "bare Pyramid", "myapp": "myapp", "django": "Django"}
 _DATABASES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+# What belongs together is alike: dark for reading, light for writing.
+_COLORS: Final = {
+    ("bare", "read"): "#888888",
+    ("myapp", "read"): "#1f77b4",
+    ("myapp", "write"): "#aec7e8",
+    ("django", "read"): "#2ca02c",
+    ("django", "write"): "#98df8a",
+}
 
 
 def tables(result: Result) -> dict[str, str]:
@@ -26,21 +34,32 @@ def tables(result: Result) -> dict[str, str]:
 
 
 def draw(result: Result, folder: Path) -> None:
-    """The pictures, as SVG."""
-    cases = _cases(result)
+    """The picture, as SVG: a panel for each database, and the bare application in both."""
+    databases = list(dict.fromkeys(database for _, database, _ in _cases(result) if database))
     servers = _servers(result)
-    height = 0.8 / len(cases)
-    with picture(folder / "http.svg", height=1 + 0.2 * len(servers) * len(cases)) as (axes,):
-        for number, case in enumerate(cases):
-            places = [place + number * height for place in range(len(servers))]
-            rates = [_find(result, server, case).get("rate", 0) for server in servers]
-            axes.barh(places, rates, height=height, label=_name(case))
-        middle = (len(cases) - 1) * height / 2
-        axes.set_yticks([place + middle for place in range(len(servers))], servers)
-        axes.invert_yaxis()
-        axes.grid(visible=False, axis="y")
-        axes.set_xlabel("requests per second")
-        axes.legend()
+    size = {"width": 10, "height": 1.2 + 0.8 * len(servers)}
+    with picture(folder / "http.svg", panels=max(len(databases), 1), **size) as panels:
+        for axes, database in zip(panels, databases, strict=False):
+            cases = [case for case in _cases(result) if case[1] in ("", database)]
+            _draw_bars(axes, result, servers, cases)
+            axes.set_title(_DATABASES[database])
+            axes.set_xlabel("requests per second")
+        handles, labels = panels[0].get_legend_handles_labels()
+        panels[0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+
+
+def _draw_bars(axes: Any, result: Result, servers: list[str], cases: list[Case]) -> None:
+    height = 0.85 / len(cases)
+    for number, case in enumerate(cases):
+        places = [place + number * height for place in range(len(servers))]
+        rates = [_find(result, server, case).get("rate", 0) for server in servers]
+        contender, _, work = case
+        label = f"{_CONTENDERS[contender]}, {work}" if case[1] else _CONTENDERS[contender]
+        axes.barh(places, rates, height=height, label=label, color=_COLORS[contender, work])
+    middle = (len(cases) - 1) * height / 2
+    axes.set_yticks([place + middle for place in range(len(servers))], servers)
+    axes.invert_yaxis()
+    axes.grid(visible=False, axis="y")
 
 
 def _grid(result: Result, show: Callable[[Figure], str]) -> str:

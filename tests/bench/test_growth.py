@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from bench import report
 from bench.growth import tables
 from bench.growth.__main__ import KINDS, Plan, measure
 from bench.growth.hour import SAVES, live_through
@@ -87,6 +88,20 @@ def test_tables_have_a_row_for_each_result(result: dict[str, Any]) -> None:
     assert len(_lines(made["sweep"])) == 3
     assert _lines(made["updates"]) == []
     assert f"| {result['databases']['SQLite']['tables'][1]['hot']['p50']:.0f} |" in made["reads"]
+
+
+def test_the_pages_show_what_was_kept(
+    result: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each table and each picture has its place in one of them."""
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    report.keep("growth", "the command", result)
+    pages = "\n".join(report.render().values())
+    without = ("updates",)  # they are PostgreSQL's
+    shown = {name: text in pages for name, text in tables(result).items() if name not in without}
+    assert all(shown.values()), shown
+    assert "growth-reads.svg" in pages
+    assert "growth-bytes.svg" in pages
 
 
 def test_a_target_that_is_missed_is_called_so(result: dict[str, Any]) -> None:

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from bench import report
 from bench.http import tables
 from bench.http.__main__ import CASES, Plan, measure
 from bench.http.servers import KINDS, Kind, serving
@@ -100,3 +101,15 @@ def test_sessions_are_measured_through_a_server() -> None:
     found = [(f["contender"], f["work"]) for f in result["figures"]]
     assert found == [("bare", "read"), ("myapp", "read"), ("myapp", "write")]
     assert all(figure["rate"] > 0 and not figure["failed"] for figure in result["figures"])
+
+
+def test_the_pages_show_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each table and the picture has its place in one of them."""
+    monkeypatch.setattr(report, "RESULTS", tmp_path)
+    about = {"connections": 16, "sessions": 1000, "others": 10_000, "seconds": 3}
+    figures = [a_figure(kind, case) for kind in KINDS for case in CASES]
+    result = about | {"load_average": [[0.1], [0.2]], "figures": figures}
+    report.keep("http", "the command", result)
+    pages = "\n".join(report.render().values())
+    assert all(text in pages for text in tables(result).values())
+    assert "http.svg" in pages

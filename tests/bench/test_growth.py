@@ -143,7 +143,8 @@ class Missing(OnSQLite):
 
 def _weighing(kind: str, size: float) -> dict[str, Any]:
     """A result with one figure that is judged."""
-    return {"tables": [], "kinds": {kind: {"sessions": size}}, "sweep": {"paced": _SWEPT} | _REST}
+    found = {"tables": [], "kinds": {kind: {"sessions": size}}, "sweep": {"paced": _SWEPT} | _REST}
+    return found | {"version": "3", "setup": "as shipped"}
 
 
 _SWEPT = {"swept": 1, "rate": 1.0, "reads": {"p50": 1.0, "p99": 1.0}}

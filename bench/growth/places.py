@@ -134,7 +134,7 @@ class OnPostgreSQL(Place):
     @classmethod
     @contextmanager
     def opened(cls, folder: Path) -> Iterator[OnPostgreSQL]:
-        with _Configured(folder, cls._SETTINGS) as server:
+        with ConfiguredPostgreSQL(folder, cls._SETTINGS) as server:
             yield cls(server)
 
     @contextmanager
@@ -175,7 +175,7 @@ class OnPostgreSQL(Place):
 PLACES: Final[tuple[type[Place], ...]] = (OnSQLite, OnPostgreSQL)
 
 
-class _Configured(PostgreSQL):
+class ConfiguredPostgreSQL(PostgreSQL):
     """With lines of its own in postgresql.conf."""
 
     def __init__(self, base: Path, settings: tuple[str, ...]) -> None:

@@ -1,6 +1,8 @@
 """Measures requests per second: `python -m bench.http`, `make bench/http`.
 
-wrk, the server and the database share the machine, as they would on a small host.
+wrk, the servers and the database share the machine, as they would on a small host. All servers run
+from the beginning, and each is asked for a second in every round, so that a machine that is slow
+for a while is so for all of them.
 """
 
 from __future__ import annotations
@@ -8,10 +10,12 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -21,7 +25,7 @@ from typing import Any, Final
 from bench import ROOT
 from bench.http.apps import BARE, CONTENDERS
 from bench.http.report import tables
-from bench.http.servers import KINDS, Kind, serving
+from bench.http.servers import KINDS, Kind, Served, serving
 from bench.http.wrk import CONNECTIONS, ask
 from bench.report import keep
 from bench.servers import KINDS as DATABASES
@@ -41,8 +45,8 @@ CASES: Final = (
 )
 """What is asked of each server: the contender, the database and the work."""
 
-WARM_UP: Final = 1
-"""Seconds, at each start of a server."""
+SECONDS: Final = 1
+"""The shortest time that wrk takes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,8 +54,8 @@ class Plan:
     """How much of it."""
 
     kinds: tuple[Kind, ...]
-    seconds: int
-    """For each figure."""
+    rounds: int
+    """Of a second for each server and case."""
     databases: tuple[str, ...] = ("sqlite", "postgresql")
     contenders: tuple[str, ...] = tuple(CONTENDERS)
     others: int = 10_000
@@ -60,8 +64,8 @@ class Plan:
     """So many are asked for at random: two requests at once seldom meet in one."""
 
 
-FULL: Final = Plan(kinds=KINDS, seconds=3)
-QUICK: Final = Plan(kinds=KINDS[1::2], seconds=1, databases=("sqlite",))
+FULL: Final = Plan(kinds=KINDS, rounds=3)
+QUICK: Final = Plan(kinds=KINDS[1::2], rounds=1, databases=("sqlite",))
 
 
 def main() -> int:
@@ -96,7 +100,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "connections": CONNECTIONS,
         "sessions": plan.sessions,
         "others": plan.others,
-        "seconds": plan.seconds,
+        "rounds": plan.rounds,
         "databases": runner.about,
         "figures": figures,
     }
@@ -119,25 +123,34 @@ class _Runner:
                 self.about[name] = describe(name, url)
 
     def figures(self) -> Iterator[dict[str, Any]]:
-        """One for each server and case."""
-        for kind in self._plan.kinds:
-            for contender, database in self._urls:
-                _tell(f"{kind.name}, {kind.threads} threads: {contender} {database}")
-                yield from self._served(kind, contender, database)
+        """One for each server and case: the median of all rounds."""
+        servers = {
+            (kind, contender, database): self._serve(kind, contender, database)
+            for kind in self._plan.kinds
+            for contender, database in self._urls
+        }
+        found: dict[tuple[Kind, str, str, str], list[dict[str, Any]]] = defaultdict(list)
+        # What a server does at its first requests is nobody's figure: one round more.
+        for turn in range(self._plan.rounds + 1):
+            _tell(f"round {turn} of {self._plan.rounds}")
+            for (kind, contender, database), served in servers.items():
+                cookies = self._cookies[contender, database]
+                for work in _works(contender, database)[: None if turn else 1]:
+                    before = served.processor_time()
+                    answer = ask(served.port, f"/{work}", cookies, SECONDS)
+                    answer["processor"] = served.processor_time() - before
+                    if turn:
+                        found[kind, contender, database, work].append(answer)
+        for (kind, contender, database, work), answers in found.items():
+            about = {"server": kind.name, "workers": kind.workers, "threads": kind.threads}
+            what = {"contender": contender, "database": database, "work": work}
+            yield about | what | _median(answers)
 
-    def _served(self, kind: Kind, contender: str, database: str) -> Iterator[dict[str, Any]]:
-        works = [work for *case, work in CASES if tuple(case) == (contender, database)]
-        cookies = self._cookies[contender, database]
+    def _serve(self, kind: Kind, contender: str, database: str) -> Served:
+        _tell(f"starting {kind.name} with {kind.threads} threads: {contender} {database}")
+        own = self._stack.enter_context(tempfile.TemporaryDirectory(dir=self._folder))
         url = self._urls[contender, database]
-        about = {"server": kind.name, "workers": kind.workers, "threads": kind.threads}
-        with (
-            tempfile.TemporaryDirectory(dir=self._folder) as own,
-            serving(kind, Path(own), contender, url) as port,
-        ):
-            ask(port, f"/{works[0]}", cookies, WARM_UP)
-            for work in works:
-                found = ask(port, f"/{work}", cookies, self._plan.seconds)
-                yield about | {"contender": contender, "database": database, "work": work} | found
+        return self._stack.enter_context(serving(kind, Path(own), contender, url))
 
     def _prepare(self, contender: str, database: str, url: str) -> None:
         rows = (str(self._plan.others), str(self._plan.sessions))
@@ -155,6 +168,21 @@ class _Runner:
         cookies.write_text("\n".join(json.loads(done.stdout)) + "\n")
         self._urls[contender, database] = url
         self._cookies[contender, database] = cookies
+
+
+def _works(contender: str, database: str) -> list[str]:
+    return [work for *case, work in CASES if tuple(case) == (contender, database)]
+
+
+def _median(answers: list[dict[str, Any]]) -> dict[str, Any]:
+    """Of each figure; failures are added, and so is the processor's time for each request."""
+    names = ("rate", "p50", "p99")
+    medians = {name: statistics.median(answer[name] for answer in answers) for name in names}
+    requests = sum(answer["requests"] for answer in answers)
+    return medians | {
+        "processor": sum(answer["processor"] for answer in answers) / requests,
+        "failed": sum(answer["failed"] for answer in answers),
+    }
 
 
 def _tell(text: str) -> None:

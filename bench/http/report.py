@@ -29,6 +29,7 @@ def tables(result: Result) -> dict[str, str]:
     return {
         "rates": _grid(result, lambda figure: f"{figure['rate']:,.0f}"),
         "times": _grid(result, lambda figure: f"{figure['p50']:.1f} / {figure['p99']:.1f}"),
+        "processor": _grid(result, lambda figure: f"{figure['processor'] * 1e6:,.0f}"),
         "failed": _failed(result),
     }
 

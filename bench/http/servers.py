@@ -14,7 +14,7 @@ from bench import ROOT
 from tests.processes import clean_environment
 from tests.servers.ports import LOOPBACK, answers, free_port
 from tests.servers.process import Child
-from tests.serving.web import WSGI
+from tests.serving.web import WSGI, children
 from tests.waiting import wait_until
 
 WORKERS: Final = 2
@@ -76,9 +76,22 @@ KINDS: Final = (
 )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """A server that runs."""
+
+    port: int
+    first: int
+    """The process that was started."""
+
+    def processor_time(self) -> float:
+        """Seconds of the processor that it has used, all of its processes together."""
+        return sum(map(_processor_time, [self.first, *children(self.first)]))
+
+
 @contextmanager
-def serving(kind: Kind, folder: Path, contender: str, url: str) -> Iterator[int]:
-    """The port at which a contender is served, from an empty folder, by all of its processes."""
+def serving(kind: Kind, folder: Path, contender: str, url: str) -> Iterator[Served]:
+    """A contender, served from an empty folder by all of its processes."""
     port = free_port()
     ini = folder / "bench.ini"
     ini.write_text(
@@ -100,10 +113,16 @@ def serving(kind: Kind, folder: Path, contender: str, url: str) -> Iterator[int]
         wait_until(lambda: not child.running or is_up(), f"{kind.name} at port {port}", 60)
         if not child.running:
             raise RuntimeError(f"{kind.name} did not start:\n{child.output()}")
-        yield port
+        yield Served(port=port, first=child.pid)
     finally:
         if child.running:
             child.kill()
+
+
+def _processor_time(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    # Counted from the state on: in user mode and in the kernel's.
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _path() -> list[str]:

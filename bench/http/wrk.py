@@ -38,6 +38,7 @@ def parse(output: str) -> dict[str, Any]:
     if not found["requests"]:
         raise RuntimeError("nothing was answered")
     return {
+        "requests": found["requests"],
         "rate": found["requests"] / found["seconds"],
         "p50": found["p50"],
         "p99": found["p99"],

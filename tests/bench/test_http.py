@@ -13,12 +13,13 @@ from bench.http.servers import KINDS, Kind, serving
 from bench.http.wrk import CONNECTIONS, parse
 from tests.servers.ports import answers
 from tests.servers.programs import ServerMissing, skip_or_fail
+from tests.waiting import wait_until
 
 TINY = Plan(
     kinds=KINDS[:1],
     contenders=("bare", "myapp"),
     databases=("sqlite",),
-    seconds=1,
+    rounds=1,
     others=100,
     sessions=50,
 )
@@ -28,6 +29,7 @@ SAID = """\
 Requests/sec:   2000.00
 {"requests": 2000, "seconds": 1.000000, "failed": 3, "p50": 6.500000, "p99": 40.900000}
 """
+FIGURES = {"rate": 2000.4, "p50": 6.5, "p99": 40.9, "processor": 250.3e-6, "failed": 0}
 
 
 def a_figure(kind: Kind, case: tuple[str, str, str], **changes: float) -> dict[str, Any]:
@@ -35,12 +37,12 @@ def a_figure(kind: Kind, case: tuple[str, str, str], **changes: float) -> dict[s
     contender, database, work = case
     named = {"server": kind.name, "workers": kind.workers, "threads": kind.threads}
     what = {"contender": contender, "database": database, "work": work}
-    return named | what | {"rate": 2000.4, "p50": 6.5, "p99": 40.9, "failed": 0} | changes
+    return named | what | FIGURES | changes
 
 
 def test_the_last_line_of_wrk_is_the_result() -> None:
     """As our script writes it."""
-    assert parse(SAID) == {"rate": 2000, "p50": 6.5, "p99": 40.9, "failed": 3}
+    assert parse(SAID) == {"requests": 2000, "rate": 2000, "p50": 6.5, "p99": 40.9, "failed": 3}
 
 
 def test_a_server_that_answers_nothing_has_no_figure() -> None:
@@ -60,6 +62,7 @@ def test_a_table_has_a_row_for_each_server_and_a_column_for_each_case() -> None:
     assert rows[-1].startswith("| granian, 2 processes of 4 threads | 2,000 |")
     assert rows[-1].endswith("|  |")
     assert "| 6.5 / 40.9 |" in made["times"]
+    assert "| 250 |" in made["processor"]
 
 
 def test_failed_requests_are_named() -> None:
@@ -72,13 +75,16 @@ def test_failed_requests_are_named() -> None:
 @pytest.mark.parametrize("kind", [KINDS[1], KINDS[2], KINDS[5]], ids=lambda kind: kind.name)
 def test_a_server_serves_and_is_ended(kind: Kind, tmp_path: Path) -> None:
     """All of its processes have loaded the application when the block begins."""
-    with serving(kind, tmp_path, "bare", "") as port:
+    with serving(kind, tmp_path, "bare", "") as served:
         assert len(list(tmp_path.glob("loaded-*"))) == kind.workers
-        connection = HTTPConnection("127.0.0.1", port, timeout=30)
+        connection = HTTPConnection("127.0.0.1", served.port, timeout=30)
         connection.request("GET", "/plain")
         assert connection.getresponse().read() == b"plain"
         connection.close()
-    assert not answers(port)
+        # To load the application took some.
+        assert 0.05 < served.processor_time() < 60
+    # The system closes a socket a moment after its process has ended.
+    wait_until(lambda: not answers(served.port), "the end of all of them")
 
 
 def test_a_server_that_does_not_start_says_why(tmp_path: Path) -> None:
@@ -100,13 +106,14 @@ def test_sessions_are_measured_through_a_server() -> None:
     assert result["connections"] == CONNECTIONS
     found = [(f["contender"], f["work"]) for f in result["figures"]]
     assert found == [("bare", "read"), ("myapp", "read"), ("myapp", "write")]
+    assert all(figure["processor"] < 0.1 for figure in result["figures"])
     assert all(figure["rate"] > 0 and not figure["failed"] for figure in result["figures"])
 
 
 def test_the_pages_show_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each table and the picture has its place in one of them."""
     monkeypatch.setattr(report, "RESULTS", tmp_path)
-    about = {"connections": 16, "sessions": 1000, "others": 10_000, "seconds": 3}
+    about = {"connections": 16, "sessions": 1000, "others": 10_000, "rounds": 3}
     figures = [a_figure(kind, case) for kind in KINDS for case in CASES]
     result = about | {"load_average": [[0.1], [0.2]], "figures": figures}
     report.keep("http", "the command", result)

@@ -36,17 +36,15 @@ class MemoryStore:
             present = self._live(changed.digest)
             if present is None or present.version != version:
                 return False
-            if present.expires_at <= changed.seen_at:
+            if not present.seen_at <= changed.seen_at < present.expires_at:
                 return False
             self._rows[changed.digest] = replace(
                 present,
                 version=changed.version,
                 data=changed.data,
-                seen_at=max(present.seen_at, changed.seen_at),
+                seen_at=changed.seen_at,
                 expires_at=changed.expires_at,
                 deadline=changed.deadline,
-                user_id=changed.user_id,
-                generation=changed.generation,
             )
             self.end(endings)
             return True

@@ -246,10 +246,11 @@ class Saver(Loader):
                 # What this request itself did, without what the ended session held.
                 news = merge(base, mine, Content(), same)
                 return self._too_late(session, news, store, client)
+            if theirs[0].version != stored.version:
+                merged = (ConflictMerged(manager=self.name, handle=stored.handle),)
             stored, present = theirs
             content = mine if session.started_over else merge(base, mine, present, same)
             data = self.codec.encode(content)
-            merged = (ConflictMerged(manager=self.name, handle=stored.handle),)
         raise SaveConflict(SAVE_ATTEMPTS)
 
     def _try_write(

@@ -115,6 +115,9 @@ class SqlStore:
         )
         self._dialect = self._engine.dialect.name
         self._driver_error = self._engine.dialect.loaded_dbapi.Error
+        packed = self._engine.dialect.driver == "pymysql"
+        self._load_one = sql.load_packed if packed else sql.load_one
+        self._as_session: Callable[..., StoredSession] = sql.unpacked if packed else StoredSession
         self._breaker = Breaker()
         self._lines = Lines(self._engine, self._breaker, self._patience)
         self._inherited: list[Lines] = []
@@ -144,8 +147,8 @@ class SqlStore:
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
         if len(digests) == 1:
             (digest,) = digests
-            row = self._twice(Line.fetch, sql.load_one, {"digest": digest})
-            return [StoredSession(digest, *row)] if row else []
+            row = self._twice(Line.fetch, self._load_one, {"digest": digest})
+            return [self._as_session(digest, *row)] if row else []
         some = {"digests": list(digests)}
         return self._seldom(lambda c: _sessions(c.execute(sql.load_some, some)))
 

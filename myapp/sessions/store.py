@@ -106,9 +106,9 @@ class SessionStore(Protocol):
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """Replace a live session that is still at `version`, and end others, in one transaction.
 
-        False, with nothing changed, if it is at another version, ended, gone or expired at
-        `changed.seen_at`. Neither `handle`
-        nor `created_at` is changed, and `seen_at` never decreases.
+        Replaced are `version`, `data`, `seen_at`, `expires_at` and `deadline`. False, with nothing
+        changed, if it is at another version, ended, gone, expired at `changed.seen_at` or was seen
+        later than that: `seen_at` never decreases, and nobody's end comes nearer by a slow save.
         """
 
     def renew(

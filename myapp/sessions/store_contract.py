@@ -153,10 +153,14 @@ class StoreContract:
         assert self.only(store, new.digest).version == 2
 
     def test_an_update_never_moves_last_seen_back(self, store: SessionStore) -> None:
-        """L4: last-seen never decreases, whatever a machine's clock says."""
-        new = a_session(seen_at=NOW + 1000)
+        """L4, S9: last-seen never decreases, nor does the end come nearer: it was touched since."""
+        new = a_session(seen_at=NOW, expires_at=NOW + 60_000)
         store.insert(new)
-        store.update(replace(new, version=2, seen_at=NOW), 1)
+        store.touch(new.digest, seen_at=NOW + 1000, expires_at=NOW + 61_000, not_since=NOW + 1000)
+        slow = replace(new, version=2, seen_at=NOW + 999, expires_at=NOW + 60_999)
+        assert not store.update(slow, 1)
+        assert self.only(store, new.digest).expires_at == NOW + 61_000
+        assert store.update(replace(slow, seen_at=NOW + 1000, expires_at=NOW + 61_000), 1)
         assert self.only(store, new.digest).seen_at == NOW + 1000
 
     def test_an_update_ends_others_along(self, store: SessionStore) -> None:

@@ -86,7 +86,7 @@ class Scope:
         self.sessions: dict[str, tuple[SessionManager, Session]] = {}
 
     def close(self) -> None:
-        """From here on nothing is saved any more."""
+        """From here on nothing is loaded and nothing saved any more."""
         self.closed = True
         for _, session in self.sessions.values():
             session.close()
@@ -118,6 +118,10 @@ class RequestBacking:
     def __init__(self, manager: SessionManager, request: Request) -> None:
         self.manager, self._request = manager, request
 
+    def close(self) -> None:
+        """Let go of the request: else only the garbage collector could part it from its session."""
+        self._request = None
+
     def open(self) -> Loaded:
         """What is stored for the tokens of the request's cookies."""
         manager = self.manager
@@ -126,10 +130,6 @@ class RequestBacking:
             return manager.open(tokens, self._publish)
         except StoreUnavailable as error:
             raise SessionUnavailable(error) from error
-
-    def close(self) -> None:
-        """Let go of the request, which else only the garbage collector could part from us."""
-        self._request = None
 
     def look_up(self, token: str) -> Loaded:
         """What is stored for another token."""

@@ -150,16 +150,18 @@ class SessionManager(Saver):
     def iterate(self) -> Iterator[tuple[SessionInfo, dict[str, Any]]]:
         """All live sessions with their values, streamed; one that can't be read is left out."""
         for stored in self.store.iterate(self.name):
-            if self._is_expired(stored):
+            now = self.clock()
+            if self._is_expired(stored, now):
                 continue
-            loaded = self._decoded(stored, "", self.publish)
+            loaded = self._decoded(stored, "", self.publish, now)
             if loaded.origin is Origin.LIVE:
                 yield _info(stored), loaded.content.values
 
     def of_user(self, user_id: str | int | UUID) -> list[SessionInfo]:
         """The live sessions of a user, last seen first."""
-        rows = self.store.of_user(self.name, str(user_id), self.clock())
-        return [_info(row) for row in rows if not self._is_expired(row)]
+        now = self.clock()
+        rows = self.store.of_user(self.name, str(user_id), now)
+        return [_info(row) for row in rows if not self._is_expired(row, now)]
 
     def end(self, handle: str, *, user_id: str | int | UUID | None = None) -> bool:
         """End a session by its handle, if it is this user's where one is given. Whether it was."""

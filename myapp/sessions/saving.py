@@ -191,7 +191,7 @@ class Saver(Loader):
         data = self.codec.encode(content)
         same = data == stored.data
         if same and not (session.renewing or session.deadline_moved or session.absorbed):
-            return self._leave(session, stored, touch)
+            return self._leave(session, loaded, stored, touch)
         base = self.codec.decode(stored.data)
         if (
             (not same and self._differs(base, content))
@@ -200,13 +200,16 @@ class Saver(Loader):
             or session.absorbed
         ):
             return self._write(session, stored, base, data, store, client)
-        return self._leave(session, stored, touch)
+        return self._leave(session, loaded, stored, touch)
 
-    def _leave(self, session: Session, stored: StoredSession, touch: bool) -> Outcome:
+    def _leave(
+        self, session: Session, loaded: Loaded, stored: StoredSession, touch: bool
+    ) -> Outcome:
         """Nothing was changed."""
         if session.resend_cookie:
             return Outcome(self._cookie_for(session))
-        if touch:
+        interval = self.settings.touch_interval
+        if touch and lifetime.touch_due(now=loaded.at, seen_at=stored.seen_at, interval=interval):
             self._touch(stored)
         return _UNCHANGED
 
@@ -336,20 +339,17 @@ class Saver(Loader):
         return [ended] * count
 
     def _touch(self, stored: StoredSession) -> None:
-        """Note that the session is in use, if that is due; failing to do so harms nobody (S9)."""
+        """Note that the session is in use, which is due; failing to do so harms nobody (S9)."""
         idle_timeout = self.settings.idle_timeout
         if idle_timeout is None and stored.user_id is None:
             return  # nothing depends on when it was last seen, and nobody lists it
         now = self.clock()
-        interval = self.settings.touch_interval
-        if not lifetime.touch_due(now=now, seen_at=stored.seen_at, interval=interval):
-            return
         try:
             self.store.touch(
                 stored.digest,
                 seen_at=now,
                 expires_at=lifetime.expiry(now, stored.deadline, idle_timeout),
-                not_since=now - interval,
+                not_since=now - self.settings.touch_interval,
             )
         except StoreUnavailable as error:
             log.warning("session %s was not touched: %s", shortened(stored.digest), error)

@@ -72,6 +72,8 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     content: Content = msgspec.field(default_factory=Content)
     rivals: tuple[bytes, ...] = ()
     """The digests of the live sessions of which none was taken."""
+    at: int = 0
+    """When a live one was loaded."""
 
     def __repr__(self) -> str:
         # The token is never shown (R6).

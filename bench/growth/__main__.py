@@ -23,6 +23,7 @@ from bench.growth.reads import BATCH, HOT, compare
 from bench.growth.report import tables
 from bench.growth.rows import MIX, STORED, Kind, data_of, plain_size
 from bench.growth.sweeping import try_both
+from bench.machine import describe as describe_run
 from bench.report import keep
 from myapp.sessions.sql_store import SqlStore
 from tests.servers.programs import ServerMissing
@@ -79,7 +80,8 @@ def main() -> None:
     given = _arguments()
     plan = QUICK if given.quick else FULL
     places = [place for place in PLACES if place.name.lower() in given.databases]
-    result = measure(plan, places, given.folder, _tell)
+    # The commit is the one that is measured, not one that is made meanwhile.
+    result = describe_run() | measure(plan, places, given.folder, _tell)
     if given.quick:
         for name, table in tables(result).items():
             print(f"\n{name}\n\n{table}")

@@ -27,6 +27,7 @@ from bench.http.apps import BARE, CONTENDERS
 from bench.http.report import tables
 from bench.http.servers import KINDS, Kind, Served, serving
 from bench.http.wrk import CONNECTIONS, ask
+from bench.machine import describe as describe_run
 from bench.report import keep
 from bench.servers import KINDS as DATABASES
 from bench.servers import describe
@@ -74,8 +75,10 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="in a minute; nothing is kept")
     given = parser.parse_args()
     install((WRK,))
+    # The commit is the one that is measured, not one that is made meanwhile.
+    about = describe_run()
     try:
-        result = measure(QUICK if given.quick else FULL)
+        result = about | measure(QUICK if given.quick else FULL)
     except ServerMissing as missing:
         print(f"nothing was measured: {missing}", file=sys.stderr)
         return 0

@@ -29,6 +29,7 @@ def tables(result: Result) -> dict[str, str]:
     return {
         "targets": _targets(result),
         "reads": _reads(result),
+        "medians": _medians(result),
         "bytes": _bytes(result),
         "kinds": _kinds(result),
         "weights": _totals(result),
@@ -81,6 +82,18 @@ def _reads(result: Result) -> str:
     return table(head, rows)
 
 
+def _medians(result: Result) -> str:
+    """The same in short: a row for each size."""
+    databases = result["databases"]
+    head = ["sessions", *(f"{name}, {sort}" for name in databases for sort in ("in use", "any"))]
+    sizes = zip(*(found["tables"] for found in databases.values()), strict=True)
+    rows = [
+        [f"{same[0]['rows']:,}", *(f"{e[s]['p50']:.0f}" for e in same for s in ("hot", "random"))]
+        for same in sizes
+    ]
+    return table(head, rows)
+
+
 def _times(found: Result) -> list[str]:
     return [f"{found['p50']:.0f}", f"{found['p99']:.0f}", f"{found['ratio']:.2f}"]
 
@@ -110,9 +123,11 @@ def _kinds(result: Result) -> str:
 
 
 def _totals(result: Result) -> str:
-    """The same in short: bytes in all, for each database."""
+    """The same in short: bytes in all of the session that the other benchmarks have."""
     databases = result["databases"]
-    kinds = list(dict.fromkeys(kind for found in databases.values() for kind in found["kinds"]))
+    kinds = dict.fromkeys(
+        kind for found in databases.values() for kind in found["kinds"] if "JSON" in kind
+    )
     rows = [
         [kind, *(f"{sum(found['kinds'][kind].values()):.0f}" for found in databases.values())]
         for kind in kinds

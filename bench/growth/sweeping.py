@@ -1,6 +1,6 @@
 """Sweeps expired rows in a process of its own, while this one reads sessions that live on.
 
-Once at the pace of the sweeper of a web server, which rests as long as it worked, and once by
+Once at the pace of the sweeper of a web server, which rests most of the time, and once by
 `myapp.sessions.sweep.sweep` without rest. The reader never rests: no visitors are as eager.
 """
 

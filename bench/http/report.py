@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -27,7 +27,8 @@ _COLORS: Final = {
 def tables(result: Result) -> dict[str, str]:
     """Markdown by name."""
     return {
-        "rates": _grid(result, lambda figure: f"{figure['rate']:,.0f}"),
+        "rates": _grid(result, _rate),
+        "ours": _grid(result, _rate, [c for c in _cases(result) if c[0] != "django"]),
         "times": _grid(result, lambda figure: f"{figure['p50']:.1f} / {figure['p99']:.1f}"),
         "processor": _grid(result, lambda figure: f"{figure['processor'] * 1e6:,.0f}"),
         "failed": _failed(result),
@@ -63,9 +64,15 @@ def _draw_bars(axes: Any, result: Result, servers: list[str], cases: list[Case])
     axes.grid(visible=False, axis="y")
 
 
-def _grid(result: Result, show: Callable[[Figure], str]) -> str:
-    """A row for each server, a column for each case."""
-    cases = _cases(result)
+def _rate(figure: Figure) -> str:
+    return f"{figure['rate']:,.0f}"
+
+
+def _grid(
+    result: Result, show: Callable[[Figure], str], cases: Sequence[Case] | None = None
+) -> str:
+    """A row for each server, a column for each case; every one, unless some are named."""
+    cases = _cases(result) if cases is None else cases
     rows = []
     for server in _servers(result):
         found = [_find(result, server, case) for case in cases]

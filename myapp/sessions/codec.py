@@ -123,7 +123,7 @@ class Codec:
     def same(self, one: object, other: object) -> bool:
         """Whether two values are stored alike: `1` and `True` are not; order in dicts is naught."""
         if one == other and (
-            type(one) is type(other) is str or self._dumps([one]) == self._dumps([other])
+            type(one) is type(other) is str or self._dumps(one) == self._dumps(other)
         ):
             return True  # as nearly all are, said without a look into each
         if isinstance(one, dict) and isinstance(other, dict):

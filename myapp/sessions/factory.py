@@ -28,7 +28,7 @@ from myapp.sessions.errors import SessionError, StoreUnavailable
 from myapp.sessions.events import ChangeDropped, SessionEvent
 from myapp.sessions.headers import add_vary, write_headers
 from myapp.sessions.manager import SessionManager
-from myapp.sessions.saving import Outcome
+from myapp.sessions.saving import UNCHANGED, Outcome
 from myapp.sessions.session import Loaded, Session
 from myapp.sessions.store import SessionStore, is_ended, is_written
 from myapp.sessions.sweep import Sweeper
@@ -229,12 +229,23 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
     if looked_at:
         add_vary(response)
     for manager, session, outcome in done:
-        write_headers(request, response, manager, session, outcome)
-        if outcome.events:
-            publish(request, manager, outcome.events)
-        if session.signing_in and outcome.row is not None and session.user_id is not None:
-            publish(request, manager, manager.limit_sessions(session.user_id))
+        if outcome is not UNCHANGED or session.user_id is not None:
+            _tell(request, response, manager, session, outcome)
     return response
+
+
+def _tell(
+    request: Request,
+    response: Response,
+    manager: SessionManager,
+    session: Session,
+    outcome: Outcome,
+) -> None:
+    """Say what was done, in the response and to subscribers."""
+    write_headers(request, response, manager, session, outcome)
+    publish(request, manager, outcome.events)
+    if session.signing_in and outcome.row is not None and session.user_id is not None:
+        publish(request, manager, manager.limit_sessions(session.user_id))
 
 
 def _log_failure(error: Exception, scope: Scope, saved: list[str]) -> None:
@@ -262,14 +273,15 @@ def _save(
     request: Request, response: Response, scope: Scope, manager: SessionManager, session: Session
 ) -> Outcome:
     """What was saved within the request's transaction, or else is saved now (S6)."""
+    committed = drop = False
     transaction = scope.transaction
-    joined = transaction.outcomes.get(manager.name) if transaction else None
-    if transaction and joined and (transaction.committed or _was_committed(manager, joined)):
-        return joined
-    committed = transaction is not None and transaction.committed
-    # Of an aborted transaction that wrote something, a user who signed in may not exist any more.
-    doubtful = transaction is not None and not committed and transaction.wrote
-    drop = doubtful and session.signing_in
+    if transaction is not None:
+        committed = transaction.committed
+        joined = transaction.outcomes.get(manager.name)
+        if joined is not None and (committed or _was_committed(manager, joined)):
+            return joined
+        # If one was aborted that wrote something, a user who signed in may not exist any more.
+        drop = session.signing_in and transaction.wrote and not committed
     environ = request.environ
     outcome = manager.save(
         session,

@@ -43,10 +43,11 @@ def add_vary(response: Response) -> None:
     # Past WebOb's dictionary of headers, which is made anew at each look.
     present = response.headerlist
     vary = [value for name, value in present if name.lower() == "vary"]
-    names = [name.strip().lower() for value in vary for name in value.split(",")]
     if not vary:
         present.append(("Vary", "Cookie"))
-    elif "cookie" not in names and "*" not in names:
+        return
+    names = {name.strip().lower() for value in vary for name in value.split(",")}
+    if not names & {"cookie", "*"}:
         response.headers["Vary"] = ", ".join([*vary, "Cookie"])
 
 

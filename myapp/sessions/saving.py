@@ -57,7 +57,7 @@ class Outcome(msgspec.Struct, frozen=True):
         return f"<Outcome {self.row!r}, {len(self.events)} events>"
 
 
-_UNCHANGED: Final = Outcome()
+UNCHANGED: Final = Outcome()
 
 
 class Saver(Loader):
@@ -81,19 +81,19 @@ class Saver(Loader):
         """
         loaded = session.loaded
         if loaded is None:
-            return _UNCHANGED
+            return UNCHANGED
         store = writer or self.store
         if session.ending is not None:
             return self._end(session, loaded, store, client, only_end)
         if only_end:
-            return _UNCHANGED
+            return UNCHANGED
         if loaded.origin is Origin.LIVE and loaded.stored is not None:
             return self._save_live(session, loaded, loaded.stored, store, client, touch)
         if loaded.origin in (Origin.MARKER, Origin.AMBIGUOUS) and not session.signing_in:
             # A late request, or one of which nobody can tell whose session it means.
-            return _UNCHANGED
+            return UNCHANGED
         if session.content.is_empty() and not session.signing_in:
-            return _UNCHANGED
+            return UNCHANGED
         return self._start(session, loaded, store, client)
 
     def _end(
@@ -108,13 +108,13 @@ class Saver(Loader):
         if loaded.origin is Origin.MARKER:
             if session.signing_in and not only_end:
                 return self._start(session, loaded, store, client)
-            return _UNCHANGED
+            return UNCHANGED
         ended = self._end_loaded(loaded, store, session.ending or "invalidated")
         if ended is None and not session.signing_in:
             # Ended elsewhere already: the browser may hold a newer cookie (S5).
             dropped = ChangeDropped(manager=self.name)
             return Outcome(None, () if session.content.is_empty() else (dropped,))
-        done = ended or _UNCHANGED
+        done = ended or UNCHANGED
         if (session.signing_in or not session.content.is_empty()) and not only_end:
             started = self._insert(session, session.content, store, client, [])
             return Outcome(started.cookie, done.events + started.events, started.row)
@@ -127,7 +127,7 @@ class Saver(Loader):
         csrf = self._csrf_of(loaded.stored) if loaded.stored else None
         endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
         if not endings:
-            return _UNCHANGED
+            return UNCHANGED
         if not store.end(endings):
             endings = self._end_successor(loaded, store, reason)
         if not endings:
@@ -211,7 +211,7 @@ class Saver(Loader):
         interval = self.settings.touch_interval
         if touch and lifetime.touch_due(now=loaded.at, seen_at=stored.seen_at, interval=interval):
             self._touch(stored)
-        return _UNCHANGED
+        return UNCHANGED
 
     def _differs(self, base: Content, content: Content) -> bool:
         """Whether the content means something else, when its bytes are others already.
@@ -219,10 +219,11 @@ class Saver(Loader):
         A dictionary in another order, say, does not. What a nested change put in is checked here,
         as an assignment is checked where it happens.
         """
+        codec, loaded = self.codec, base.values
         changed = False
         for key, value in content.values.items():
-            if key not in base.values or not self.codec.same(base.values[key], value):
-                self.codec.check(key, value)
+            if key not in loaded or not codec.same(loaded[key], value):
+                codec.check(key, value)
                 changed = True
         return changed or base != content
 

@@ -165,9 +165,10 @@ class Session:
 
     def _adopt(self, loaded: Loaded) -> None:
         self._loaded, self._content = loaded, loaded.content
-        if loaded.origin is Origin.LIVE and loaded.stored is not None:
-            self._user_id, self._generation = loaded.stored.user_id, loaded.stored.generation
-            self._handle = loaded.stored.handle
+        stored = loaded.stored
+        if stored is not None and loaded.origin is Origin.LIVE:
+            self._user_id, self._generation = stored.user_id, stored.generation
+            self._handle = stored.handle
 
     def _changing(self) -> Content:
         """The contents, about to be changed."""

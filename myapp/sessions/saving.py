@@ -187,6 +187,8 @@ class Saver(Loader):
         client: DescribeClient,
         touch: bool,
     ) -> Outcome:
+        if not session.lent:
+            return self._leave(session, loaded, stored, touch)
         content = session.content
         data = self.codec.encode(content)
         same = data == stored.data

@@ -40,6 +40,7 @@ MAX_USER_ID: Final = 255
 MAX_REASON: Final = 16
 _MISSING: Final = object()
 _BUILTIN: Final = (bytes, bytearray, memoryview)
+_UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class Status(enum.StrEnum):
@@ -126,6 +127,8 @@ class Session:
     signing_in = False
     started_over = False
     locked = False
+    lent = False
+    """Whether anything can have changed: by a method, or by who was handed a list, say."""
     resend_cookie = False
     _closed = False
     _failed = False
@@ -142,11 +145,19 @@ class Session:
 
     # The one way in.
 
-    def _opened(self) -> Content:
-        """The contents, loaded at the first access. Raises what the store raises."""
+    def _seen(self) -> Content:
+        """The contents, loaded at the first access, for who changes nothing and lends nothing.
+
+        Raises what the store raises.
+        """
         if self._loaded is None:
             self._open()
         return self._content
+
+    def _opened(self) -> Content:
+        """The contents, of which the caller may change something, or hand it out."""
+        self.lent = True
+        return self._seen()
 
     def _open(self) -> None:
         if self._closed and not self._failed:
@@ -180,7 +191,10 @@ class Session:
     # The dictionary.
 
     def __getitem__(self, key: str) -> Any:
-        return self._opened().values[key]
+        value = self._seen().values[key]
+        if type(value) not in _UNCHANGEABLE:
+            self.lent = True
+        return value
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._backing.manager.codec.check(key, value)
@@ -190,16 +204,16 @@ class Session:
         del self._changing().values[key]
 
     def __contains__(self, key: object) -> bool:
-        return key in self._opened().values
+        return key in self._seen().values
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self._opened().values)
+        return iter(self._seen().values)
 
     def __reversed__(self) -> Iterator[str]:
-        return reversed(self._opened().values)
+        return reversed(self._seen().values)
 
     def __len__(self) -> int:
-        return len(self._opened().values)
+        return len(self._seen().values)
 
     def __eq__(self, other: object) -> bool:
         if isinstance(other, Session):
@@ -224,7 +238,7 @@ class Session:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default`."""
-        return self._opened().values.get(key, default)
+        return self[key] if key in self._seen().values else default
 
     def keys(self) -> KeysView[str]:
         """A live view of the keys, as a dict's."""
@@ -302,14 +316,14 @@ class Session:
     @property
     def created(self) -> int:
         """When the session began, in whole seconds since 1970."""
-        self._opened()
+        self._seen()
         stored = self.stored
         return (stored.created_at if stored else self._backing.manager.clock()) // SECOND
 
     @property
     def new(self) -> bool:
         """Whether nothing is stored of this session yet."""
-        self._opened()
+        self._seen()
         return self.stored is None
 
     def changed(self) -> None:
@@ -331,7 +345,7 @@ class Session:
 
     def pop_flash(self, queue: str = "") -> list[Any]:
         """Remove and give the messages of a queue."""
-        if queue not in self._opened().flash:
+        if queue not in self._seen().flash:
             return []
         return [message for _, message in self._changing().flash.pop(queue)]
 
@@ -347,19 +361,19 @@ class Session:
 
     def get_csrf_token(self) -> str:
         """The CSRF token, a new one if there is none."""
-        return self._opened().csrf or self.new_csrf_token()
+        return self._seen().csrf or self.new_csrf_token()
 
     @property
     def csrf_token(self) -> str | None:
         """The CSRF token, None if there is none: a look that never makes one."""
-        return self._opened().csrf
+        return self._seen().csrf
 
     # The session's life.
 
     @property
     def token(self) -> str:
         """The secret in the cookie, or the one that the cookie will hold. Never log it."""
-        self._opened()
+        self._seen()
         if self._token is None and self._loaded is not None and self.stored is not None:
             return self._loaded.token or ""
         if self._token is None:
@@ -369,7 +383,7 @@ class Session:
     @property
     def handle(self) -> str:
         """The public name of this session, for lists and links."""
-        self._opened()
+        self._seen()
         if self._handle is None:
             self._handle = new_handle()
         return self._handle
@@ -385,7 +399,7 @@ class Session:
     @property
     def deadline(self) -> datetime:
         """When this session ends at the latest. Assign an aware datetime to move it."""
-        self._opened()
+        self._seen()
         return to_datetime(self.deadline_at)
 
     @deadline.setter
@@ -458,13 +472,13 @@ class Session:
     @property
     def user_id(self) -> str | None:
         """Who is signed in; changed by `sign_in` and `sign_out` alone."""
-        self._opened()
+        self._seen()
         return self._user_id
 
     @property
     def generation(self) -> bytes | None:
         """The user's security generation at sign-in."""
-        self._opened()
+        self._seen()
         return self._generation
 
     def sign_in(self, user_id: str | int | UUID, *, generation: bytes | None = None) -> None:

@@ -453,6 +453,35 @@ class TestSaving:
         assert row_of(manager, token).version == 2
 
     @pytest.mark.parametrize(
+        "borrow",
+        [
+            lambda s: s["cart"],
+            lambda s: s.get("cart"),
+            lambda s: s.setdefault("cart", None),
+            lambda s: s.copy()["cart"],
+            lambda s: dict(s)["cart"],
+            lambda s: (s | {})["cart"],
+            lambda s: ({} | s)["cart"],
+            lambda s: s.keys().mapping["cart"],
+            lambda s: next(value for value in s.values() if value == [1]),
+            lambda s: dict(s.items())["cart"],
+            lambda s: s.peek_flash()[0],
+        ],
+    )
+    def test_what_was_handed_out_is_looked_at_again(
+        self, manager: SessionManager, borrow: Callable[[Session], list[int]]
+    ) -> None:
+        """S1: whatever it was handed out by; what was not is not even compared."""
+        with manager.session() as made:
+            made.update(key="value", cart=[1])
+            made.flash([1])
+        with manager.session(made.token) as session:
+            assert session["key"] == "value"
+            assert not session.lent
+            borrow(session).append(2)
+        assert row_of(manager, made.token).version == 2
+
+    @pytest.mark.parametrize(
         "look",
         [
             lambda s: s["cart"],

@@ -211,7 +211,9 @@ def _distrust_read_only(context: ExceptionContext) -> None:
     Another server may be the one to write to by now; the pool would keep to this one until the
     process ends.
     """
-    if is_read_only(context.original_exception):
+    error = context.original_exception
+    # Not every error here is the driver's: a value may have refused to become a parameter.
+    if isinstance(error, context.dialect.loaded_dbapi.Error) and is_read_only(error):
         context.is_disconnect = True
 
 

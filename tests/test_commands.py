@@ -225,7 +225,7 @@ def test_the_command_is_installed(ini: Path) -> None:
     ("dialect", "words"),
     [
         ("sqlite", ("digest BLOB NOT NULL,",)),
-        ("postgresql", ("digest BYTEA NOT NULL,", "WITH (fillfactor = 80);")),
+        ("postgresql", ("digest BYTEA NOT NULL,", "WITH (fillfactor = 90);")),
         ("mysql", ("digest BINARY(32) NOT NULL,", "ENGINE=InnoDB CHARSET=utf8mb4")),
     ],
 )

@@ -1,50 +1,57 @@
 """Further kinds of session, as attributes of the request that cost nothing to who ignores them.
 
 Pyramid gives a request its additional properties by making a class for it, at each request: that
-takes as long as all the rest of a small view. Once the application is made, the properties that
-are ours move into one class.
+takes as long as all the rest of a small view. A router that serves requests gets one class with
+ours; whoever makes requests in another way, a script or a test, still gets them from Pyramid.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from pyramid.interfaces import IRequestExtensions, IRequestFactory
-from pyramid.request import Request
+from pyramid.interfaces import IRequestExtensions
 from pyramid.router import Router
 
 
+class _Extensions:
+    """What Pyramid adds to each request of a router, without what its class has already."""
+
+    def __init__(self, extensions: Any, without: Sequence[str]) -> None:
+        self.methods = extensions.methods
+        self.descriptors = {
+            name: made for name, made in extensions.descriptors.items() if name not in without
+        }
+
+
 def move_into_one_class(router: Router, names: Sequence[str]) -> None:
-    """Take these properties from the application's extensions into the class of its requests.
+    """Let a router's requests have these properties by their class.
 
-    Where requests are made by a function and not by a class, they stay where they are.
+    Where requests are made by a function and not by a class, nothing changes.
     """
-    registry = router.registry
-    base = registry.queryUtility(IRequestFactory, default=Request)
-    if not names or not isinstance(base, type):
+    if not names or not isinstance(router.request_factory, type):
         return
-    extensions = registry.getUtility(IRequestExtensions)
-    properties = {name: extensions.descriptors.pop(name) for name in names}
-    if not (extensions.descriptors or extensions.methods):
-        router.request_extensions = None
-    router.request_factory = _with(base, properties)
-    registry.registerUtility(router.request_factory, IRequestFactory)
-    router.invoke_subrequest = _also_of_others(router.invoke_subrequest, properties)
+    extensions = router.registry.getUtility(IRequestExtensions)
+    properties = {name: extensions.descriptors[name] for name in names}
 
+    classes: dict[type, type] = {}
 
-def _with(base: type, properties: Mapping[str, Any]) -> type:
-    return type(base.__name__, (base,), {"__module__": base.__module__, **properties})
+    def with_properties(base: type) -> type:
+        # The same for the same base: zope.interface may keep each new class for ever.
+        if base not in classes:
+            words = {"__module__": base.__module__, **properties}
+            classes[base] = type(base.__name__, (base,), words)
+        return classes[base]
 
-
-def _also_of_others(
-    invoke: Callable[..., Any], properties: Mapping[str, Any]
-) -> Callable[..., Any]:
-    """A subrequest may be of any class: `Request.blank("/")`."""
+    invoke = router.invoke_subrequest
 
     def invoke_subrequest(request: Any, use_tweens: bool = False) -> Any:
-        if not all(hasattr(type(request), name) for name in properties):
-            request.__class__ = _with(type(request), properties)
+        # A subrequest may be of any class: `Request.blank("/")`.
+        if not isinstance(request, router.request_factory):
+            request.__class__ = with_properties(type(request))
         return invoke(request, use_tweens=use_tweens)
 
-    return invoke_subrequest
+    others = _Extensions(extensions, without=names)
+    router.request_extensions = others if others.methods or others.descriptors else None
+    router.request_factory = with_properties(router.request_factory)
+    router.invoke_subrequest = invoke_subrequest

@@ -64,7 +64,7 @@ class Codec:
     def __init__(self, serializer: Serializer, max_size: int) -> None:
         self._dumps, self._loads = serializer.dumps, serializer.loads
         self._max_size = max_size
-        is_ours = isinstance(serializer, MessagePack)
+        self._is_ours = is_ours = isinstance(serializer, MessagePack)
         self._is_plain = _is_plain if is_ours else _never
         # msgspec checks types while it reads, which takes half the time of doing so afterwards.
         self._content = _read if is_ours else lambda data: _content(self._loads(data))
@@ -100,10 +100,9 @@ class Codec:
         try:
             stored = self._dumps([value])
             back = self._loads(stored)[0]
-            # Each level takes a byte at least, so that what is this short can't be too deep.
-            alike = (len(stored) <= MAX_DEPTH and bool(value == back)) or _same_but_tuples(
-                value, back, MAX_DEPTH
-            )
+            # In MessagePack each level takes a byte, so that what is this short can't be too deep.
+            shallow = self._is_ours and len(stored) <= MAX_DEPTH
+            alike = (shallow and bool(value == back)) or _same_but_tuples(value, back, MAX_DEPTH)
         except RecursionError as error:
             raise NotStorable(key, value, f"it is nested over {MAX_DEPTH} levels deep") from error
         except Exception as error:

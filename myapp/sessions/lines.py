@@ -90,9 +90,10 @@ class Lines:
         Raises StoreUnavailable if none can be had.
         """
         try:
-            return self._idle.pop()
+            line = self._idle.pop()
         except IndexError:
             return self._wait_or_open()
+        return line if line.generation == self._generation else self._other_than(line)
 
     def give_back(self, line: Line) -> None:
         """Let others have a line that works."""
@@ -109,15 +110,27 @@ class Lines:
         line.close()
         self._free_a_place()
 
-    def close_all(self) -> None:
-        """Close the lines that nobody has now, and the others when they are given back.
+    def lost(self, line: Line) -> None:
+        """Give up a line that turned out dead, and those that were opened before it was known.
 
-        Where one turned out dead, those that were opened before are likely to be dead as well.
+        Whoever finds the next of them dead does not close what was opened since.
         """
-        self._generation += 1
+        self.close(line)
+        if line.generation == self._generation:
+            self.close_all()
+
+    def close_all(self) -> None:
+        """Close the lines that nobody has now, and the others when they are given back."""
+        with self._condition:
+            self._generation += 1
         with suppress(IndexError):
             while True:
                 self.close(self._idle.pop())
+
+    def _other_than(self, old: Line) -> Line:
+        """Another line than one that was given back while the others were closed."""
+        self.close(old)
+        return self.take()
 
     def _wait_or_open(self) -> Line:
         self._breaker.admit()
@@ -158,10 +171,11 @@ class Lines:
 
     def _opened(self) -> Line:
         try:
+            generation = self._generation
             pooled = self._engine.raw_connection()
             connection = pooled.dbapi_connection
             pooled.detach()
-            return Line(connection, self._engine, self._statements, self._generation)
+            return Line(connection, self._engine, self._statements, generation)
         except PoolTimeout:
             self._free_a_place()
             raise _AllInUse("all connections are in use") from None

@@ -72,8 +72,8 @@ class MemoryStore:
 
     def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
         with self._lock:
-            _, locked_until = self._locks.get(digest, ("", 0))
-            if self._live(digest) is None or locked_until > now:
+            holder, locked_until = self._locks.get(digest, (owner, 0))
+            if self._live(digest) is None or (locked_until > now and holder != owner):
                 return False
             self._locks[digest] = owner, until
             return True

@@ -191,16 +191,13 @@ class Saver(Loader):
             return self._leave(session, loaded, stored, touch)
         content = session.content
         data = self.codec.encode(content)
-        same = data == stored.data
-        if same and not (session.renewing or session.deadline_moved or session.absorbed):
+        wanted = session.renewing or session.deadline_moved or bool(session.absorbed)
+        if data == stored.data and not wanted:
             return self._leave(session, loaded, stored, touch)
         base = self.codec.decode(stored.data)
-        if (
-            (not same and self._differs(base, content))
-            or session.renewing
-            or session.deadline_moved
-            or session.absorbed
-        ):
+        # Asked in any case, since it also refuses what can't be stored.
+        differs = self._differs(base, content)
+        if differs or wanted:
             return self._write(session, stored, base, data, store, client)
         return self._leave(session, loaded, stored, touch)
 

@@ -57,9 +57,11 @@ class SqlWriter:
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """As SessionStore has it."""
         values = _changes(changed, version)
-        updated = (
-            self._dialect == "sqlite" and self._execute(sql.update_unless_sooner, values) == 1
-        ) or self._execute(sql.update_one, values) == 1
+        updated = False
+        if self._dialect == "sqlite":
+            updated = self._execute(sql.update_unless_sooner, values) == 1
+        if not updated:
+            updated = self._execute(sql.update_one, values) == 1
         if updated and endings:
             self.end(endings)
         return updated
@@ -120,7 +122,7 @@ class SqlStore:
         self._as_session: Callable[..., StoredSession] = sql.unpacked if packed else StoredSession
         self._breaker = Breaker()
         self._lines = Lines(self._engine, self._breaker, self._patience)
-        self._inherited: list[Lines] = []
+        self._inherited: list[object] = []
         after_fork_in_child(self._forget_connections)
 
     @classmethod
@@ -295,7 +297,7 @@ class SqlStore:
 
         They are kept, for to be collected is to be closed, which the database would hear.
         """
-        self._inherited.append(self._lines)
+        self._inherited += [self._lines, self._engine.pool]
         self._engine.dispose(close=False)
         self._breaker = Breaker()
         self._lines = Lines(self._engine, self._breaker, self._patience)
@@ -336,8 +338,8 @@ class SqlStore:
 
     def _once(self, use: Callable[..., T], *arguments: Any, single: bool = True) -> T:
         """Use a line in autocommit, for a single statement, or else in a transaction."""
-        started = time.monotonic()
         line = self._lines.take()
+        started = time.monotonic()
         try:
             if single:
                 answer = use(line, *arguments)
@@ -357,8 +359,9 @@ class SqlStore:
         lost = self._engine.dialect.is_disconnect(error, line.connection, line.cursor)
         # A server that takes no writes may not be the one to write to any more (L8).
         if lost or is_read_only(error):
-            self._lines.close(line)
-            self._lines.close_all()
+            self._lines.lost(line)
+            # The pool, from which the next line may come, knows nothing of it.
+            self._engine.dispose()
             # A connection that was dead all along fails at once; one that took its time may do so
             # again, and then nobody is to wait twice.
             return _ConnectionLost(reason_of(error), prompt=time.monotonic() - started < _PROMPT)

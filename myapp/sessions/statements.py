@@ -94,7 +94,15 @@ touch = (
 )
 lock = (
     update(table)
-    .where(_is_live, or_(_c.locked_until.is_(None), _c.locked_until <= bindparam("now")))
+    .where(
+        _is_live,
+        or_(
+            _c.locked_until.is_(None),
+            _c.locked_until <= bindparam("now"),
+            # By us already: the answer to an earlier attempt was lost.
+            _c.lock_owner == bindparam("owner"),
+        ),
+    )
     .values(lock_owner=bindparam("owner"), locked_until=bindparam("until"))
 )
 unlock = (

@@ -130,8 +130,8 @@ class SessionStore(Protocol):
     def lock(self, digest: bytes, owner: str, *, now: int, until: int) -> bool:
         """Lock a live session for `owner` until a moment at the latest.
 
-        False if it is locked by another at `now`, ended or gone. Nothing else minds a lock: it
-        holds up nobody but who asks for it. The version stays.
+        False if another owner has it locked at `now`, or it is ended or gone. Nothing else minds a
+        lock: it holds up nobody but who asks for it. The version stays.
         """
 
     def unlock(self, digest: bytes, owner: str) -> None:

@@ -276,6 +276,7 @@ class StoreContract:
         new = a_session()
         store.insert(new)
         assert store.lock(new.digest, "one", now=NOW, until=NOW + 10)
+        assert store.lock(new.digest, "one", now=NOW, until=NOW + 10)  # the answer was lost
         assert not store.lock(new.digest, "other", now=NOW + 9, until=NOW + 20)
         store.unlock(new.digest, "other")
         assert not store.lock(new.digest, "other", now=NOW + 9, until=NOW + 20)

@@ -60,11 +60,9 @@ class Sweeper:
         """Start the thread of this process if there is none yet."""
         with self._lock:
             if self._thread is None and not self._stopped.is_set():
-                self._thread = threading.Thread(
-                    target=self._run, name="session-sweeper", daemon=True
-                )
-                self._thread.start()
-                self.running = True
+                thread = threading.Thread(target=self._run, name="session-sweeper", daemon=True)
+                thread.start()
+                self._thread, self.running = thread, True
 
     def stop(self) -> None:
         """Stop for good; returns when the thread has ended, within a batch."""
@@ -77,7 +75,8 @@ class Sweeper:
             try:
                 began = time.monotonic()
                 for _ in sweep(self._store, self._clock):
-                    if self._stopped.wait(pause_after(time.monotonic() - began)):
+                    pause = min(pause_after(time.monotonic() - began), self._interval)
+                    if self._stopped.wait(pause):
                         return
                     began = time.monotonic()
             except SessionError as error:

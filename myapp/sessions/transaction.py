@@ -41,6 +41,9 @@ from myapp.sessions.sql_store import SqlStore, SqlWriter, translated
 TWEEN: Final = "myapp.sessions.transaction.join_tween_factory"
 
 
+_DISCREET: Final = "myapp.sessions.discreet_engine"
+
+
 def join_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """The tween right under pyramid_tm's: the last that the transaction lets do something."""
 
@@ -144,9 +147,13 @@ def _discreet(connection: Connection) -> Connection:
 
     The application's engine may be told to log them, and ours are what a session holds (R6).
     """
-    engine = connection.engine.execution_options()
-    engine.hide_parameters = True
-    # It neither begins nor ends anything: that is left to the connection it was made from.
+    engine = connection.info.get(_DISCREET)
+    if engine is None:
+        # Making it takes longer than a statement, so the driver's connection bears it from then on.
+        engine = connection.info[_DISCREET] = connection.engine.execution_options()
+        engine.hide_parameters = True
+    # It begins nothing and commits nothing. After an error SQLAlchemy may roll it back, and so may
+    # we: whoever calls aborts the transaction then.
     return Connection(engine, connection=connection.connection, _allow_autobegin=False)
 
 

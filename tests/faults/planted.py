@@ -66,11 +66,15 @@ BUGS: Final = (
         name="upsert instead of update",
         file="myapp/sessions/statements.py",
         old="""\
-    .where(_is_at_version, _c.expires_at > bindparam("seen_at"))
+    .where(
+        _is_at_version,
+        _c.expires_at > bindparam("seen_at"),
+        _c.seen_at <= bindparam("seen_at"),
+    )
     .values(
 """,
         new="""\
-    .where(or_(_is_at_version, _c.digest == bindparam("b_digest")))
+    .where(_c.digest == bindparam("b_digest"))
     .values(
         ended=None,
 """,
@@ -86,8 +90,8 @@ BUGS: Final = (
     Bug(
         name="cookie before commit",
         file="myapp/sessions/factory.py",
-        old="if transaction and joined and (",
-        new="if transaction and joined and (True or ",
+        old="if joined is not None and (",
+        new="if joined is not None and (True or ",
         check=checker("lost"),
     ),
     Bug(
@@ -125,7 +129,7 @@ BUGS: Final = (
                 stored.digest,
                 seen_at=now,
                 expires_at=lifetime.expiry(now, stored.deadline, idle_timeout),
-                not_since=now - interval,
+                not_since=now - self.settings.touch_interval,
             )
 """,
         new="""\
@@ -159,7 +163,7 @@ BUGS: Final = (
     Bug(
         name="a sign-in kept after an abort that rolled its user back",
         file="myapp/sessions/factory.py",
-        old="drop = doubtful and session.signing_in",
+        old="drop = session.signing_in and transaction.wrote and not committed",
         new="drop = False",
         check=checker("sign-up"),
     ),
@@ -182,11 +186,11 @@ BUGS: Final = (
         file="myapp/sessions/saving.py",
         old="""\
         endings = [self._ending(row, "merged") for row in session.absorbed]
-        if session.renewing:
+        seen_at = max(stored.seen_at, self.clock())
 """,
         new="""\
         endings: list[Ending] = []
-        if session.renewing:
+        seen_at = max(stored.seen_at, self.clock())
 """,
         check=checker("ended", 8000),
     ),

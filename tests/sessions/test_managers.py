@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 from pyramid.config import Configurator
+from pyramid.events import ApplicationCreated
 from pyramid.request import Request
+from pyramid.router import Router
+from pyramid.scripting import prepare
+from webtest import TestApp
+from zope.interface import providedBy
 
 from myapp.sessions import SettingError, get_manager
 from tests.sessions.app import cookies_of, token_of
@@ -40,6 +45,48 @@ def test_a_token_opens_only_the_manager_that_issued_it(make_app: MakeApp) -> Non
         assert app.get("/show", HTTP_COOKIE=header).text == shown
     for name in ("session", "admin_session"):
         assert len(list(get_manager(app.router.registry, name).iterate())) == 1
+
+
+def _with_admin(config: Configurator) -> None:
+    config.add_settings({"admin_session.cookie_name": "admin"})
+    config.add_session("admin_session")
+
+
+def test_a_request_of_any_origin_has_both(make_app: MakeApp) -> None:
+    """I9, S12: a subrequest of Pyramid's own class, a script's request, and another router's."""
+
+    def outer(request: Request) -> Any:
+        return request.invoke_subrequest(Request.blank("/inner"))
+
+    def inner(request: Request) -> str:
+        assert providedBy(request)
+        return f"{request.session.get('key')} {request.admin_session.get('key')}"
+
+    app = make_app({"outer": outer, "inner": inner}, configure=_with_admin)
+    assert app.get("/outer").text == "None None"
+    with prepare(request=Request.blank("/"), registry=app.router.registry) as script:
+        assert script["request"].admin_session.get("key") is None
+    again = Router(app.router.registry)
+    app.router.registry.notify(ApplicationCreated(again))
+    assert TestApp(again).get("/outer").text == "None None"
+
+
+def test_subrequests_leave_no_classes_behind(make_app: MakeApp) -> None:
+    """I9: one class serves them all."""
+    classes = set()
+
+    def outer(request: Request) -> Any:
+        return request.invoke_subrequest(Request.blank("/inner"))
+
+    def inner(request: Request) -> str:
+        classes.add(type(request))
+        return "inner"
+
+    app = make_app({"outer": outer, "inner": inner}, configure=_with_admin)
+    for _ in range(5):
+        app.get("/outer")
+        app.get("/inner")
+    assert len(classes) == 1
 
 
 def test_two_managers_share_one_store(make_app: MakeApp) -> None:

@@ -94,6 +94,42 @@ def test_a_dropped_connection_costs_nobody_anything(app: App, proxy: Proxy) -> N
     assert app.get("/policy", token).text == "ann"
 
 
+def test_nor_does_one_in_the_pool_of_what_is_done_seldom(app: App, proxy: Proxy) -> None:
+    """L2: where the next connection comes from there may be dead ones, too."""
+    token = token_of(app.get("/sign_in"))
+    for _ in range(2):
+        assert len(app.manager.of_user("ann")) == 1
+        proxy.drop()
+        assert app.get("/policy", token).text == "ann"
+
+
+def test_who_finds_a_second_dead_connection_spares_those_opened_since(
+    app: App, proxy: Proxy
+) -> None:
+    """L9: after an outage there are no more connects than connections that are used."""
+    token = token_of(app.get("/sign_in"))
+    store = app.manager.store
+    assert isinstance(store, SqlStore)
+    lines = [store._lines.take() for _ in range(3)]
+    for line in lines:
+        store._lines.give_back(line)
+    proxy.drop()
+    with counting(proxy) as wire:
+        for _ in range(5):
+            assert app.get("/policy", token).text == "ann"
+    assert wire.connections == 1
+
+
+def test_a_lock_whose_answer_was_lost_is_held(app: App, proxy: Proxy) -> None:
+    """S13: nobody waits for their own lock."""
+    app.get("/sign_in")
+    (row,) = app.rows()
+    store = app.manager.store
+    proxy.cut_after("UPDATE")
+    assert store.lock(row.digest, "me", now=row.seen_at, until=row.seen_at + 1000)
+    assert not store.lock(row.digest, "you", now=row.seen_at, until=row.seen_at + 1000)
+
+
 def test_a_save_without_database_says_so_and_sends_no_cookie(app: App, proxy: Proxy) -> None:
     """S7: a cookie is sent only once its row is committed."""
     take_down(proxy)

@@ -1,0 +1,128 @@
+"""A guard against slipping: what each kind of request costs in calls of functions.
+
+Times are too noisy for a test; calls are the same each time. Only SQLite is asked, within this
+process; round trips on each database are held by `test_statements.py`.
+"""
+
+import os
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.request import Request
+from pyramid.response import Response
+
+from tests.sessions.app import App, token_of
+from tests.sessions.conftest import MakeApp
+from tests.sessions.effort import Effort, effort_of
+
+# What a request may call more than the same request does without sessions, on Python 3.11, and the
+# statements in it. Who makes it cheaper, or has a reason to make it dearer, sets them anew. This
+# prints them, and the calls behind them, to be laid beside those of an earlier commit:
+#
+#     SHOW_EFFORT=1 .venv/bin/python -m pytest -s tests/sessions/test_effort.py
+BUDGETS = {
+    # work: (calls, statements)
+    "untouched": (8, 0),
+    "anonymous": (59, 0),
+    "read": (107, 1),
+    "save": (164, 2),
+    "first": (242, 1),
+}
+
+TOLERANCE = 2
+"""Calls that another version of Python may add; it may also make fewer, and that is no fault."""
+
+WARM_UP = 3
+
+View = Callable[[Request], Any]
+
+
+def looks(request: Request) -> None:
+    request.session.get("visits")
+
+
+def changes(request: Request) -> None:
+    request.session["visits"] = request.session.get("visits", 0) + 1
+
+
+def fills(request: Request) -> None:
+    request.session.update({f"key {number}": "x" * 40 for number in range(10)}, visits=0)
+
+
+VIEWS: dict[str, View] = {
+    "untouched": lambda request: None,
+    "anonymous": looks,
+    "read": looks,
+    "save": changes,
+    "first": changes,
+}
+
+
+def configure(views: dict[str, View]) -> Callable[[Configurator], None]:
+    """Adds views that answer alike, whatever they did."""
+
+    def answering(view: View) -> View:
+        def answer(request: Request) -> Response:
+            view(request)
+            return Response("hello")
+
+        return answer
+
+    def add(config: Configurator) -> None:
+        for name, view in views.items():
+            config.add_route(name, f"/{name}")
+            config.add_view(answering(view), route_name=name)
+
+    return add
+
+
+@pytest.fixture
+def app(make_app: MakeApp) -> App:
+    """Two kinds of session, with all that costs something per request, but no sweeper's thread."""
+
+    def add(config: Configurator) -> None:
+        config.add_settings(
+            {"admin_session.cookie_name": "admin", "admin_session.sweep_interval": "off"}
+        )
+        config.add_session("admin_session")
+        configure(VIEWS | {"fill": fills})(config)
+
+    return make_app({}, configure=add, idle_timeout="1h", sweep_interval="off")
+
+
+@pytest.fixture
+def bare() -> Any:
+    """The same pages without sessions: nobody looks at one there."""
+    with Configurator() as config:
+        configure(dict.fromkeys(VIEWS, lambda request: None))(config)
+    return config.make_wsgi_app()
+
+
+@pytest.mark.parametrize("work", BUDGETS)
+def test_a_request_does_no_more_than_its_budget(app: App, bare: Any, work: str) -> None:
+    """L2: over the same request without sessions, once all is warm."""
+    cookie = f"{app.manager.settings.cookie_name}={token_of(app.get('/fill'))}"
+    cookie = "" if work in ("anonymous", "first") else cookie
+    for _ in range(WARM_UP):
+        effort, least = (effort_of(each, f"/{work}", cookie) for each in (app.router, bare))
+    told = _told(work, effort, effort.calls - least.calls)
+    if "SHOW_EFFORT" in os.environ:
+        print(told)
+    calls, statements = BUDGETS[work]
+    assert effort.calls - least.calls <= calls + TOLERANCE, told
+    assert effort.statements == statements, told
+
+
+def _told(work: str, effort: Effort, more: int) -> str:
+    calls, statements = BUDGETS[work]
+    return "\n".join(
+        [
+            f"{work}: {more} calls more than without sessions, the budget is {calls};"
+            f" {effort.statements} statements, the budget is {statements}.",
+            "These are the package's calls. To see what was added, run this test with SHOW_EFFORT=1"
+            " and -s here and on an earlier commit, and compare.",
+            *effort.ours,
+        ]
+    )

@@ -33,8 +33,10 @@ def client_of(environ: Mapping[str, Any], record: str) -> Client:
         return Client(address=address)
     length = _SHORT_USER_AGENT if record == "shortened" else _MAX_USER_AGENT
     text = agent[: 4 * length].encode("latin-1", "replace").decode("utf-8", "replace")
-    clean = "".join(char if char.isprintable() else "�" for char in text[:length])
-    return Client(address=address, user_agent=clean)
+    text = text[:length]
+    if not text.isprintable():
+        text = "".join(char if char.isprintable() else "�" for char in text)
+    return Client(address=address, user_agent=text)
 
 
 def _address(text: str, *, shortened: bool) -> str | None:

@@ -17,6 +17,8 @@ from myapp.sessions.errors import NotStorable, SessionTooLarge, UnreadableData
 MAX_DEPTH: Final = 100
 """So many levels may lists and dictionaries be nested: few enough to be read on any stack."""
 
+_CONTAINERS: Final = (list, tuple, dict)
+
 FlashMessage = list[Any]
 """An id of its own and the message: `["f3a9…", "Saved."]`."""
 
@@ -110,6 +112,9 @@ class Codec:
         if not alike:
             raise NotStorable(key, value, f"it would come back as {_brief(back)}")
 
+    def _normal(self, value: object) -> object:
+        return self._loads(self._dumps([value]))
+
     def as_stored(self, value: Any) -> Any:
         """A value that `check` lets pass as it will come back: a tuple as a list."""
         return value if self._is_plain(value) else self._loads(self._dumps([value]))[0]
@@ -125,6 +130,10 @@ class Codec:
             type(one) is type(other) is str or self._dumps(one) == self._dumps(other)
         ):
             return True  # as nearly all are, said without a look into each
+        if not (isinstance(one, _CONTAINERS) and isinstance(other, _CONTAINERS)):
+            return type(one) is type(other) and bool(one == other)
+        if self._is_ours and one != other and self._normal(one) != self._normal(other):
+            return False  # as nearly all others
         if isinstance(one, dict) and isinstance(other, dict):
             return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
         if isinstance(one, list | tuple) and isinstance(other, list | tuple):

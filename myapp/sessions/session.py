@@ -238,7 +238,10 @@ class Session:
 
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default`."""
-        return self[key] if key in self._seen().values else default
+        value = self._seen().values.get(key, default)
+        if type(value) not in _UNCHANGEABLE:
+            self.lent = True
+        return value
 
     def keys(self) -> KeysView[str]:
         """A live view of the keys, as a dict's."""

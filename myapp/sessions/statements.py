@@ -17,6 +17,7 @@ from sqlalchemy import (
     delete,
     func,
     insert,
+    literal_column,
     or_,
     select,
     update,
@@ -45,16 +46,20 @@ def _given(prefix: str = "") -> dict[str, ColumnElement[Any]]:
 
 load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
 # The same as one value, for a driver that takes 10 µs to read the description of each column. Texts
-# that may hold a comma are spelled in hexadecimal digits; none of them is ever empty.
+# that may hold a comma are spelled in hexadecimal digits; none of them is ever empty. What is
+# constant is no parameter, each of which takes the same driver 3 µs.
+_COMMA: Final[ColumnElement[str]] = literal_column("','")
+_NOTHING: Final[ColumnElement[str]] = literal_column("''")
+_DASH: Final[ColumnElement[str]] = literal_column("'-'")
 load_packed = select(
     func.concat_ws(
-        ",",
+        _COMMA,
         *(_c.version, _c.created_at, _c.seen_at, _c.deadline, _c.expires_at),
         func.hex(_c.manager),
-        func.coalesce(_c.handle, ""),
-        func.coalesce(func.hex(_c.user_id), ""),
-        func.coalesce(func.hex(_c.ended), ""),
-        func.coalesce(func.hex(_c.generation), "-"),
+        func.coalesce(_c.handle, _NOTHING),
+        func.coalesce(func.hex(_c.user_id), _NOTHING),
+        func.coalesce(func.hex(_c.ended), _NOTHING),
+        func.coalesce(func.hex(_c.generation), _DASH),
         _c.data,
     )
 ).where(_c.digest == bindparam("digest"))

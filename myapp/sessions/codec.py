@@ -100,11 +100,10 @@ class Codec:
         if self._is_plain(value):
             return
         try:
-            stored = self._dumps([value])
-            back = self._loads(stored)[0]
-            # In MessagePack each level takes a byte, so that what is this short can't be too deep.
-            shallow = self._is_ours and len(stored) <= MAX_DEPTH
-            alike = (shallow and bool(value == back)) or _same_but_tuples(value, back, MAX_DEPTH)
+            back = self._normal(value)
+            alike = (bool(value == back) and _is_at_most(value, MAX_DEPTH)) or _same_but_tuples(
+                value, back, MAX_DEPTH
+            )
         except RecursionError as error:
             raise NotStorable(key, value, f"it is nested over {MAX_DEPTH} levels deep") from error
         except Exception as error:
@@ -113,11 +112,12 @@ class Codec:
             raise NotStorable(key, value, f"it would come back as {_brief(back)}")
 
     def _normal(self, value: object) -> object:
-        return self._loads(self._dumps([value]))
+        """A value as it comes back."""
+        return self._loads(self._dumps([value]))[0]
 
     def as_stored(self, value: Any) -> Any:
         """A value that `check` lets pass as it will come back: a tuple as a list."""
-        return value if self._is_plain(value) else self._loads(self._dumps([value]))[0]
+        return value if self._is_plain(value) else self._normal(value)
 
     def check_size(self, data: bytes) -> None:
         """Refuse data over the limit. Raises SessionTooLarge."""
@@ -193,6 +193,16 @@ def _content(structure: Any) -> Content:
 
 def _check_messages(content: Content) -> None:
     msgspec.convert(content.flash, dict[str, list[tuple[str, Any]]])
+
+
+def _is_at_most(value: object, levels: int) -> bool:
+    """Whether lists and dictionaries are nested over no more than so many levels."""
+    if not isinstance(value, _CONTAINERS):
+        return True
+    members = value.values() if isinstance(value, dict) else value
+    return levels > 0 and all(
+        _is_at_most(member, levels - 1) for member in members if isinstance(member, _CONTAINERS)
+    )
 
 
 def _same_but_tuples(value: object, back: object, levels: int) -> bool:

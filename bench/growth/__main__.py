@@ -13,7 +13,7 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -78,7 +78,8 @@ QUICK: Final = Plan(
 def main() -> None:
     """Measure as the command line says, and keep the result of a full run."""
     given = _arguments()
-    plan = QUICK if given.quick else FULL
+    sizes = [size for size in FULL.sizes if size <= given.largest]
+    plan = QUICK if given.quick else replace(FULL, sizes=sizes, seconds=given.seconds)
     places = [place for place in PLACES if place.name.lower() in given.databases]
     # The commit is the one that is measured, not one that is made meanwhile.
     result = describe_run() | measure(plan, places, given.folder, _tell)
@@ -161,6 +162,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--quick", action="store_true", help="small tables; nothing is kept")
     names = [place.name.lower() for place in PLACES]
     parser.add_argument("--databases", nargs="+", choices=names, default=names)
+    parser.add_argument(
+        "--largest", type=int, default=FULL.sizes[-1], help="leave out larger tables"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=FULL.seconds, help="for each sweep at most"
+    )
     there = Path(tempfile.gettempdir())
     parser.add_argument("--folder", type=Path, default=there, help=f"on a disk; else {there}")
     return parser.parse_args()

@@ -22,6 +22,7 @@ PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 API = DOCS / "reference" / "api.md"
 DESIGN = DOCS / "explanation" / "design.md"
+FAST_PATH = DOCS / "explanation" / "fast-path.md"
 SECURITY = DOCS / "explanation" / "security.md"
 
 WORDS_IN_THREE_MINUTES = 900
@@ -239,6 +240,18 @@ def test_the_picture_of_the_layers_is_true() -> None:
     ]
     inside = [{n[15:] for n in row if n.startswith("myapp.sessions.")} for row in names]
     assert drawn[::-1] == [row for row in inside if row]
+
+
+def test_every_step_of_the_fast_path_exists() -> None:
+    """Each `module.name` on its page is a name that the module defines."""
+    for text in re.findall(r"`([a-z_]+\.[\w.]+)`", prose(FAST_PATH)):
+        module, *names = text.split(".")
+        path = ROOT / "myapp" / "sessions" / f"{module}.py"
+        if module == "request":  # Pyramid's
+            continue
+        source = path.read_text("utf-8")
+        for name in names:
+            assert re.search(rf"^ *(?:def |class )?{name}\b *[(:=]", source, re.MULTILINE), text
 
 
 def test_what_is_said_to_be_safe_has_a_proof() -> None:

@@ -89,7 +89,7 @@ class SessionManager(Saver):
                 raise LockTimeout(session.handle, timeout)
             if self._decoded_present(row) is None:
                 raise SessionLost(f"session {session.handle} was ended elsewhere")
-            time.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (only spreads the attempts)
+            time.sleep(pause * random.SystemRandom().uniform(0.5, 1))
             pause = min(2 * pause, 0.05)
 
     def _refresh(self, session: Session, stored: StoredSession) -> None:

@@ -469,7 +469,7 @@ def _sampled(connection: Connection, now: int, limit: int) -> _Due:
     """Some of the next rows to be looked at: other sweepers will mostly have taken others."""
     rows = connection.execute(sql.due.limit(_SPREAD * limit), {"now": now})
     found = [(digest, expires_at) for digest, expires_at in rows]
-    return random.sample(found, min(limit, len(found)))
+    return random.SystemRandom().sample(found, min(limit, len(found)))
 
 
 def translated(error: BaseException) -> SessionError:

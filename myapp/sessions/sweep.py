@@ -71,12 +71,13 @@ class Sweeper:
             self._thread.join(timeout=1)
 
     def _run(self) -> None:
-        while not self._stopped.wait(self._interval * random.uniform(0.5, 1.5)):  # noqa: S311 (only spreads load)
+        # The system's randomness, since ours would be the application's, which may have seeded it.
+        dice = random.SystemRandom()
+        while not self._stopped.wait(self._interval * dice.uniform(0.5, 1.5)):
             try:
                 began = time.monotonic()
                 for _ in sweep(self._store, self._clock):
-                    pause = min(pause_after(time.monotonic() - began), self._interval)
-                    if self._stopped.wait(pause):
+                    if self._stopped.wait(pause_after(time.monotonic() - began)):
                         return
                     began = time.monotonic()
             except SessionError as error:

@@ -87,7 +87,13 @@ def main() -> None:
         for name, table in tables(result).items():
             print(f"\n{name}\n\n{table}")
     else:
-        print(keep("growth", " ".join(["python -m bench.growth", *sys.argv[1:]]), result))
+        print(keep("growth", _command(sys.argv[1:], given.folder), result))
+
+
+def _command(words: Sequence[str], folder: Path) -> str:
+    """The command that repeats it, without a folder of this machine."""
+    said = [word for word in words if word not in ("--folder", str(folder))]
+    return " ".join(["python -m bench.growth", *said])
 
 
 def measure(

@@ -92,7 +92,7 @@ class Lines:
         try:
             line = self._idle.pop()
         except IndexError:
-            return self._wait_or_open()
+            line = self._wait_or_open()
         return line if line.generation == self._generation else self._other_than(line)
 
     def give_back(self, line: Line) -> None:
@@ -156,18 +156,18 @@ class Lines:
                 found = self._condition.wait_for(self._line_or_place, self._patience)
             finally:
                 self._waiting -= 1
-        if found is None:
+        if not found:
             raise _AllInUse("all connections are in use")
         return found if isinstance(found, Line) else self._opened()
 
-    def _line_or_place(self) -> Line | _Place | None:
-        """Take a line that was given back, or the right to open another one."""
+    def _line_or_place(self) -> Line | bool:
+        """Take a line that was given back, or the right to open another one if that is True."""
         with suppress(IndexError):
             return self._idle.pop()
         if self._open == MOST:
-            return None
+            return False
         self._open += 1
-        return _Place()
+        return True
 
     def _opened(self) -> Line:
         try:
@@ -187,10 +187,6 @@ class Lines:
         with self._condition:
             self._open -= 1
             self._condition.notify()
-
-
-class _Place:
-    """The right to open a line."""
 
 
 class _AllInUse(StoreUnavailable):

@@ -209,7 +209,7 @@ class Saver(Loader):
             return Outcome(self._cookie_for(session))
         interval = self.settings.touch_interval
         if touch and lifetime.touch_due(now=loaded.at, seen_at=stored.seen_at, interval=interval):
-            self._touch(stored)
+            self._touch(stored, loaded.at)
         return UNCHANGED
 
     def _differs(self, base: Content, content: Content) -> bool:
@@ -338,18 +338,20 @@ class Saver(Loader):
         ended = SessionEnded(manager=self.name, reason="limit", user_id=user_id)
         return [ended] * count
 
-    def _touch(self, stored: StoredSession) -> None:
-        """Note that the session is in use, which is due; failing to do so harms nobody (S9)."""
+    def _touch(self, stored: StoredSession, used_at: int) -> None:
+        """Note that the session was used, which is due; failing to do so harms nobody (S9).
+
+        It was used when it was loaded, be it that its time was up before the response was made.
+        """
         idle_timeout = self.settings.idle_timeout
         if idle_timeout is None and stored.user_id is None:
             return  # nothing depends on when it was last seen, and nobody lists it
-        now = self.clock()
         try:
             self.store.touch(
                 stored.digest,
-                seen_at=now,
-                expires_at=lifetime.expiry(now, stored.deadline, idle_timeout),
-                not_since=now - self.settings.touch_interval,
+                seen_at=used_at,
+                expires_at=lifetime.expiry(used_at, stored.deadline, idle_timeout),
+                not_since=used_at - self.settings.touch_interval,
             )
         except StoreUnavailable as error:
             log.warning("session %s was not touched: %s", shortened(stored.digest), error)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import math
 import random
+import re
 import secrets
 import sys
 import tempfile
@@ -48,6 +49,7 @@ from tests.faults.server import (
     IDLE_TIMEOUT,
     LIMITED,
     MAX_PER_USER,
+    NOT_TOUCHED,
     TOUCH_INTERVAL,
     Note,
     User,
@@ -58,6 +60,10 @@ from tests.servers.server import Server
 TIMES: Final = Times(idle=IDLE_TIMEOUT, touch=TOUCH_INTERVAL, per_user=MAX_PER_USER)
 SHOWN: Final = 3
 """So many violations of each kind are printed in full, the first ones."""
+LOOKED_BACK: Final = 1.0
+"""From so many seconds before a violation on, what the servers wrote is printed with it."""
+
+_STAMP: Final = re.compile(r"\d+\.\d{4}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +123,23 @@ class Report:
             f"sessions merged      {sum(each.other is not None for each in merges)}",
             f"ended by the limit   {events[LIMITED]}",
             f"changes dropped      {events['ChangeDropped']}",
+            f"touches failed       {events[NOT_TOUCHED]}",
             f"servers killed       {self.faults.servers_killed}",
             f"databases killed     {self.faults.databases_killed}",
             f"violations           {len(self.violations)} "
             f"{dict(Tally(each.rule for each in self.violations)) or ''}".rstrip(),
         ]
-        return "\n".join([*lines, *(violation.in_full() for violation in self._shown())])
+        for violation in self._shown():
+            lines += [violation.in_full(), *self._logged_during(violation)]
+        return "\n".join(lines)
+
+    def _logged_during(self, violation: Violation) -> list[str]:
+        """What the servers wrote from just before its first operation to its last."""
+        began = min(operation.started for operation in violation.proof) - LOOKED_BACK
+        ended = max(operation.ended for operation in violation.proof)
+        lines = [line.partition(" ") for line in self.output.splitlines()]
+        moments = [(float(time), text) for time, _, text in lines if _STAMP.fullmatch(time)]
+        return [f"  {time:.4f} {text}" for time, text in moments if began <= time <= ended][-30:]
 
     def _shown(self) -> list[Violation]:
         by_rule: dict[str, list[Violation]] = {}

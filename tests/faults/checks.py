@@ -23,7 +23,7 @@ from tests.faults.history import (
     Violation,
     writer_of,
 )
-from tests.faults.server import LIMITED
+from tests.faults.server import LIMITED, NOT_TOUCHED
 
 _Unsure = frozenset[str]
 
@@ -295,7 +295,8 @@ class Lineage:
 
     def _touched(self, use: Operation) -> bool:
         answered = use.status is not None and use.status < 500
-        return answered and "ChangeDropped" not in use.events and not self.history.was_out(use)
+        failed = {"ChangeDropped", NOT_TOUCHED} & set(use.events)
+        return answered and not failed and not self.history.was_out(use)
 
     # Checks of one read.
 

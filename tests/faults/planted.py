@@ -127,14 +127,14 @@ BUGS: Final = (
         old="""\
             self.store.touch(
                 stored.digest,
-                seen_at=now,
-                expires_at=lifetime.expiry(now, stored.deadline, idle_timeout),
-                not_since=now - self.settings.touch_interval,
+                seen_at=used_at,
+                expires_at=lifetime.expiry(used_at, stored.deadline, idle_timeout),
+                not_since=used_at - self.settings.touch_interval,
             )
 """,
         new="""\
             for present in self.store.load([stored.digest]):
-                touched = replace(stored, version=present.version + 1, seen_at=now)
+                touched = replace(stored, version=present.version + 1, seen_at=used_at)
                 self.store.update(touched, present.version)
 """,
         check=pytest("tests/faults/test_touch_race.py", "sqlite"),

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
+import threading
 import time
 from collections.abc import Callable
 from typing import Any, Final
@@ -35,6 +37,8 @@ from tests.servers.ports import LOOPBACK
 IDLE_TIMEOUT: Final = 5  # seconds
 TOUCH_INTERVAL: Final = 1
 SWEEP_INTERVAL: Final = 300  # milliseconds, less than the settings can say
+SWEEP_LEEWAY: Final = 3 * SECOND
+"""Less than by default, so that there is something to sweep; more than clocks differ."""
 MAX_PER_USER: Final = 2
 LOCK_TIMEOUT: Final = 0.5
 """A killed process leaves its lock to nobody for 30 seconds: who wants it then goes on without."""
@@ -43,6 +47,8 @@ COUNT: Final = "count"
 """The key of the counter, which only those who hold the lock change."""
 LIMITED: Final = "Limited"
 """The event of a session that was ended since its user had too many."""
+NOT_TOUCHED: Final = "NotTouched"
+"""Told like an event: the request's session was to be touched, and could not be."""
 COOKIE: Final = "session"
 OTHER_COOKIE: Final = "admin_session"
 EVENTS: Final = "X-Events"
@@ -288,7 +294,7 @@ def telling_tween_factory(
 
     def telling_tween(request: Request) -> Response:
         events: list[str] = []
-        request.environ[_EVENTS] = events
+        request.environ[_EVENTS] = _told.events = events
         response = handler(request)
         response.headers[EVENTS] = ",".join(events)
         return response
@@ -300,6 +306,37 @@ def _note_event(event: SessionEvent) -> None:
     if event.request is not None:
         limited = isinstance(event, SessionEnded) and event.reason == "limit"
         event.request.environ[_EVENTS].append(LIMITED if limited else type(event).__name__)
+
+
+class _Told(threading.local):
+    """What this thread's request has to tell."""
+
+    events: list[str]
+
+
+_told = _Told()
+
+
+class _TellOfTouches(logging.Handler):
+    """A touch that fails is no error (S9): only the log knows, and the client has to."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if "was not touched" in record.getMessage():
+            _told.events.append(NOT_TOUCHED)
+
+
+class _Stamped(logging.Formatter):
+    """Each line begins with the time by which the clients tell when something happened."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return f"{time.monotonic():.4f} {super().format(record)}"
+
+
+def _log() -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(_Stamped(f"{os.getpid()} %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    logging.getLogger("myapp.sessions").addHandler(_TellOfTouches())
 
 
 def make_app(url: str, skew: int) -> Any:
@@ -343,7 +380,8 @@ def _skew(registry: Registry, skew: int) -> None:
     for name in (COOKIE, OTHER_COOKIE):
         get_manager(registry, name).clock = clock
     # The package's own sweeper keeps the right time; a machine that is wrong is so in everything.
-    Sweeper(get_manager(registry).store, clock, SWEEP_INTERVAL).ensure_running()
+    store = get_manager(registry).store
+    Sweeper(store, clock, SWEEP_INTERVAL, leeway=SWEEP_LEEWAY).ensure_running()
 
 
 def _dbsession_of(engine: Engine) -> Callable[[Request], Session]:
@@ -364,7 +402,7 @@ def main() -> None:
     given = parser.parse_args()
     if abs(given.skew) > SECOND:
         parser.error("a clock is wrong by at most one second here")
-    logging.basicConfig(level=logging.WARNING)
+    _log()
     app = make_app(given.url, given.skew)
     waitress.serve(app, host=LOOPBACK, port=given.port, threads=6)
 

@@ -11,6 +11,7 @@ from tests.faults.checker import Run, carry_out
 from tests.faults.checks import Times, check
 from tests.faults.client import Plan
 from tests.faults.history import Effect, History, Operation, Outcome, Violation
+from tests.faults.server import NOT_TOUCHED
 from tests.servers.server import Server
 
 TIMES = Times(idle=5, touch=1, per_user=2)
@@ -361,6 +362,17 @@ def test_an_outage_may_keep_a_session_from_being_touched() -> None:
     story.tell("show", 1, live=False)
     story.history.outages.append((0, 0.5))
     assert story.rules() == []
+
+
+def test_a_touch_that_failed_is_none() -> None:
+    """S9: it is logged, and the session may idle out sooner."""
+    story = Story()
+    story.tell("show", 1.5, events=(NOT_TOUCHED,))
+    story.tell("show", 3.2, live=False)
+    assert story.rules() == []
+    story.tell("show", 3.3)
+    story.tell("show", 3.5, live=False)
+    assert story.rules() == ["lost"]
 
 
 def test_the_applications_row_tells_what_became_of_an_unknown_write() -> None:

@@ -5,12 +5,14 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from pyramid.request import Request
 
 from myapp.sessions.events import (
     AmbiguousCookies,
     UnknownToken,
     UnreadableSession,
 )
+from myapp.sessions.sweep import sweep
 from myapp.sessions.token import digest
 from tests.sessions.app import Clock, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
@@ -59,6 +61,24 @@ def test_a_shorter_idle_timeout_counts_for_old_sessions_too(make_app: MakeApp) -
     token = token_of(make_app(VIEWS, clock=clock).get("/set"))
     clock.forward(1800)
     assert make_app(VIEWS, clock=clock, idle_timeout="30m").get("/show", token).json == {}
+
+
+def test_a_use_at_the_last_moment_is_one(make_app: MakeApp) -> None:
+    """S9: though the response is made when the time is up, and a sweeper comes by before that."""
+    clock = Clock()
+
+    def slow(request: Request) -> str:
+        found = str(dict(request.session))
+        clock.forward(2)
+        list(sweep(app.manager.store, clock))
+        return found
+
+    app = make_app({**VIEWS, "slow": slow}, clock=clock, idle_timeout="30m")
+    token = token_of(app.get("/set"))
+    clock.forward(1799)
+    assert app.get("/slow", token).text != "{}"
+    clock.forward(1797)
+    assert app.get("/show", token).json != {}
 
 
 def test_a_prefetch_does_not_touch(make_app: MakeApp) -> None:

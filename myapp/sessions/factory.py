@@ -214,23 +214,26 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
 
     If a save fails, the response is an error's; it still bears the cookies of those saved before.
     """
-    looked_at = [each for each in scope.sessions.values() if each[1].loaded is not None]
-    done: list[tuple[SessionManager, Session, Outcome]] = []
+    looked_at = False
+    to_tell: list[tuple[SessionManager, Session, Outcome]] = []
     try:
-        if not will_be_retried(request):
-            for manager, session in looked_at:
+        for manager, session in scope.sessions.values():
+            if session.loaded is None:
+                continue
+            looked_at, outcome = True, UNCHANGED
+            if not manager.is_at_rest(session):
                 outcome = _save(request, response, scope, manager, session)
-                done.append((manager, session, outcome))
+            if outcome is not UNCHANGED or session.user_id is not None:
+                to_tell.append((manager, session, outcome))
     except Exception as error:
         scope.close()
-        _log_failure(error, scope, [manager.name for manager, _, _ in done])
+        _log_failure(error, scope, to_tell)
         response = _answer(request, error, scope)
     scope.close()
     if looked_at:
         add_vary(response)
-    for manager, session, outcome in done:
-        if outcome is not UNCHANGED or session.user_id is not None:
-            _tell(request, response, manager, session, outcome)
+    for manager, session, outcome in to_tell:
+        _tell(request, response, manager, session, outcome)
     return response
 
 
@@ -248,8 +251,11 @@ def _tell(
         publish(request, manager, manager.limit_sessions(session.user_id))
 
 
-def _log_failure(error: Exception, scope: Scope, saved: list[str]) -> None:
+def _log_failure(
+    error: Exception, scope: Scope, done: Sequence[tuple[SessionManager, Session, Outcome]]
+) -> None:
     """Say what was committed and what was not (S7)."""
+    saved = [manager.name for manager, _, outcome in done if outcome is not UNCHANGED]
     committed = scope.transaction is not None and scope.transaction.committed
     log.error(
         "a session was not saved: %s; saved before: %s; the request's transaction: %s",
@@ -273,6 +279,8 @@ def _save(
     request: Request, response: Response, scope: Scope, manager: SessionManager, session: Session
 ) -> Outcome:
     """What was saved within the request's transaction, or else is saved now (S6)."""
+    if will_be_retried(request):
+        return UNCHANGED
     committed = drop = False
     transaction = scope.transaction
     if transaction is not None:

@@ -42,7 +42,10 @@ def add_vary(response: Response) -> None:
     """Say that the response depends on the cookie, once."""
     # Past WebOb's dictionary of headers, which is made anew at each look.
     present = response.headerlist
-    vary = [value for name, value in present if name.lower() == "vary"]
+    vary = []
+    for name, value in present:
+        if name.lower() == "vary":
+            vary.append(value)
     if not vary:
         present.append(("Vary", "Cookie"))
         return

@@ -67,7 +67,7 @@ def expiry(seen_at: int, deadline: int, idle_timeout: int | None) -> int:
 
 
 def is_expired(
-    *, now: int, seen_at: int, expires_at: int, deadline: int, idle_timeout: int | None
+    now: int, seen_at: int, expires_at: int, deadline: int, idle_timeout: int | None
 ) -> bool:
     """Whether a session is dead, by its own limits or by today's idle timeout if that is shorter.
 
@@ -78,7 +78,7 @@ def is_expired(
     return idle_timeout is not None and now >= seen_at + idle_timeout
 
 
-def touch_due(*, now: int, seen_at: int, interval: int) -> bool:
+def touch_due(now: int, seen_at: int, interval: int) -> bool:
     """Whether the idle clock of a session last seen at `seen_at` is to be moved."""
     return now - seen_at >= interval
 

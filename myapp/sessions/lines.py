@@ -21,6 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from myapp.sessions.breaker import Breaker
 from myapp.sessions.errors import StoreUnavailable
 from myapp.sessions.prepared import PreparedStatements
+from myapp.sessions.sql_writer import SqlWriter
 
 MOST: Final = 15
 """Connections at a time, in one process."""
@@ -29,7 +30,7 @@ KEPT: Final = 10
 """So many of them stay open while nobody uses them."""
 
 
-class Line:
+class Line(SqlWriter):
     """One connection in autocommit, and its cursor."""
 
     __slots__ = ("_begin", "_statements", "connection", "cursor", "generation")
@@ -37,6 +38,7 @@ class Line:
     def __init__(
         self, connection: Any, engine: Engine, statements: PreparedStatements, generation: int
     ) -> None:
+        super().__init__(engine.dialect.name)
         self.connection, self.generation = connection, generation
         # What psycopg asks for in binary, neither side has to spell out as text.
         options = {"binary": True} if engine.dialect.driver == "psycopg" else {}
@@ -68,8 +70,11 @@ class Line:
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        with suppress(Exception):
-            self.connection.close()
+        # SQLite keeps a closed connection, and its lock, as long as there is a cursor on it: with
+        # an error's traceback that may be long.
+        for each in (self.cursor, self.connection):
+            with suppress(Exception):
+                each.close()
 
 
 class Lines:

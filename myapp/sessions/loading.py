@@ -51,13 +51,13 @@ class Loader:
         """What is stored for the tokens that a client sent, by one look-up at most."""
         if not tokens:
             return _nothing()
-        publish = publish or self.publish
-        by_digest = {digest(self.name, token): token for token in tokens}
-        rows = self.store.load(list(by_digest))
+        if len(tokens) > 1:
+            by_digest = {digest(self.name, token): token for token in tokens}
+        else:
+            by_digest = {digest(self.name, tokens[0]): tokens[0]}
+        rows = self.store.load([*by_digest])
         now = self.clock()
-        if len(rows) == 1 and rows[0].ended is None and not self._is_expired(rows[0], now):
-            # What nearly every request is.
-            return self._decoded(rows[0], by_digest[rows[0].digest], publish, now)
+        publish = publish or self.publish
         live, marker = [], None
         for stored in rows:
             if self._is_expired(stored, now):
@@ -79,12 +79,12 @@ class Loader:
 
     def _is_expired(self, stored: StoredSession, now: int) -> bool:
         return lifetime.is_expired(
-            now=now,
-            seen_at=stored.seen_at,
-            expires_at=stored.expires_at,
-            deadline=stored.deadline,
+            now,
+            stored.seen_at,
+            stored.expires_at,
+            stored.deadline,
             # A marker's time is its own: it says nothing of when anybody was there.
-            idle_timeout=None if stored.ended else self.settings.idle_timeout,
+            None if stored.ended else self.settings.idle_timeout,
         )
 
     def _decoded(self, stored: StoredSession, token: str, publish: Publish, now: int) -> Loaded:

@@ -63,6 +63,17 @@ UNCHANGED: Final = Outcome()
 class Saver(Loader):
     """A loader that also saves."""
 
+    def is_at_rest(self, session: Session) -> bool:
+        """Whether there is nothing to save of a session that was loaded, not even a touch."""
+        loaded = session.loaded
+        if session.lent or session.assigned or loaded is None:
+            return False
+        stored = loaded.stored
+        # Of a session that is not live, nobody can say when it was loaded: its touch is never due.
+        return stored is None or not lifetime.touch_due(
+            loaded.at, stored.seen_at, self.settings.touch_interval
+        )
+
     def save(
         self,
         session: Session,
@@ -187,19 +198,20 @@ class Saver(Loader):
         client: DescribeClient,
         touch: bool,
     ) -> Outcome:
-        if not session.lent:
+        if not (session.lent or session.assigned):
             return self._leave(session, loaded, stored, touch)
         content = session.content
         data = self.codec.encode(content)
-        wanted = session.renewing or session.deadline_moved or bool(session.absorbed)
-        if data == stored.data and not wanted:
+        if data == stored.data and not _is_wanted(session):
             return self._leave(session, loaded, stored, touch)
-        base = self.codec.decode(stored.data)
-        # Asked in any case, since it also refuses what can't be stored.
-        differs = self._differs(base, content)
-        if differs or wanted:
-            return self._write(session, stored, base, data, store, client)
-        return self._leave(session, loaded, stored, touch)
+        base = None
+        if session.lent:
+            base = self.codec.decode(stored.data)
+            # Asked in any case, since it also refuses what can't be stored.
+            differs = self._differs(base, content)
+            if not differs and not _is_wanted(session):
+                return self._leave(session, loaded, stored, touch)
+        return self._write(session, loaded, stored, base, data, store, client)
 
     def _leave(
         self, session: Session, loaded: Loaded, stored: StoredSession, touch: bool
@@ -207,8 +219,7 @@ class Saver(Loader):
         """Nothing was changed."""
         if session.resend_cookie:
             return Outcome(self._cookie_for(session))
-        interval = self.settings.touch_interval
-        if touch and lifetime.touch_due(now=loaded.at, seen_at=stored.seen_at, interval=interval):
+        if touch and lifetime.touch_due(loaded.at, stored.seen_at, self.settings.touch_interval):
             self._touch(stored, loaded.at)
         return UNCHANGED
 
@@ -229,21 +240,27 @@ class Saver(Loader):
     def _write(
         self,
         session: Session,
+        loaded: Loaded,
         stored: StoredSession,
-        base: Content,
+        base: Content | None,
         data: bytes,
         store: SessionWriter,
         client: DescribeClient,
     ) -> Outcome:
-        """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
+        """Update or renew a live session; what others saved meanwhile is merged in (S4).
+
+        `base` is what was loaded; None if nothing but plain values was assigned since.
+        """
         mine = content = session.content
         same = self.codec.same
         merged: tuple[SessionEvent, ...] = ()
         for _ in range(SAVE_ATTEMPTS):
             self.codec.check_size(data)
-            row = self._try_write(session, stored, content, data, store, client)
+            row = self._try_write(session, loaded.at, stored, content, data, store, client)
             if row is not None:
                 return self._written(session, row, base, merged)
+            if base is None:
+                base = self.codec.decode(stored.data)
             theirs = self._decoded_present(stored.digest)
             if theirs is None:
                 # What this request itself did, without what the ended session held.
@@ -259,21 +276,26 @@ class Saver(Loader):
     def _try_write(
         self,
         session: Session,
+        used_at: int,
         stored: StoredSession,
         content: Content,
         data: bytes,
         store: SessionWriter,
         client: DescribeClient,
     ) -> StoredSession | None:
-        endings = [self._ending(row, "merged") for row in session.absorbed]
-        seen_at = max(stored.seen_at, self.clock())
+        endings = (
+            [self._ending(row, "merged") for row in session.absorbed] if session.absorbed else ()
+        )
         if session.renewing:
-            created_at = self.clock() if session.signing_in else stored.created_at
+            now = self.clock()
+            seen_at = max(stored.seen_at, now)
+            created_at = now if session.signing_in else stored.created_at
             new = self._new_row(session, content, client, created_at=created_at, seen_at=seen_at)
             if not session.signing_in and not session.deadline_moved:
                 new = self._with_deadline(new, stored.deadline)
             old = self._ending(stored.digest, "renewed", self._csrf_of(stored))
             return new if store.renew(old, stored.version, new, endings) else None
+        seen_at = max(stored.seen_at, used_at)
         deadline = session.deadline_at if session.deadline_moved else stored.deadline
         changed = replace(
             stored,
@@ -289,7 +311,7 @@ class Saver(Loader):
         self,
         session: Session,
         row: StoredSession,
-        base: Content,
+        base: Content | None,
         events: tuple[SessionEvent, ...],
     ) -> Outcome:
         if session.absorbed:
@@ -304,7 +326,9 @@ class Saver(Loader):
                 ),
             )
         resend = (
-            session.renewing or session.deadline_moved or session.content.remember != base.remember
+            session.renewing
+            or session.deadline_moved
+            or (base is not None and session.content.remember != base.remember)
         )
         return Outcome(self._cookie_for(session) if resend else None, events, row)
 
@@ -420,6 +444,11 @@ class Saver(Loader):
             return self.cookie.set(session.token, None)
         left = lifetime.max_age(now=self.clock(), deadline=session.deadline_at)
         return self.cookie.set(session.token, left)
+
+
+def _is_wanted(session: Session) -> bool:
+    """Whether a live session is to be written though its contents stay."""
+    return session.renewing or session.deadline_moved or bool(session.absorbed)
 
 
 def _rows_of(loaded: Loaded) -> list[bytes]:

@@ -40,6 +40,7 @@ MAX_USER_ID: Final = 255
 MAX_REASON: Final = 16
 _MISSING: Final = object()
 _BUILTIN: Final = (bytes, bytearray, memoryview)
+_TOO_LATE: Final = "the session was changed after it was saved; it would be lost"
 _UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
@@ -129,10 +130,13 @@ class Session:
     locked = False
     lent = False
     """Whether anything can have changed: by a method, or by who was handed a list, say."""
+    assigned = False
+    """Whether a text, a number or the like was assigned, which was checked and can't change."""
     resend_cookie = False
     _closed = False
     _failed = False
-    _loaded: Loaded | None = None
+    loaded: Loaded | None = None
+    """What was loaded; None if nobody has looked at the contents."""
     _content: Content
     _deadline: int | None = None
     _user_id: str | None = None
@@ -150,7 +154,7 @@ class Session:
 
         Raises what the store raises.
         """
-        if self._loaded is None:
+        if self.loaded is None:
             self._open()
         return self._content
 
@@ -175,7 +179,7 @@ class Session:
         self._failed = False
 
     def _adopt(self, loaded: Loaded) -> None:
-        self._loaded, self._content = loaded, loaded.content
+        self.loaded, self._content = loaded, loaded.content
         stored = loaded.stored
         if stored is not None and loaded.origin is Origin.LIVE:
             self._user_id, self._generation = stored.user_id, stored.generation
@@ -185,7 +189,7 @@ class Session:
         """The contents, about to be changed."""
         content = self._opened()
         if self._closed:
-            raise SessionClosed("the session was changed after it was saved; it would be lost")
+            raise SessionClosed(_TOO_LATE)
         return content
 
     # The dictionary.
@@ -198,7 +202,14 @@ class Session:
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._backing.manager.codec.check(key, value)
-        self._changing().values[key] = value
+        content = self._seen()
+        if self._closed:
+            raise SessionClosed(_TOO_LATE)
+        if type(value) in _UNCHANGEABLE:
+            self.assigned = True
+        else:
+            self.lent = True
+        content.values[key] = value
 
     def __delitem__(self, key: str) -> None:
         del self._changing().values[key]
@@ -289,9 +300,9 @@ class Session:
         self._changing().values.clear()
 
     def __repr__(self) -> str:
-        if self._loaded is None:
+        if self.loaded is None:
             return "<Session, not loaded>"
-        origin = self._loaded.origin.name.lower()
+        origin = self.loaded.origin.name.lower()
         return f"<Session {self._handle} from {origin}, {len(self._content.values)} keys>"
 
     @overload
@@ -377,8 +388,8 @@ class Session:
     def token(self) -> str:
         """The secret in the cookie, or the one that the cookie will hold. Never log it."""
         self._seen()
-        if self._token is None and self._loaded is not None and self.stored is not None:
-            return self._loaded.token or ""
+        if self._token is None and self.loaded is not None and self.stored is not None:
+            return self.loaded.token or ""
         if self._token is None:
             self._token = new_token()
         return self._token
@@ -525,8 +536,8 @@ class Session:
 
     def rebase(self, stored: StoredSession, content: Content) -> None:
         """Go on from another row of the same session, with this content."""
-        if self._loaded is not None:
-            self._loaded = replace(self._loaded, stored=stored)
+        if self.loaded is not None:
+            self.loaded = replace(self.loaded, stored=stored)
             self._content = content
 
     def rename(self) -> None:
@@ -534,14 +545,9 @@ class Session:
         self._handle = new_handle()
 
     @property
-    def loaded(self) -> Loaded | None:
-        """What was loaded; None if nobody has looked at the contents."""
-        return self._loaded
-
-    @property
     def stored(self) -> StoredSession | None:
         """The row that this session goes on from; None for one that is new or was ended."""
-        loaded = self._loaded
+        loaded = self.loaded
         if loaded is None or loaded.origin is not Origin.LIVE or self.ending is not None:
             return None
         return loaded.stored
@@ -549,7 +555,7 @@ class Session:
     @property
     def content(self) -> Content:
         """What the session holds now."""
-        return self._opened()
+        return self._seen()
 
     @property
     def deadline_at(self) -> int:

@@ -3,19 +3,18 @@
 It has an engine of its own in autocommit: a single statement is one round trip, and a request
 that holds the application's connection can always get one for its session (L9). What requests do
 all the time goes by the driver's own cursors, what they do seldom by SQLAlchemy Core. What needs
-two statements asks for a real transaction. Nothing here is an upsert: a row is inserted once, and
-updated only where its version says that it is still the one that was read (S3).
+two statements asks for a real transaction.
 """
 
 from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
-from sqlalchemy import Connection, Engine, Executable, inspect
+from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
@@ -27,12 +26,10 @@ from myapp.sessions.fork import after_fork_in_child
 from myapp.sessions.lines import Line, Lines, reason_of
 from myapp.sessions.model import table
 from myapp.sessions.settings import Settings
+from myapp.sessions.sql_writer import renews_at_once
 from myapp.sessions.store import Ending, StoredSession, is_ended, is_written
 
 T = TypeVar("T")
-
-Execute = Callable[[Executable, Mapping[str, Any]], int]
-"""Runs one statement with its values and answers how many rows it met."""
 
 MIGRATE: Final = (
     "run `alembic upgrade head` from the project's root, with DATABASE_URL if the sessions have a"
@@ -41,61 +38,6 @@ MIGRATE: Final = (
 
 _SELDOM: Final = 2, 3
 """Connections for what is done seldom: so many stay open, and so many more at a time."""
-
-
-class SqlWriter:
-    """Writes by `execute`, on a connection that somebody else commits, be it by autocommit."""
-
-    def __init__(self, execute: Execute, dialect: str) -> None:
-        self._execute, self._dialect = execute, dialect
-
-    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
-        """As SessionStore has it."""
-        self.end(endings)
-        self._execute(sql.insert_one, _row(new))
-
-    def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
-        """As SessionStore has it."""
-        values = _changes(changed, version)
-        updated = False
-        if self._dialect == "sqlite":
-            updated = self._execute(sql.update_unless_sooner, values) == 1
-        if not updated:
-            updated = self._execute(sql.update_one, values) == 1
-        if updated and endings:
-            self.end(endings)
-        return updated
-
-    def renew(
-        self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
-    ) -> bool:
-        """As SessionStore has it."""
-        values = {"b_digest": old.digest, "b_version": version, "now": new.seen_at}
-        if renews_at_once(self._dialect):
-            row = {f"new_{name}": value for name, value in _row(new).items()}
-            renewed = self._execute(sql.renew_at_once, values | _marker(old) | row) == 1
-        else:
-            renewed = self._execute(sql.mark_at_version, values | _marker(old)) == 1
-            if renewed:
-                self._execute(sql.insert_one, _row(new))
-        if renewed:
-            self.end(endings)
-        return renewed
-
-    def end(self, endings: Sequence[Ending]) -> int:
-        """As SessionStore has it."""
-        return sum(self._end_one(ending) for ending in endings)
-
-    def _end_one(self, ending: Ending) -> bool:
-        values = {"b_digest": ending.digest}
-        if ending.expires_at is None:
-            return self._execute(sql.remove, values) == 1
-        return self._execute(sql.mark, values | _marker(ending)) == 1
-
-
-def renews_at_once(dialect: str) -> bool:
-    """Whether a database can end a row and insert another in one statement."""
-    return dialect == "postgresql"
 
 
 class SqlStore:
@@ -155,32 +97,18 @@ class SqlStore:
         return self._seldom(lambda c: _sessions(c.execute(sql.load_some, some)))
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
-        self._settled(
-            lambda writer: writer.insert(new, endings),
-            lambda row: row is not None,
-            new.digest,
-            single=not endings,
-        )
+        self._settled(Line.insert, (new, endings), _is_there, new, single=not endings)
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
-        written = self._settled(
-            lambda writer: writer.update(changed, version, endings),
-            lambda row: row is not None and is_written(changed, row),
-            changed.digest,
-            single=not endings,
-        )
-        return written is not False
+        arguments = changed, version, endings
+        return self._settled(Line.update, arguments, is_written, changed, single=not endings)
 
     def renew(
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
-        written = self._settled(
-            lambda writer: writer.renew(old, version, new, endings),
-            lambda row: row is not None,
-            new.digest,
-            single=not endings and renews_at_once(self._dialect),
-        )
-        return written is not False
+        arguments = old, version, new, endings
+        single = not endings and renews_at_once(self._dialect)
+        return self._settled(Line.renew, arguments, _is_there, new, single=single)
 
     def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
         values = {
@@ -201,12 +129,8 @@ class SqlStore:
 
     def end(self, endings: Sequence[Ending]) -> int:
         single = len(endings) == 1
-
-        def write(line: Line) -> int:
-            return SqlWriter(line.execute, self._dialect).end(endings)
-
         try:
-            return self._once(write, single=single)
+            return self._once(Line.end, endings, single=single)
         except _ConnectionLost as lost:
             # All of it was done or nothing. A second try is harmless, but it would count none.
             done = self._count_ended(endings)
@@ -214,7 +138,7 @@ class SqlStore:
                 return done
             if not lost.prompt:
                 raise
-            return self._twice(write, single=single)
+            return self._twice(Line.end, endings, single=single)
 
     def _count_ended(self, endings: Sequence[Ending]) -> int:
         rows = {row.digest: row for row in self.load([ending.digest for ending in endings])}
@@ -304,28 +228,25 @@ class SqlStore:
 
     def _settled(
         self,
-        write: Callable[[SqlWriter], T],
-        is_there: Callable[[StoredSession | None], bool],
-        digest: bytes,
+        write: Callable[..., T],
+        arguments: Sequence[Any],
+        is_there: Callable[[StoredSession, StoredSession], bool],
+        meant: StoredSession,
         *,
         single: bool,
-    ) -> T | None:
+    ) -> T | bool:
         """Write; where the connection broke meanwhile, look once whether it was written (S7).
 
-        None if that look found it written; if not, the write is tried once more.
+        If that look does not find it, the write is tried once more.
         """
-
-        def use(line: Line) -> T:
-            return write(SqlWriter(line.execute, self._dialect))
-
         try:
-            return self._once(use, single=single)
+            return self._once(write, *arguments, single=single)
         except _ConnectionLost as lost:
-            if is_there(next(iter(self.load([digest])), None)):
-                return None
+            if any(is_there(meant, found) for found in self.load([meant.digest])):
+                return True
             if not lost.prompt:
                 raise
-            return self._twice(use, single=single)
+            return self._twice(write, *arguments, single=single)
 
     def _twice(self, use: Callable[..., T], *arguments: Any, single: bool = True) -> T:
         """Use a line; if it turns out dead, once more another one (L2)."""
@@ -456,6 +377,11 @@ def _roll_back(connection: Connection) -> None:
         connection.invalidate()
 
 
+def _is_there(meant: StoredSession, found: StoredSession) -> bool:
+    """Of a digest that is new every time: what else was done to its row came later."""
+    return True
+
+
 _Due = Sequence[tuple[bytes, int]]
 
 
@@ -482,25 +408,3 @@ def translated(error: BaseException) -> SessionError:
 
 def _sessions(rows: Iterable[Any]) -> list[StoredSession]:
     return [StoredSession(*row) for row in rows]
-
-
-def _row(session: StoredSession) -> dict[str, Any]:
-    return {name: getattr(session, name) for name in StoredSession.__struct_fields__} | {
-        "sweep_at": session.expires_at
-    }
-
-
-def _changes(changed: StoredSession, version: int) -> dict[str, Any]:
-    return {
-        "b_digest": changed.digest,
-        "b_version": version,
-        "version": changed.version,
-        "data": changed.data,
-        "seen_at": changed.seen_at,
-        "expires_at": changed.expires_at,
-        "deadline": changed.deadline,
-    }
-
-
-def _marker(ending: Ending) -> dict[str, Any]:
-    return {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}

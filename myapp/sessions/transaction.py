@@ -36,7 +36,8 @@ from myapp.sessions.factory import (
 )
 from myapp.sessions.manager import SessionManager
 from myapp.sessions.session import Session
-from myapp.sessions.sql_store import SqlStore, SqlWriter, translated
+from myapp.sessions.sql_store import SqlStore, translated
+from myapp.sessions.sql_writer import SqlWriter
 
 TWEEN: Final = "myapp.sessions.transaction.join_tween_factory"
 
@@ -161,11 +162,12 @@ class JoinedWriter(SqlWriter):
     """Writes on the connection of the request's transaction, which it asks for only to write."""
 
     def __init__(self, connect: Callable[[], Connection], dialect: str) -> None:
-        super().__init__(self._run, dialect)
+        super().__init__(dialect)
         self._connect = connect
         self.used = False
 
-    def _run(self, statement: Executable, values: Mapping[str, Any]) -> int:
+    def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
+        """As SqlWriter has it."""
         self.used = True
         met: int = self._connect().execute(statement, values).rowcount
         return met

@@ -185,12 +185,12 @@ BUGS: Final = (
         name="a merge of sessions that leaves the other alive",
         file="myapp/sessions/saving.py",
         old="""\
-        endings = [self._ending(row, "merged") for row in session.absorbed]
-        seen_at = max(stored.seen_at, self.clock())
+        endings = (
+            [self._ending(row, "merged") for row in session.absorbed] if session.absorbed else ()
+        )
 """,
         new="""\
-        endings: list[Ending] = []
-        seen_at = max(stored.seen_at, self.clock())
+        endings = ()
 """,
         check=checker("ended", 8000),
     ),

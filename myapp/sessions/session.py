@@ -486,7 +486,8 @@ class Session:
     @property
     def user_id(self) -> str | None:
         """Who is signed in; changed by `sign_in` and `sign_out` alone."""
-        self._seen()
+        if self.loaded is None:
+            self._open()
         return self._user_id
 
     @property

@@ -25,10 +25,10 @@ from tests.sessions.effort import Effort, effort_of
 BUDGETS = {
     # work: (calls, statements)
     "untouched": (8, 0),
-    "anonymous": (58, 0),
-    "read": (94, 1),
-    "save": (168, 2),
-    "first": (237, 1),
+    "anonymous": (42, 0),
+    "read": (80, 1),
+    "save": (128, 2),
+    "first": (225, 1),
 }
 
 TOLERANCE = 2

@@ -66,8 +66,9 @@ def read(environ: dict[str, Any], name: str) -> Sequence[str]:
     first = named.search(header)
     if first is None:
         return ()
-    if named.search(header, first.end()) is None:
-        return (first[1],) if _begins_its_pair(first) else ()
+    if header.find(name, first.end()) < 0:
+        # What nearly every header is: the name occurs once.
+        return (first[1],) if first.start() == 0 or _begins_its_pair(first) else ()
     found: dict[str, None] = {}
     for match in named.finditer(header):
         if _begins_its_pair(match):

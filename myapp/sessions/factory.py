@@ -233,7 +233,8 @@ def _finish(request: Request, response: Response, scope: Scope) -> Response:
     if looked_at:
         add_vary(response)
     for manager, session, outcome in to_tell:
-        _tell(request, response, manager, session, outcome)
+        if outcome.cookie or outcome.events or session.user_id is not None:
+            _tell(request, response, manager, session, outcome)
     return response
 
 

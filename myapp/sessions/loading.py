@@ -58,9 +58,9 @@ class Loader:
         rows = self.store.load([*by_digest])
         now = self.clock()
         publish = publish or self.publish
-        if len(rows) == 1 and rows[0].ended is None and not self._is_expired(rows[0], now):
+        if len(rows) == len(tokens) == 1 and not (rows[0].ended or self._is_expired(rows[0], now)):
             # What nearly every request is.
-            return self._decoded(rows[0], by_digest[rows[0].digest], publish, now)
+            return self._decoded(rows[0], tokens[0], publish, now)
         live, marker = [], None
         for stored in rows:
             if self._is_expired(stored, now):

@@ -258,6 +258,8 @@ class Saver(Loader):
             self.codec.check_size(data)
             row = self._try_write(session, loaded.at, stored, content, data, store, client)
             if row is not None:
+                if base is None:
+                    return Outcome(row=row)
                 return self._written(session, row, base, merged)
             if base is None:
                 base = self.codec.decode(stored.data)
@@ -311,7 +313,7 @@ class Saver(Loader):
         self,
         session: Session,
         row: StoredSession,
-        base: Content | None,
+        base: Content,
         events: tuple[SessionEvent, ...],
     ) -> Outcome:
         if session.absorbed:
@@ -326,9 +328,7 @@ class Saver(Loader):
                 ),
             )
         resend = (
-            session.renewing
-            or session.deadline_moved
-            or (base is not None and session.content.remember != base.remember)
+            session.renewing or session.deadline_moved or session.content.remember != base.remember
         )
         return Outcome(self._cookie_for(session) if resend else None, events, row)
 

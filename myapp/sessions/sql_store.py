@@ -90,11 +90,28 @@ class SqlStore:
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
         if len(digests) == 1:
-            (digest,) = digests
-            row = self._twice(Line.fetch, self._load_one, {"digest": digest})
-            return [self._as_session(digest, *row)] if row else []
+            row = self._load_row(digests[0])
+            return [self._as_session(digests[0], *row)] if row else []
         some = {"digests": list(digests)}
         return self._seldom(lambda c: _sessions(c.execute(sql.load_some, some)))
+
+    def _load_row(self, digest: bytes) -> tuple[Any, ...] | None:
+        """One row, without a detour: it is what nearly every request asks for."""
+        line = self._lines.take()
+        started = time.monotonic()
+        try:
+            row = line.fetch(self._load_one, {"digest": digest})
+        except self._driver_error as error:
+            trouble = self._trouble(line, error, started, single=True)
+            if not (isinstance(trouble, _ConnectionLost) and trouble.prompt):
+                raise trouble from error
+        except BaseException:
+            self._lines.close(line)
+            raise
+        else:
+            self._lines.give_back(line)
+            return row
+        return self._once(Line.fetch, self._load_one, {"digest": digest})
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
         self._settled(Line.insert, (new, endings), _is_there, new, single=not endings)
@@ -268,14 +285,14 @@ class SqlStore:
                 with line.transaction():
                     answer = use(line, *arguments)
         except self._driver_error as error:
-            raise self._trouble(line, error, started, single) from error
+            raise self._trouble(line, error, started, single=single) from error
         except BaseException:
             self._lines.close(line)
             raise
         self._lines.give_back(line)
         return answer
 
-    def _trouble(self, line: Line, error: Any, started: float, single: bool) -> SessionError:
+    def _trouble(self, line: Line, error: Any, started: float, *, single: bool) -> SessionError:
         """What a driver's error means; the line is closed or given back by that."""
         lost = self._engine.dialect.is_disconnect(error, line.connection, line.cursor)
         # A server that takes no writes may not be the one to write to any more (L8).

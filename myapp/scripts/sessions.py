@@ -27,7 +27,6 @@ from myapp.sessions.lifetime import Clock, SteadyClock
 from myapp.sessions.model import table as sessions_table
 from myapp.sessions.settings import Settings, read, sources
 from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import LEEWAY
 from myapp.sessions.sweep import sweep as sweep_store
 
 DIALECTS: dict[str, Dialect] = {
@@ -130,7 +129,7 @@ def sweep(given: _Given, batch: int) -> None:
 
 def _sweep(store: SqlStore, clock: Clock, batch: int) -> None:
     with _progress() as progress:
-        task = progress.add_task("Sweeping", total=store.count_due(clock() - LEEWAY))
+        task = progress.add_task("Sweeping", total=store.count_due(clock()))
         for looked_at in sweep_store(store, clock, batch):
             progress.update(task, advance=looked_at)
 

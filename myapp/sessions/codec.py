@@ -66,7 +66,8 @@ class Codec:
     def __init__(self, serializer: Serializer, max_size: int) -> None:
         self._dumps, self._loads = serializer.dumps, serializer.loads
         self._max_size = max_size
-        self._is_ours = is_ours = isinstance(serializer, MessagePack)
+        self.is_canonical = is_ours = isinstance(serializer, MessagePack)
+        """Whether equal contents in the same order are the same bytes each time."""
         self._is_plain = _is_plain if is_ours else _never
         # msgspec checks types while it reads, which takes half the time of doing so afterwards.
         self._content = _read if is_ours else lambda data: _content(self._loads(data))
@@ -132,7 +133,7 @@ class Codec:
             return True  # as nearly all are, said without a look into each
         if not (isinstance(one, _CONTAINERS) and isinstance(other, _CONTAINERS)):
             return type(one) is type(other) and bool(one == other)
-        if self._is_ours and one != other and self._normal(one) != self._normal(other):
+        if self.is_canonical and one != other and self._normal(one) != self._normal(other):
             return False  # as nearly all others
         if isinstance(one, dict) and isinstance(other, dict):
             return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)

@@ -16,6 +16,8 @@ Clock = Callable[[], int]
 
 SECOND: Final = 1000
 MINUTE: Final = 60 * SECOND
+NEVER: Final = 2**62
+"""A moment that does not come, and which a database can hold."""
 MARKER_LIFETIME: Final = 60 * SECOND
 """How long an ended session's marker tells late requests that it was ended (R3)."""
 

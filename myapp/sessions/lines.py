@@ -97,7 +97,7 @@ class Lines:
         try:
             line = self._idle.pop()
         except IndexError:
-            line = self._wait_or_open()
+            return self._wait_or_open()
         return line if line.generation == self._generation else self._other_than(line)
 
     def give_back(self, line: Line) -> None:
@@ -163,7 +163,11 @@ class Lines:
                 self._waiting -= 1
         if not found:
             raise _AllInUse("all connections are in use")
-        return found if isinstance(found, Line) else self._opened()
+        if isinstance(found, Line):
+            if found.generation == self._generation:
+                return found
+            found.close()  # and another one takes its place
+        return self._opened()
 
     def _line_or_place(self) -> Line | bool:
         """Take a line that was given back, or the right to open another one if that is True."""

@@ -67,6 +67,7 @@ class MemoryStore:
             present = self._live(digest)
             if present is None or present.seen_at > not_since or present.expires_at <= seen_at:
                 return False
+            expires_at = min(expires_at, present.deadline)
             self._rows[digest] = replace(present, seen_at=seen_at, expires_at=expires_at)
             return True
 

@@ -205,13 +205,13 @@ class Saver(Loader):
         if data == stored.data and not _is_wanted(session):
             return self._leave(session, loaded, stored, touch)
         base = None
-        if session.lent:
+        if session.lent or not self.codec.is_canonical:
             base = self.codec.decode(stored.data)
             # Asked in any case, since it also refuses what can't be stored.
             differs = self._differs(base, content)
             if not differs and not _is_wanted(session):
                 return self._leave(session, loaded, stored, touch)
-        return self._write(session, loaded, stored, base, data, store, client)
+        return self._write(session, stored, base, data, store, client)
 
     def _leave(
         self, session: Session, loaded: Loaded, stored: StoredSession, touch: bool
@@ -220,7 +220,7 @@ class Saver(Loader):
         if session.resend_cookie:
             return Outcome(self._cookie_for(session))
         if touch and lifetime.touch_due(loaded.at, stored.seen_at, self.settings.touch_interval):
-            self._touch(stored, loaded.at)
+            self._touch(stored)
         return UNCHANGED
 
     def _differs(self, base: Content, content: Content) -> bool:
@@ -240,7 +240,6 @@ class Saver(Loader):
     def _write(
         self,
         session: Session,
-        loaded: Loaded,
         stored: StoredSession,
         base: Content | None,
         data: bytes,
@@ -256,7 +255,7 @@ class Saver(Loader):
         merged: tuple[SessionEvent, ...] = ()
         for _ in range(SAVE_ATTEMPTS):
             self.codec.check_size(data)
-            row = self._try_write(session, loaded.at, stored, content, data, store, client)
+            row = self._try_write(session, stored, content, data, store, client)
             if row is not None:
                 if base is None:
                     return Outcome(row=row)
@@ -278,7 +277,6 @@ class Saver(Loader):
     def _try_write(
         self,
         session: Session,
-        used_at: int,
         stored: StoredSession,
         content: Content,
         data: bytes,
@@ -288,16 +286,15 @@ class Saver(Loader):
         endings = (
             [self._ending(row, "merged") for row in session.absorbed] if session.absorbed else ()
         )
+        now = self.clock()
+        seen_at = max(stored.seen_at, now)
         if session.renewing:
-            now = self.clock()
-            seen_at = max(stored.seen_at, now)
             created_at = now if session.signing_in else stored.created_at
             new = self._new_row(session, content, client, created_at=created_at, seen_at=seen_at)
             if not session.signing_in and not session.deadline_moved:
                 new = self._with_deadline(new, stored.deadline)
             old = self._ending(stored.digest, "renewed", self._csrf_of(stored))
             return new if store.renew(old, stored.version, new, endings) else None
-        seen_at = max(stored.seen_at, used_at)
         deadline = session.deadline_at if session.deadline_moved else stored.deadline
         changed = replace(
             stored,
@@ -328,7 +325,10 @@ class Saver(Loader):
                 ),
             )
         resend = (
-            session.renewing or session.deadline_moved or session.content.remember != base.remember
+            session.resend_cookie
+            or session.renewing
+            or session.deadline_moved
+            or session.content.remember != base.remember
         )
         return Outcome(self._cookie_for(session) if resend else None, events, row)
 
@@ -362,21 +362,25 @@ class Saver(Loader):
         ended = SessionEnded(manager=self.name, reason="limit", user_id=user_id)
         return [ended] * count
 
-    def _touch(self, stored: StoredSession, used_at: int) -> None:
-        """Note that the session was used, which is due; failing to do so harms nobody (S9).
-
-        It was used when it was loaded, be it that its time was up before the response was made.
-        """
+    def _touch(self, stored: StoredSession) -> None:
+        """Note that the session is in use, which is due; failing to do so harms nobody (S9)."""
         idle_timeout = self.settings.idle_timeout
         if idle_timeout is None and stored.user_id is None:
             return  # nothing depends on when it was last seen, and nobody lists it
+        now = self.clock()
         try:
-            self.store.touch(
+            touched = self.store.touch(
                 stored.digest,
-                seen_at=used_at,
-                expires_at=lifetime.expiry(used_at, stored.deadline, idle_timeout),
-                not_since=used_at - self.settings.touch_interval,
+                seen_at=now,
+                # Its deadline may have been moved since: the store knows it.
+                expires_at=lifetime.expiry(now, lifetime.NEVER, idle_timeout),
+                not_since=now - self.settings.touch_interval,
             )
+            if not touched:
+                log.debug(
+                    "session %s was not touched: it was just now, or has ended",
+                    shortened(stored.digest),
+                )
         except StoreUnavailable as error:
             log.warning("session %s was not touched: %s", shortened(stored.digest), error)
 

@@ -95,7 +95,10 @@ touch = (
         _c.seen_at <= bindparam("not_since"),
         _c.expires_at > bindparam("seen_at"),
     )
-    .values(seen_at=bindparam("seen_at"), expires_at=bindparam("expires_at"))
+    .values(
+        seen_at=bindparam("seen_at"),
+        expires_at=_lesser(_c.deadline, bindparam("expires_at")),
+    )
 )
 lock = (
     update(table)

@@ -121,7 +121,7 @@ class SessionStore(Protocol):
 
     def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
         """Move the idle clock of a live session that was not seen after `not_since`, and is not
-        expired at `seen_at`.
+        expired at `seen_at`. It expires at `expires_at` then, but never after its deadline.
 
         The condition is checked where the row is written, so that of many requests one writes.
         The version stays. False if there was nothing to do.

@@ -228,6 +228,13 @@ class StoreContract:
         assert store.touch(new.digest, seen_at=NOW + 9, expires_at=NOW + 99, not_since=NOW)
         assert self.only(store, new.digest) == replace(new, seen_at=NOW + 9, expires_at=NOW + 99)
 
+    def test_a_touch_leaves_the_deadline_as_it_is_now(self, store: SessionStore) -> None:
+        """R5, I6: it may have been moved since the session was loaded, there or back."""
+        new = a_session(deadline=NOW + 50, expires_at=NOW + 50)
+        store.insert(new)
+        assert store.touch(new.digest, seen_at=NOW + 9, expires_at=NOW + 99, not_since=NOW)
+        assert self.only(store, new.digest) == replace(new, seen_at=NOW + 9)
+
     def test_a_touch_that_is_not_due_is_not_made(self, store: SessionStore) -> None:
         """S9: the condition is checked where the row is written."""
         new = a_session(seen_at=NOW + 10)

@@ -16,7 +16,7 @@ from typing import Final
 
 from myapp.sessions.errors import SessionError
 from myapp.sessions.fork import after_fork_in_child
-from myapp.sessions.lifetime import MINUTE, SECOND, Clock
+from myapp.sessions.lifetime import SECOND, Clock
 from myapp.sessions.store import SessionStore
 
 log = logging.getLogger(__name__)
@@ -29,17 +29,10 @@ SHARE: Final = 0.01
 and nobody waits for the rows to go."""
 
 
-LEEWAY: Final = MINUTE
-"""Milliseconds for which an expired row stays. A request that found it alive has not touched it
-yet, and a machine whose clock is ahead may be the one that sweeps."""
-
-
-def sweep(
-    store: SessionStore, clock: Clock, batch: int = BATCH, leeway: int = LEEWAY
-) -> Iterator[int]:
-    """Delete what expired before the leeway; yields after each batch how many rows it looked at."""
-    expired_by = clock() - leeway
-    while looked_at := store.sweep(expired_by, batch):
+def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
+    """Delete what is expired now; yields after each batch how many rows it looked at."""
+    now = clock()
+    while looked_at := store.sweep(now, batch):
         yield looked_at
         if looked_at < batch:
             return
@@ -53,11 +46,9 @@ def pause_after(took: float, share: float = SHARE) -> float:
 class Sweeper:
     """Sweeps one store every `interval` milliseconds, more or less, until it is stopped."""
 
-    def __init__(
-        self, store: SessionStore, clock: Clock, interval: int, leeway: int = LEEWAY
-    ) -> None:
+    def __init__(self, store: SessionStore, clock: Clock, interval: int) -> None:
         self._store, self._clock = store, clock
-        self._interval, self._leeway = interval / SECOND, leeway
+        self._interval = interval / SECOND
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
@@ -85,7 +76,7 @@ class Sweeper:
         while not self._stopped.wait(self._interval * dice.uniform(0.5, 1.5)):
             try:
                 began = time.monotonic()
-                for _ in sweep(self._store, self._clock, leeway=self._leeway):
+                for _ in sweep(self._store, self._clock):
                     if self._stopped.wait(pause_after(time.monotonic() - began)):
                         return
                     began = time.monotonic()

@@ -123,7 +123,7 @@ class Report:
             f"sessions merged      {sum(each.other is not None for each in merges)}",
             f"ended by the limit   {events[LIMITED]}",
             f"changes dropped      {events['ChangeDropped']}",
-            f"touches failed       {events[NOT_TOUCHED]}",
+            f"not touched          {events[NOT_TOUCHED]}",
             f"servers killed       {self.faults.servers_killed}",
             f"databases killed     {self.faults.databases_killed}",
             f"violations           {len(self.violations)} "

@@ -125,17 +125,19 @@ BUGS: Final = (
         name="a touch that writes data",
         file="myapp/sessions/saving.py",
         old="""\
-            self.store.touch(
+            touched = self.store.touch(
                 stored.digest,
-                seen_at=used_at,
-                expires_at=lifetime.expiry(used_at, stored.deadline, idle_timeout),
-                not_since=used_at - self.settings.touch_interval,
+                seen_at=now,
+                # Its deadline may have been moved since: the store knows it.
+                expires_at=lifetime.expiry(now, lifetime.NEVER, idle_timeout),
+                not_since=now - self.settings.touch_interval,
             )
 """,
         new="""\
+            touched = False
             for present in self.store.load([stored.digest]):
-                touched = replace(stored, version=present.version + 1, seen_at=used_at)
-                self.store.update(touched, present.version)
+                written = replace(stored, version=present.version + 1, seen_at=now)
+                touched = self.store.update(written, present.version)
 """,
         check=pytest("tests/faults/test_touch_race.py", "sqlite"),
     ),

@@ -364,8 +364,8 @@ def test_an_outage_may_keep_a_session_from_being_touched() -> None:
     assert story.rules() == []
 
 
-def test_a_touch_that_failed_is_none() -> None:
-    """S9: it is logged, and the session may idle out sooner."""
+def test_a_touch_that_was_not_made_is_none() -> None:
+    """S9: since the session idled out meanwhile, or could not be written, or was touched before."""
     story = Story()
     story.tell("show", 1.5, events=(NOT_TOUCHED,))
     story.tell("show", 3.2, live=False)

@@ -18,7 +18,6 @@ from myapp.sessions.lifetime import SECOND, SteadyClock
 from myapp.sessions.model import metadata, table
 from myapp.sessions.settings import read
 from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import LEEWAY
 
 IDLE_TIMEOUT: Final = 3600 * SECOND
 NAME: Final = "session"
@@ -83,7 +82,7 @@ def _count_expired(url: str, now: int) -> int:
 def _rows(now: int, numbers: range) -> Iterator[dict[str, Any]]:
     data = Codec(MessagePack(), 65_536).encode(Content(values=_VALUES, csrf="x" * 32))
     for number in numbers:
-        ago = LEEWAY + random.randrange(IDLE_TIMEOUT // 2)
+        ago = random.randrange(IDLE_TIMEOUT // 2)
         seen_at = now - ago - (IDLE_TIMEOUT if number % 2 else 0)
         expires_at = seen_at + IDLE_TIMEOUT
         yield {

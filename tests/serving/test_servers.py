@@ -15,7 +15,6 @@ from sqlalchemy.engine import URL
 from myapp.sessions.lifetime import SteadyClock
 from myapp.sessions.sql_store import SqlStore
 from myapp.sessions.store_contract import a_session
-from myapp.sessions.sweep import LEEWAY
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.programs import ServerMissing, skip_or_fail
 from tests.serving.web import KINDS, Kind, Serving, open_files, sockets_to, threads
@@ -88,7 +87,7 @@ def test_visitors_at_once_see_their_own_session_alone(
     """
     serving = serve(KINDS[name], DATABASE_URL=database_url, SESSION_SWEEP_INTERVAL="1s")
     store = SqlStore(database_url)
-    expired = a_session(expires_at=SteadyClock()() - LEEWAY)
+    expired = a_session(expires_at=SteadyClock()() - 1)
     store.insert(expired)
     times = range(3, 9)
     with ThreadPoolExecutor(len(times)) as pool:

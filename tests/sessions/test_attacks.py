@@ -174,7 +174,7 @@ def test_cleanup_that_deletes_live_rows(app: App, store: SqlStore, clock: Clock)
     with app.manager.session(moved) as session:
         session.deadline = to_datetime(clock() + 400 * 86_400_000)
     clock.forward(700)
-    list(sweep(store, clock, leeway=0))
+    list(sweep(store, clock))
     for token in (touched, saved, renewed, moved):
         assert app.get("/who", token).text == "ann"
     assert store.load([digest("session", idle)]) == []
@@ -193,7 +193,7 @@ def test_cleanup_that_deadlocks(store: SqlStore) -> None:
         store.touch(row.digest, seen_at=NOW - 1, expires_at=NOW + 2000, not_since=NOW - 2)
 
     def sweeping() -> int:
-        return sum(sweep(store, lambda: NOW, batch=20, leeway=0))
+        return sum(sweep(store, lambda: NOW, batch=20))
 
     def using() -> None:
         for row in live:
@@ -241,7 +241,7 @@ def test_logout_that_deletes_nothing(app: App, store: SqlStore, clock: Clock) ->
     assert app.get("/who", token).text == "nobody"
     assert app.manager.of_user("ann") == []
     clock.forward(60)
-    list(sweep(store, clock, leeway=0))
+    list(sweep(store, clock))
     assert store.count() == 0
 
 

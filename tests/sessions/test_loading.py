@@ -12,7 +12,6 @@ from myapp.sessions.events import (
     UnknownToken,
     UnreadableSession,
 )
-from myapp.sessions.sweep import sweep
 from myapp.sessions.token import digest
 from tests.sessions.app import Clock, View, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
@@ -63,15 +62,18 @@ def test_a_shorter_idle_timeout_counts_for_old_sessions_too(make_app: MakeApp) -
     assert make_app(VIEWS, clock=clock, idle_timeout="30m").get("/show", token).json == {}
 
 
-def test_a_use_at_the_last_moment_is_one(make_app: MakeApp) -> None:
-    """S9: though the response is made when the time is up, and a sweeper comes by before that."""
+@pytest.mark.parametrize("path", ["/show", "/assign", "/append"])
+def test_what_idles_out_during_a_request_is_not_revived(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture, path: str
+) -> None:
+    """S3, L4: another request may have been refused meanwhile, or have signed out."""
     clock = Clock()
+    caplog.set_level("DEBUG")
 
     def slowly(view: View) -> View:
         def slow(request: Request) -> Any:
             answer = view(request)
             clock.forward(2)
-            list(sweep(app.manager.store, clock))
             return answer
 
         return slow
@@ -82,15 +84,15 @@ def test_a_use_at_the_last_moment_is_one(make_app: MakeApp) -> None:
         "assign": lambda request: request.session.__setitem__("key", "other"),
         "append": lambda request: request.session["cart"].append(2),
     }
-    app = make_app(
-        {path: slowly(view) for path, view in views.items()}, clock=clock, idle_timeout="30m"
-    )
+    views = {name: slowly(view) for name, view in views.items()}
+    app = make_app(views, clock=clock, idle_timeout="30m")
     token = token_of(app.get("/fill"))
-    for path in ("/show", "/assign", "/append"):
-        clock.forward(1799 - (clock.now - app.rows()[0].seen_at) // 1000)
-        app.get(path, token)
-        assert app.rows()[0].seen_at == clock.now - 2000
-    assert app.get("/show", token).json == {"key": "other", "cart": [1, 2]}
+    (row,) = app.rows()
+    clock.forward(1799)
+    assert cookies_of(app.get(path, token)) == []
+    assert app.rows() == [row]
+    assert app.get("/show", token).json == {}
+    assert ("was not touched" in caplog.text) == (path == "/show")
 
 
 def test_a_prefetch_does_not_touch(make_app: MakeApp) -> None:

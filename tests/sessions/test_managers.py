@@ -1,6 +1,7 @@
 """Several kinds of session, and stores and serializers of one's own."""
 
 import json
+import secrets
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from webtest import TestApp
 from zope.interface import providedBy
 
 from myapp.sessions import SettingError, get_manager
-from tests.sessions.app import cookies_of, token_of
+from tests.sessions.app import View, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import VIEWS
 
@@ -122,6 +123,30 @@ def test_a_serializer_of_ones_own(make_app: MakeApp) -> None:
     token = token_of(app.get("/set"))
     assert json.loads(app.rows()[0].data) == [{"key": "value", "cart": [1]}]
     assert app.get("/show", token).json["cart"] == [1]
+
+
+class NonceSerializer(JsonSerializer):
+    """Writes other bytes each time, as one that encrypts does."""
+
+    def dumps(self, appstruct: Any) -> bytes:
+        return secrets.token_bytes(8) + super().dumps(appstruct)
+
+    def loads(self, bstruct: bytes) -> Any:
+        return super().loads(bstruct[8:])
+
+
+def test_a_serializer_may_write_other_bytes_each_time(make_app: MakeApp) -> None:
+    """S1: values are compared."""
+    views: dict[str, View] = {
+        "assign": lambda request: request.session.__setitem__("key", "value"),
+        "read": lambda request: request.session["cart"],
+    }
+    app = make_app(VIEWS | views, serializer=f"{__name__}.NonceSerializer")
+    token = token_of(app.get("/set"))
+    (row,) = app.rows()
+    app.get("/assign", token)
+    app.get("/read", token)
+    assert app.rows() == [row]
 
 
 def test_a_store_of_ones_own(make_app: MakeApp) -> None:

@@ -90,6 +90,23 @@ class TestWhatIsSavedWhen:
         assert app.rows() == []
 
 
+@pytest.mark.parametrize("more", [False, True])
+def test_a_cookie_that_a_locked_block_asked_for_is_sent(make_app: MakeApp, more: bool) -> None:
+    """I5, S13: whether anything is changed after the block or not."""
+
+    def view(request: Request) -> None:
+        with request.session.lock():
+            request.session.remember_me(False)
+        if more:
+            request.session["more"] = 1
+
+    app = make_app(VIEWS | {"view": view})
+    token = token_of(app.get("/set"))
+    (cookie,) = cookies_of(app.get("/view", token))
+    assert token in cookie
+    assert "Max-Age" not in cookie
+
+
 class TestStreamsAndSubrequests:
     """S12: where the tween is not, or the response is under way already."""
 

@@ -14,7 +14,7 @@ from myapp.sessions.errors import StoreUnavailable
 from myapp.sessions.memory_store import MemoryStore
 from myapp.sessions.sql_store import SqlStore
 from myapp.sessions.store_contract import NOW, a_session
-from myapp.sessions.sweep import BATCH, LEEWAY, SHARE, Sweeper, sweep
+from myapp.sessions.sweep import BATCH, SHARE, Sweeper, sweep
 from tests.sessions.app import create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.waiting import wait_until
@@ -48,17 +48,8 @@ def test_a_sweep_goes_on_until_nothing_is_due(sqlite_url: str) -> None:
     live = a_session()
     for each in (*dead, live):
         store.insert(each)
-    assert list(sweep(store, lambda: NOW, batch=10, leeway=0)) == [10, 10, 5]
+    assert list(sweep(store, lambda: NOW, batch=10)) == [10, 10, 5]
     assert [row.digest for row in store.iterate("session")] == [live.digest]
-    store.close()
-
-
-def test_what_expired_just_now_is_left_for_a_while(sqlite_url: str) -> None:
-    """W1, S9: a request that found it alive may be about to say so."""
-    store = SqlStore(sqlite_url)
-    store.insert(a_session(expires_at=NOW))
-    assert list(sweep(store, lambda: NOW + LEEWAY - 1)) == []
-    assert list(sweep(store, lambda: NOW + LEEWAY)) == [1]
     store.close()
 
 
@@ -80,7 +71,7 @@ def test_the_thread_survives_trouble(sweepers: list[Sweeper]) -> None:
     """W1: the database goes away, or something nobody thought of happens; the next one works."""
     store = Troubled([StoreUnavailable("gone"), RuntimeError("what?")])
     store.insert(a_session(expires_at=NOW))
-    sweeper = Sweeper(store, lambda: NOW, interval=10, leeway=0)
+    sweeper = Sweeper(store, lambda: NOW, interval=10)
     sweepers.append(sweeper)
     sweeper.ensure_running()
     wait_until(lambda: not list(store.iterate("session")), "the row is swept")
@@ -140,6 +131,6 @@ def test_a_swept_session_is_unknown(make_app: MakeApp) -> None:
     app = make_app({"set": lambda request: request.session.update(key=1)})
     token = token_of(app.get("/set"))
     (row,) = app.rows()
-    list(sweep(app.manager.store, lambda: row.expires_at, leeway=0))
+    list(sweep(app.manager.store, lambda: row.expires_at))
     assert app.manager.load(token) is None
     assert app.rows() == []

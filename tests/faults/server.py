@@ -10,7 +10,8 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import waitress
@@ -330,13 +331,21 @@ class _Stamped(logging.Formatter):
         return f"{time.monotonic():.4f} {super().format(record)}"
 
 
+@contextmanager
+def listening_for_touches() -> Iterator[None]:
+    """Meanwhile, answers tell of touches that were not made."""
+    log, handler = logging.getLogger("myapp.sessions.saving"), _TellOfTouches()
+    log.addHandler(handler)
+    log.setLevel(logging.DEBUG)
+    yield
+    log.removeHandler(handler)
+    log.setLevel(logging.NOTSET)
+
+
 def _log() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Stamped(f"{os.getpid()} %(levelname)s %(name)s %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
-    saving = logging.getLogger("myapp.sessions.saving")
-    saving.addHandler(_TellOfTouches())
-    saving.setLevel(logging.DEBUG)
     handler.setLevel(logging.WARNING)
 
 
@@ -404,7 +413,8 @@ def main() -> None:
         parser.error("a clock is wrong by at most one second here")
     _log()
     app = make_app(given.url, given.skew)
-    waitress.serve(app, host=LOOPBACK, port=given.port, threads=6)
+    with listening_for_touches():
+        waitress.serve(app, host=LOOPBACK, port=given.port, threads=6)
 
 
 if __name__ == "__main__":

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 from typing import Any
 
 import pytest
+from webtest import TestApp
 
+from myapp.sessions import get_manager
 from tests.faults.checker import Run, carry_out
 from tests.faults.checks import Times, check
 from tests.faults.client import Plan
 from tests.faults.history import Effect, History, Operation, Outcome, Violation
-from tests.faults.server import NOT_TOUCHED
+from tests.faults.server import EVENTS, NOT_TOUCHED, listening_for_touches, make_app
 from tests.servers.server import Server
+from tests.sessions.app import HTTPS, create_table
 
 TIMES = Times(idle=5, touch=1, per_user=2)
 Steps = list[dict[str, Any]]
@@ -373,6 +377,24 @@ def test_a_touch_that_was_not_made_is_none() -> None:
     story.tell("show", 3.3)
     story.tell("show", 3.5, live=False)
     assert story.rules() == ["lost"]
+
+
+def test_the_server_tells_of_a_touch_that_was_not_made(tmp_path: Path) -> None:
+    """Else the checker would take a session for lost that idled out between look and touch."""
+    url = f"sqlite:///{tmp_path / 'sessions.sqlite'}"
+    create_table(url)
+    app = TestApp(make_app(url, 0))
+    manager = get_manager(app.app.registry)
+    told = {"lineage": "0", "database": "none", "ending": "return"}
+    app.get("/", told | {"number": "1", "action": "set", "key": "a"}, extra_environ=HTTPS)
+    now = manager.clock() + 4_000
+    moments = iter([now, now + 2_000])
+    manager.clock = lambda: next(moments)
+    with listening_for_touches():
+        looked = app.get("/", told | {"number": "2", "action": "show"}, extra_environ=HTTPS)
+    assert looked.json["live"]
+    assert looked.headers[EVENTS] == NOT_TOUCHED
+    manager.store.close()
 
 
 def test_the_applications_row_tells_what_became_of_an_unknown_write() -> None:

@@ -92,7 +92,7 @@ def _begins_its_pair(match: re.Match[str]) -> bool:
     """
     start = match.start()
     header = match.string
-    return start == 0 or not header[header.rfind(";", 0, start) + 1 : start].strip(" \t")
+    return not header[header.rfind(";", 0, start) + 1 : start].strip(" \t")
 
 
 @lru_cache

@@ -42,6 +42,7 @@ def add_vary(response: Response) -> None:
     """Say that the response depends on the cookie, once."""
     # Past WebOb's dictionary of headers, which is made anew at each look.
     present = response.headerlist
+    # A loop, since before Python 3.12 a comprehension is a call of its own, at each request.
     vary = []
     for name, value in present:
         if name.lower() == "vary":

@@ -53,7 +53,7 @@ class Loader:
             return _nothing()
         if len(tokens) > 1:
             by_digest = {digest(self.name, token): token for token in tokens}
-        else:
+        else:  # without the comprehension, which before Python 3.12 is a call of its own
             by_digest = {digest(self.name, tokens[0]): tokens[0]}
         rows = self.store.load([*by_digest])
         now = self.clock()

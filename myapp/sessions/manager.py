@@ -89,6 +89,7 @@ class SessionManager(Saver):
                 raise LockTimeout(session.handle, timeout)
             if self._decoded_present(row) is None:
                 raise SessionLost(f"session {session.handle} was ended elsewhere")
+            # No database tells everybody when a lock is free: so we ask again, ever less often.
             time.sleep(pause * random.SystemRandom().uniform(0.5, 1))
             pause = min(2 * pause, 0.05)
 

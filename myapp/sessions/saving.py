@@ -202,14 +202,14 @@ class Saver(Loader):
             return self._leave(session, loaded, stored, touch)
         content = session.content
         data = self.codec.encode(content)
-        if data == stored.data and not _is_wanted(session):
+        if data == stored.data and not session.must_be_written:
             return self._leave(session, loaded, stored, touch)
         base = None
         if session.lent or not self.codec.is_canonical:
             base = self.codec.decode(stored.data)
             # Asked in any case, since it also refuses what can't be stored.
             differs = self._differs(base, content)
-            if not differs and not _is_wanted(session):
+            if not differs and not session.must_be_written:
                 return self._leave(session, loaded, stored, touch)
         return self._write(session, stored, base, data, store, client)
 
@@ -448,11 +448,6 @@ class Saver(Loader):
             return self.cookie.set(session.token, None)
         left = lifetime.max_age(now=self.clock(), deadline=session.deadline_at)
         return self.cookie.set(session.token, left)
-
-
-def _is_wanted(session: Session) -> bool:
-    """Whether a live session is to be written though its contents stay."""
-    return session.renewing or session.deadline_moved or bool(session.absorbed)
 
 
 def _rows_of(loaded: Loaded) -> list[bytes]:

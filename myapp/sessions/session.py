@@ -1,6 +1,6 @@
 """The dictionary that a view sees. It reads nothing and writes nothing itself.
 
-Every look at its contents passes through `_opened`, which asks the backing for the stored
+Every look at its contents passes through `_open`, which asks the backing for the stored
 session once. What a view wants of it is kept here as intent, and the manager carries it out.
 """
 
@@ -40,7 +40,6 @@ MAX_USER_ID: Final = 255
 MAX_REASON: Final = 16
 _MISSING: Final = object()
 _BUILTIN: Final = (bytes, bytearray, memoryview)
-_TOO_LATE: Final = "the session was changed after it was saved; it would be lost"
 _UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
@@ -185,11 +184,13 @@ class Session:
             self._user_id, self._generation = stored.user_id, stored.generation
             self._handle = stored.handle
 
-    def _changing(self) -> Content:
-        """The contents, about to be changed."""
-        content = self._opened()
+    def _changing(self, *, lends: bool = True) -> Content:
+        """The contents, about to be changed; `lends` is False for who knows all that changes."""
+        content = self._seen()
         if self._closed:
-            raise SessionClosed(_TOO_LATE)
+            raise SessionClosed("the session was changed after it was saved; it would be lost")
+        if lends:
+            self.lent = True
         return content
 
     # The dictionary.
@@ -202,14 +203,10 @@ class Session:
 
     def __setitem__(self, key: str, value: Any) -> None:
         self._backing.manager.codec.check(key, value)
-        content = self._seen()
-        if self._closed:
-            raise SessionClosed(_TOO_LATE)
-        if type(value) in _UNCHANGEABLE:
+        plain = type(value) in _UNCHANGEABLE
+        self._changing(lends=not plain).values[key] = value
+        if plain:
             self.assigned = True
-        else:
-            self.lent = True
-        content.values[key] = value
 
     def __delitem__(self, key: str) -> None:
         del self._changing().values[key]
@@ -572,16 +569,16 @@ class Session:
         """Whether the deadline was assigned during this request."""
         return self._deadline is not None
 
+    @property
+    def must_be_written(self) -> bool:
+        """Whether the row of a live session is to be written though its contents stay."""
+        return self.renewing or self.deadline_moved or bool(self.absorbed)
+
     def _is_modified(self, content: Content) -> bool:
         stored = self.stored
         if stored is None:
             return not content.is_empty() or self.signing_in
-        return (
-            self.renewing
-            or self.deadline_moved
-            or bool(self.absorbed)
-            or self._backing.manager.codec.encode(content) != stored.data
-        )
+        return self.must_be_written or self._backing.manager.codec.encode(content) != stored.data
 
     def close(self) -> None:
         """From here on the session can be read, if it was loaded, and not changed."""

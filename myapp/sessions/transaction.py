@@ -41,7 +41,6 @@ from myapp.sessions.sql_writer import SqlWriter
 
 TWEEN: Final = "myapp.sessions.transaction.join_tween_factory"
 
-
 _DISCREET: Final = "myapp.sessions.discreet_engine"
 
 

@@ -34,7 +34,7 @@ def check(request: Request) -> None:
     try:
         if request.query_string:
             request.GET  # noqa: B018  # parsing happens at the first access
-        request.POST  # noqa: B018
+        request.POST  # noqa: B018  # parsing, again
     # WebOb answers a foreign charset with an exception of this class.
     except (ValueError, DeprecationWarning) as error:
         raise HTTPBadRequest from error

@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
+from typing import Any
 from wsgiref.simple_server import WSGIRequestHandler, make_server
+from wsgiref.types import StartResponse
 
 import pytest
 from playwright.sync_api import Page
@@ -40,7 +42,7 @@ def test_a_secure_cookie_is_kept_on_plain_http_for_localhost(page: Page) -> None
 def _site(cookie: str = "crumb=1") -> Iterator[str]:
     """A site that shows the cookies it gets and sets one."""
 
-    def site(environ: dict[str, str], start_response):  # type: ignore[no-untyped-def]
+    def site(environ: dict[str, Any], start_response: StartResponse) -> list[bytes]:
         start_response("200 OK", [("Content-Type", "text/html"), ("Set-Cookie", cookie)])
         return [f"cookies: {environ.get('HTTP_COOKIE', 'none')}".encode()]
 

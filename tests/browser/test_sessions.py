@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
@@ -76,12 +77,14 @@ def test_a_message_is_shown_once(running: Pserve, page: Page) -> None:
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_the_pages_say_nothing_to_the_console(running: Pserve, page: Page, scheme: str) -> None:
+def test_the_pages_say_nothing_to_the_console(
+    running: Pserve, page: Page, scheme: Literal["light", "dark"]
+) -> None:
     """The content security policy hinders nothing of our own."""
     problems: list[str] = []
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
-    page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+    page.emulate_media(color_scheme=scheme)
     for path in ("/", "/try"):
         page.goto(running.url + path)
     assert problems == []

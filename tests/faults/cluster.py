@@ -107,7 +107,7 @@ class Faults:
         )
         for at, what in schedule:
             while counter.answered < at and not counter.over:
-                time.sleep(0.005)
+                time.sleep(0.005)  # then look again: clients are not to wait for us
             if counter.over:
                 return
             (self._kill_server if what == "server" else self._kill_database)()
@@ -122,7 +122,7 @@ class Faults:
             return  # a file can't be killed
         began = time.monotonic()
         self._server.kill()
-        time.sleep(pause)
+        time.sleep(pause)  # it is away for as long as that
         self._server.start()
         self.databases_killed += 1
         # The servers take a moment to notice that it is back.

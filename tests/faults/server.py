@@ -337,16 +337,19 @@ def listening_for_touches() -> Iterator[None]:
     log, handler = logging.getLogger("myapp.sessions.saving"), _TellOfTouches()
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
-    yield
-    log.removeHandler(handler)
-    log.setLevel(logging.NOTSET)
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(logging.NOTSET)
 
 
 def _log() -> None:
     handler = logging.StreamHandler()
     handler.setFormatter(_Stamped(f"{os.getpid()} %(levelname)s %(name)s %(message)s"))
-    logging.basicConfig(level=logging.WARNING, handlers=[handler])
+    # Of the logger above, which tells more, too.
     handler.setLevel(logging.WARNING)
+    logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
 def make_app(url: str, skew: int) -> Any:

@@ -210,9 +210,10 @@ def _use_session(request: Request, action: str, outcome: str) -> None:
         return
     if action == "replaced":
         session.invalidate()
-    session["after"] = box = [1]
+    box: list[Any] = [1]
+    session["after"] = box
     if outcome == "unsavable":
-        box.append({1, 2})  # type: ignore[arg-type]
+        box.append({1, 2})
     if outcome == "refused":
         session["refused"] = REFUSED
     if action == "renewed":

@@ -57,7 +57,7 @@ def ended() -> list[str]:
 
 @pytest.fixture
 def app(make_app: MakeApp, ended: list[str]) -> App:
-    policy.__init__()  # type: ignore[misc]
+    policy.__init__()  # type: ignore[misc]  # the same object, as if new
 
     def configure(config: Configurator) -> None:
         config.set_security_policy(policy)

@@ -255,6 +255,7 @@ class SessionBesideDict(RuleBasedStateMachine):
 
     @rule(other=dicts, how=st.sampled_from([dict, MappingProxyType, lambda d: list(d.items())]))
     def update(self, other: dict[str, Any], how: Callable[[Any], Any]) -> None:
+        # As dict's, it returns nothing.
         assert self.session.update(how(deepcopy(other))) is None  # type: ignore[func-returns-value]
         self.model.update(other)
 
@@ -366,6 +367,7 @@ class TestDictionary:
 
     def test_a_key_that_is_no_text_can_be_asked_for(self, session: Session) -> None:
         """I1: as with a dict; it is just not there."""
+        # What the types forbid, a view without types may do.
         assert 1 not in session
         assert session.get(1) is None  # type: ignore[arg-type]
         with pytest.raises(KeyError):
@@ -1365,7 +1367,7 @@ class TestSigningIn:
     def test_a_user_can_not_be_assigned(self, session: Session) -> None:
         """I11: changed by signing in and out alone; nor is `user_id` a key."""
         with pytest.raises(AttributeError):
-            session.user_id = "ann"  # type: ignore[misc]
+            session.user_id = "ann"  # type: ignore[misc]  # what is tried
         session["user_id"] = "ann"
         assert session.user_id is None
 

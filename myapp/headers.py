@@ -60,7 +60,7 @@ def includeme(config: Configurator) -> None:
         "myapp.headers.headers_tween_factory",
         under=("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS),
         over=(
-            "myapp.sessions.factory.session_tween_factory",
+            "myapp.sessions.web.factory.session_tween_factory",
             "pyramid_tm.tm_tween_factory",
             EXCVIEW,
         ),

@@ -13,11 +13,11 @@ from click.testing import CliRunner, Result
 from myapp.environment import COMMAND_LINE
 from myapp.scripts import session_name
 from myapp.scripts.sessions import DIALECTS, cli
-from myapp.sessions.model import table
-from myapp.sessions.settings import TABLE
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store import Ending, StoredSession
-from myapp.sessions.store_contract import a_session
+from myapp.sessions.core.settings import TABLE
+from myapp.sessions.core.store import Ending, StoredSession
+from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import a_session
 from tests.processes import ROOT, clean_environment
 from tests.sessions.app import create_table
 from tests.wire import Tap, counting
@@ -354,7 +354,7 @@ def test_sweep_takes_the_sessions_own_database(ini: Path, tmp_path: Path) -> Non
 
 def test_sweep_leaves_another_store_to_its_own_means(ini: Path) -> None:
     """I10: it knows how to sweep a SQL database alone."""
-    name = "myapp.sessions.memory_store:MemoryStore"
+    name = "myapp.sessions.testing.memory_store:MemoryStore"
     assert_one_line(
         run("--set", f"session.store={name}", ini, "sweep"),
         f"session.store is {name}: sweep it by its means",

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from myapp.sessions import Session, SessionManager
-from myapp.sessions.model import table
-from myapp.sessions.settings import TABLE
+from myapp.sessions.core.settings import TABLE
+from myapp.sessions.sql.model import table
 from myapp.sessions.testing import memory_manager
 from tests.processes import ROOT
 from tests.test_layers import LAYERS
@@ -183,7 +183,7 @@ def test_every_public_name_is_described() -> None:
 
 def test_every_event_is_described() -> None:
     """I12: with the fields that are its own."""
-    from myapp.sessions import events
+    from myapp.sessions.core import events
 
     described = named(DOCS / "how-to" / "events.md")
     kinds = {

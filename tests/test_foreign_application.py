@@ -13,7 +13,7 @@ from webtest import TestApp
 
 from myapp.database import create_database_engine
 from myapp.sessions import SchemaError
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
 from tests import foreign_app
 from tests.processes import ROOT, clean_environment
 from tests.sessions.app import HTTPS, create_table, token_of

@@ -18,26 +18,30 @@ PACKAGE = ROOT / "myapp"
 LAYERS = (
     (
         *("myapp.environment", "myapp.bounded_psycopg", "myapp.models.meta"),
-        *("myapp.sessions.client", "myapp.sessions.errors", "myapp.sessions.events"),
-        *("myapp.sessions.attributes", "myapp.sessions.fork", "myapp.sessions.lifetime"),
-        *("myapp.sessions.model", "myapp.sessions.prepared"),
-        *("myapp.sessions.store", "myapp.sessions.token"),
+        *("myapp.sessions.web.client", "myapp.sessions.core.errors", "myapp.sessions.core.events"),
+        *("myapp.sessions.attributes", "myapp.sessions.core.fork", "myapp.sessions.core.lifetime"),
+        *("myapp.sessions.sql.model", "myapp.sessions.sql.compiled"),
+        *("myapp.sessions.core.store", "myapp.sessions.core.token"),
     ),
     (
-        *("myapp.database", "myapp.sessions.breaker", "myapp.sessions.codec"),
-        *("myapp.sessions.settings", "myapp.sessions.statements"),
-        *("myapp.sessions.store_contract", "myapp.sessions.sweep"),
+        *("myapp.database", "myapp.sessions.sql.breaker", "myapp.sessions.core.codec"),
+        *("myapp.sessions.core.settings", "myapp.sessions.sql.statements"),
+        *("myapp.sessions.testing.contract", "myapp.sessions.core.sweep"),
     ),
     (
-        *("myapp.sessions.cookie", "myapp.sessions.memory_store", "myapp.sessions.merge"),
-        *("myapp.sessions.session", "myapp.sessions.sql_writer"),
+        *(
+            "myapp.sessions.web.cookie",
+            "myapp.sessions.testing.memory_store",
+            "myapp.sessions.core.merge",
+        ),
+        *("myapp.sessions.core.session", "myapp.sessions.sql.writer"),
     ),
-    ("myapp.sessions.lines", "myapp.sessions.loading"),
-    ("myapp.sessions.saving", "myapp.sessions.sql_store"),
-    ("myapp.sessions.manager",),
-    ("myapp.sessions.headers", "myapp.sessions.policy"),
-    ("myapp.sessions.factory",),
-    ("myapp.sessions.transaction",),
+    ("myapp.sessions.sql.pool", "myapp.sessions.core.loading"),
+    ("myapp.sessions.core.saving", "myapp.sessions.sql.store"),
+    ("myapp.sessions.core.manager",),
+    ("myapp.sessions.web.headers", "myapp.sessions.web.policy"),
+    ("myapp.sessions.web.factory",),
+    ("myapp.sessions.web.transaction",),
     ("myapp.sessions",),
     ("myapp.sessions.testing",),
     (
@@ -181,7 +185,7 @@ def test_only_what_serves_requests_knows_pyramid() -> None:
         if name.startswith("myapp.sessions.") and "pyramid" in packages(GRAPH[name])
     }
     assert knowing == {"attributes", "factory", "headers", "policy", "session", "transaction"}
-    of_pyramid = {module for module in GRAPH["myapp.sessions.session"] if "pyramid" in module}
+    of_pyramid = {module for module in GRAPH["myapp.sessions.core.session"] if "pyramid" in module}
     assert of_pyramid == {"pyramid.interfaces"}
 
 

@@ -19,7 +19,7 @@ from myapp import migrations
 from myapp.database import create_database_engine, parse_url
 from myapp.models.meta import Base
 from myapp.sessions import SchemaError, model
-from myapp.sessions.sql_store import MIGRATE
+from myapp.sessions.sql.store import MIGRATE
 from tests.processes import ROOT, clean_environment
 
 ALEMBIC = Path(sys.executable).with_name("alembic")
@@ -381,8 +381,8 @@ THEIR_TARGET = """
 import sys
 sys.path.insert(0, {folder!r})
 import their_models
-import myapp.sessions.model
-target_metadata = [their_models.Base.metadata, myapp.sessions.model.metadata]
+import myapp.sessions.sql.model
+target_metadata = [their_models.Base.metadata, myapp.sessions.sql.model.metadata]
 """
 
 

@@ -16,8 +16,8 @@ from pyramid.session import SignedCookieSessionFactory
 import myapp
 from myapp import database, environment
 from myapp.environment import COMMAND_LINE, SettingError, variable_for
-from myapp.sessions import settings as session_settings
-from myapp.sessions.settings import TABLE, Settings, parse_duration, parse_size, read
+from myapp.sessions.core import settings as session_settings
+from myapp.sessions.core.settings import TABLE, Settings, parse_duration, parse_size, read
 from tests.processes import ROOT, clean_environment
 from tests.sessions.app import create_table
 
@@ -793,7 +793,7 @@ def test_a_name_that_leads_nowhere_is_refused(
     assert start.message(found, sessions) == f"{key} = {value} (from {found.words(key)}): {reason}"
 
 
-TWEEN = "myapp.sessions.factory.session_tween_factory"
+TWEEN = "myapp.sessions.web.factory.session_tween_factory"
 EXCVIEW = "pyramid.tweens.excview_tween_factory"
 
 

@@ -12,7 +12,7 @@ from myapp import environment
 from myapp.environment import variable_for
 from myapp.scripts.reference import APPLICATION, Row, page
 from myapp.scripts.sessions import cli
-from myapp.sessions.settings import TABLE, Setting, read
+from myapp.sessions.core.settings import TABLE, Setting, read
 from tests.processes import ROOT, clean_environment
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")

@@ -26,7 +26,7 @@ from bench.works import COUNTER, KEY, WORKS, contents
 from bench.wsgi import CONFLICT, USER, Application, Visitor, WsgiProgram
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, get_manager
-from myapp.sessions.model import metadata, table
+from myapp.sessions.sql.model import metadata, table
 
 INI = Path(__file__).resolve().parent.parent.parent / "production.ini"
 IDLE_TIMEOUT = "30m"

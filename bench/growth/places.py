@@ -22,7 +22,7 @@ from sqlalchemy.dialects import sqlite
 
 from bench.growth.rows import MIXED, Kind, columns, rows
 from myapp.database import create_database_engine
-from myapp.sessions.model import metadata, table
+from myapp.sessions.sql.model import metadata, table
 from tests.servers.postgresql import PostgreSQL
 
 _CHUNK: Final = 1_000_000

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from bench.growth.rows import digest
 from bench.growth.times import points, time_reads
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.sql.store import SqlStore
 
 HOT: Final = 1_000
 """Sessions in use at a time, spread over the whole table."""

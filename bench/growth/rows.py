@@ -13,8 +13,8 @@ from hashlib import blake2b, sha256
 from typing import Any, Final
 
 from bench.works import contents
-from myapp.sessions.codec import Codec, Content, MessagePack
-from myapp.sessions.lifetime import MINUTE, SECOND
+from myapp.sessions.core.codec import Codec, Content, MessagePack
+from myapp.sessions.core.lifetime import MINUTE, SECOND
 
 NAME: Final = "session"
 DAY: Final = 24 * 60 * MINUTE

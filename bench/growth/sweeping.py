@@ -1,7 +1,7 @@
 """Sweeps expired rows in a process of its own, while this one reads sessions that live on.
 
 Once at the pace of the sweeper of a web server, which rests most of the time, and once by
-`myapp.sessions.sweep.sweep` without rest. The reader never rests: no visitors are as eager.
+`myapp.sessions.core.sweep.sweep` without rest. The reader never rests: no visitors are as eager.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from typing import Any, Final
 from bench.growth.reads import HOT
 from bench.growth.rows import IDLE_TIMEOUT, began, digest
 from bench.growth.times import points, time_reads, time_reads_until
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import Sweeper, sweep
+from myapp.sessions.core.sweep import Sweeper, sweep
+from myapp.sessions.sql.store import SqlStore
 
 PACED: Final = "paced"
 FULL: Final = "full"

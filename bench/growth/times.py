@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.sql.store import SqlStore
 
 Points = dict[str, float]
 

@@ -1,6 +1,6 @@
 """Prints docs/reference/settings.md: `python -m myapp.scripts.reference`.
 
-The page says what the table in `myapp.sessions.settings` says, and a test compares the two (C4).
+The page says what the table in `myapp.sessions.core.settings` says, and a test compares the two (C4).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from myapp.environment import variable_for
-from myapp.sessions.settings import TABLE
+from myapp.sessions.core.settings import TABLE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ APPLICATION: Final = (
 _INTRODUCTION: Final = """\
 # Settings
 
-Printed by `python -m myapp.scripts.reference` from the table in `myapp/sessions/settings.py`; a
+Printed by `python -m myapp.scripts.reference` from the table in `myapp/sessions/core/settings.py`; a
 test keeps the two equal. `myapp-sessions INI config` shows what is in force, and where each value
 came from.
 

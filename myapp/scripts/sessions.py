@@ -23,11 +23,11 @@ from myapp import environment
 from myapp.database import read_url
 from myapp.environment import SettingError, printable
 from myapp.sessions import SessionError
-from myapp.sessions.lifetime import Clock, SteadyClock
-from myapp.sessions.model import table as sessions_table
-from myapp.sessions.settings import Settings, read, sources
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import sweep as sweep_store
+from myapp.sessions.core.lifetime import Clock, SteadyClock
+from myapp.sessions.core.settings import Settings, read, sources
+from myapp.sessions.core.sweep import sweep as sweep_store
+from myapp.sessions.sql.model import table as sessions_table
+from myapp.sessions.sql.store import SqlStore
 
 DIALECTS: dict[str, Dialect] = {
     name: make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql", "mysql")

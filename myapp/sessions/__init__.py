@@ -1,34 +1,12 @@
 """Server-side sessions for Pyramid: `config.include("myapp.sessions")`.
 
-This is the only place where the parts meet. What is named in `__all__` is public; the modules
-`events`, `store`, `store_contract`, `model` and `testing` are public as well.
+What is named in `__all__` is public, and so is `myapp.sessions.testing`; everything else may
+change. The package has three wings: `core` is what a session is, `sql` keeps it in a database,
+`web` brings it to Pyramid.
 """
 
-from __future__ import annotations
-
-import logging
-import os
-from collections.abc import Callable
-from dataclasses import replace
-from typing import Any, Final
-
-from pyramid.config import Configurator
-from pyramid.events import ApplicationCreated
-from pyramid.exceptions import ConfigurationError
-from pyramid.interfaces import IApplicationCreated, IExecutionPolicy, ISessionFactory
-from pyramid.path import DottedNameResolver
-from pyramid.registry import Registry
-from pyramid.request import Request
-from pyramid.tweens import EXCVIEW
-from zope.interface import implementedBy
-
-from myapp import environment
-from myapp.database import read_url
 from myapp.environment import SettingError
-from myapp.sessions import transaction
-from myapp.sessions.attributes import move_into_one_class
-from myapp.sessions.codec import Codec, MessagePack, Serializer
-from myapp.sessions.errors import (
+from myapp.sessions.core.errors import (
     LockTimeout,
     NotStorable,
     SaveConflict,
@@ -41,25 +19,30 @@ from myapp.sessions.errors import (
     UnreadableData,
     WrongType,
 )
-from myapp.sessions.events import SessionEvent
-from myapp.sessions.factory import (
-    TWEEN,
-    SessionFactory,
-    Sessions,
-    SessionUnavailable,
-    shielding,
+from myapp.sessions.core.events import (
+    AmbiguousCookies,
+    ChangeDropped,
+    ConflictMerged,
+    SessionEnded,
+    SessionEvent,
+    SessionRenewed,
+    SessionStarted,
+    UnknownToken,
+    UnreadableSession,
 )
-from myapp.sessions.headers import REGISTRY_KEY
-from myapp.sessions.lifetime import SteadyClock
-from myapp.sessions.manager import SessionInfo, SessionManager
-from myapp.sessions.policy import SessionCSRFPolicy, SessionSecurityPolicy
-from myapp.sessions.session import Session, Status
-from myapp.sessions.settings import Settings, read
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store import SessionStore
-from myapp.sessions.sweep import Sweeper
+from myapp.sessions.core.manager import SessionInfo, SessionManager, make_manager
+from myapp.sessions.core.session import Session, Status
+from myapp.sessions.core.store import Ending, SessionStore, StoredSession
+from myapp.sessions.sql import model
+from myapp.sessions.web.factory import SessionUnavailable
+from myapp.sessions.web.include import get_manager, includeme
+from myapp.sessions.web.policy import SessionCSRFPolicy, SessionSecurityPolicy
 
 __all__ = [
+    "AmbiguousCookies",
+    "ChangeDropped",
+    "ConflictMerged",
+    "Ending",
     "LockTimeout",
     "NotStorable",
     "SaveConflict",
@@ -67,255 +50,28 @@ __all__ = [
     "Session",
     "SessionCSRFPolicy",
     "SessionClosed",
+    "SessionEnded",
     "SessionError",
+    "SessionEvent",
     "SessionInfo",
     "SessionLost",
     "SessionManager",
+    "SessionRenewed",
     "SessionSecurityPolicy",
+    "SessionStarted",
     "SessionStore",
     "SessionTooLarge",
     "SessionUnavailable",
     "SettingError",
     "Status",
     "StoreUnavailable",
+    "StoredSession",
+    "UnknownToken",
     "UnreadableData",
+    "UnreadableSession",
     "WrongType",
     "get_manager",
     "includeme",
+    "make_manager",
+    "model",
 ]
-
-log = logging.getLogger(__name__)
-
-_TM_TWEEN: Final = "pyramid_tm.tm_tween_factory"
-
-
-def includeme(config: Configurator) -> None:
-    """Give an application server-side sessions, as `request.session`.
-
-    Read from the settings: `session.*`, each overridden by its environment variable, and
-    `sqlalchemy.url` where `session.url` names no database. Adds the directive
-    `config.add_session(name, prefix=…)` for further kinds of session, each with a cookie and
-    settings of its own, as `request.<name>`. CSRF tokens are kept in the session by
-    SessionCSRFPolicy, unless the application sets another policy.
-
-    Raises SettingError for a setting that can't be used, and when the application is made
-    SchemaError if the sessions table is missing. A database that does not answer is no error
-    then: pages that need no session are served.
-    """
-    _refuse_other_factory(config.registry.queryUtility(ISessionFactory))
-    config.registry[REGISTRY_KEY] = Sessions()
-    config.add_directive("add_session", add_session)
-    config.add_tween(TWEEN, over=[_TM_TWEEN, EXCVIEW])
-    config.add_tween(transaction.TWEEN, under=[_TM_TWEEN, TWEEN], over=EXCVIEW)
-    config.add_subscriber(_on_application_created, ApplicationCreated)
-    manager = _add_manager(config, "session", "session.")
-    config.set_session_factory(SessionFactory(manager))
-    config.set_csrf_storage_policy(SessionCSRFPolicy())
-
-
-def add_session(config: Configurator, name: str, *, prefix: str | None = None) -> None:
-    """Add a second kind of session as `request.<name>`; its settings begin with `prefix`.
-
-    Without one the prefix is the name and a dot: `admin_session.lifetime` for `admin_session`.
-    """
-    manager = _add_manager(config, name, prefix or f"{name}.")
-    config.add_request_method(SessionFactory(manager), name, reify=True)
-
-
-def get_manager(request_or_registry: Request | Registry, name: str = "session") -> SessionManager:
-    """The session manager of an application, for lists, revoking, scripts and tests."""
-    registry = getattr(request_or_registry, "registry", request_or_registry)
-    managers: dict[str, SessionManager] = registry[REGISTRY_KEY].managers
-    return managers[name]
-
-
-def make_manager(
-    settings: Settings,
-    store: SessionStore,
-    *,
-    serializer: Serializer | None = None,
-    clock: Callable[[], int] | None = None,
-    publish: Callable[[Any], None] = lambda event: None,
-) -> SessionManager:
-    """A session manager apart from any application, for scripts and tests."""
-    codec = Codec(serializer or MessagePack(), settings.max_size)
-    return SessionManager(settings, store, codec, clock=clock or SteadyClock(), publish=publish)
-
-
-def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:
-    sessions: Sessions = config.registry[REGISTRY_KEY]
-    if name in sessions.managers:
-        raise ConfigurationError(f"there is a session manager named {name!r} already")
-    given = config.registry.settings
-    settings = read(given, os.environ, name=name, prefix=prefix)
-    _refuse_taken_name(sessions, given, settings)
-    store = _shared_store(sessions, given, settings)
-    manager = make_manager(
-        settings,
-        store,
-        serializer=_serializer(given, settings),
-        publish=_guarded(config.registry),
-    )
-    sessions.managers[name] = manager
-    return manager
-
-
-def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
-    """Tells subscribers; one that fails does not undo what was committed."""
-
-    def publish_one(event: SessionEvent) -> None:
-        try:
-            registry.notify(event)
-        except Exception:
-            log.exception("a subscriber to %s failed", type(event).__name__)
-
-    return publish_one
-
-
-def _refuse_taken_name(sessions: Sessions, given: dict[str, Any], settings: Settings) -> None:
-    key = f"{settings.prefix}cookie_name"
-    value = environment.lookup(given, key, os.environ)
-    for other in sessions.managers.values():
-        if other.settings.cookie_name == settings.cookie_name:
-            raise SettingError(
-                key,
-                settings.cookie_name,
-                environment.source_of(value) if value else "its default",
-                f"the session manager {other.name!r} has a cookie of this name already",
-            )
-
-
-def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings) -> SessionStore:
-    """The store of a manager: managers that mean the same database share it and its sweeper."""
-    make = _own_store(given, settings) if settings.store else SqlStore.from_settings
-    if not settings.store:
-        settings = _with_url(given, settings)
-    key = (make, settings.url, settings.connect_timeout, settings.statement_timeout)
-    if key not in sessions.stores:
-        sessions.stores[key] = make(settings)
-    return sessions.stores[key]
-
-
-def _own_store(given: dict[str, Any], settings: Settings) -> Callable[[Settings], SessionStore]:
-    found: Any = _resolve(given, settings.prefix, "store")
-    if not callable(found):
-        value = environment.lookup(given, f"{settings.prefix}store", os.environ)
-        source = environment.source_of(value)
-        raise SettingError(f"{settings.prefix}store", value, source, "it can't be called")
-    make: Callable[[Settings], SessionStore] = found
-    return make
-
-
-def _with_url(given: dict[str, Any], settings: Settings) -> Settings:
-    """The settings with a URL: their own, the first manager's, or the application's."""
-    names = (f"{settings.prefix}url", "session.url", "sqlalchemy.url")
-    name = next((name for name in names if environment.lookup(given, name, os.environ)), None)
-    if name is None:
-        raise SettingError(
-            names[0], "", "its default", "name the sessions' database, or set sqlalchemy.url"
-        )
-    return replace(settings, url=read_url(given, os.environ, name))
-
-
-def _serializer(given: dict[str, Any], settings: Settings) -> Serializer | None:
-    if not settings.serializer:
-        return None
-    found = _resolve(given, settings.prefix, "serializer")
-    serializer: Serializer = found() if isinstance(found, type) else found
-    if not (hasattr(serializer, "loads") and hasattr(serializer, "dumps")):
-        value = environment.lookup(given, f"{settings.prefix}serializer", os.environ)
-        raise SettingError(
-            f"{settings.prefix}serializer",
-            value,
-            environment.source_of(value),
-            "it has no loads and dumps",
-        )
-    return serializer
-
-
-def _resolve(given: dict[str, Any], prefix: str, key: str) -> Any:
-    value = environment.lookup(given, prefix + key, os.environ)
-    try:
-        return DottedNameResolver(None).resolve(value)
-    except (ImportError, AttributeError) as error:
-        raise SettingError(
-            prefix + key, value, environment.source_of(value), f"can't be imported: {error}"
-        ) from error
-
-
-def _on_application_created(event: ApplicationCreated) -> None:
-    """The last moment of start-up: put the shield in place, and refuse what can't work (C3).
-
-    Done here, since what comes after an include may replace what it set.
-    """
-    registry = event.app.registry
-    sessions: Sessions = registry[REGISTRY_KEY]
-    _refuse_other_factory(registry.queryUtility(ISessionFactory))
-    _refuse_explicit_tweens(registry)
-    for store in sessions.stores.values():
-        _check_store(store)
-    sessions.sweepers = _sweepers(sessions)
-    policy = shielding(event.app.execution_policy, sessions.sweepers)
-    event.app.execution_policy = policy
-    registry.registerUtility(policy, IExecutionPolicy)
-    move_into_one_class(event.app, [name for name in sessions.managers if name != "session"])
-    _tell_events_if_anybody_listens(registry)
-
-
-def _tell_events_if_anybody_listens(registry: Registry) -> None:
-    """Pyramid tells four events at each request as soon as anybody listens to any, as we did."""
-    started = ((implementedBy(ApplicationCreated),), (IApplicationCreated,))
-    registry.has_listeners = any(
-        listener.required not in started
-        for listener in (*registry.registeredHandlers(), *registry.registeredSubscriptionAdapters())
-    )
-
-
-def _sweepers(sessions: Sessions) -> list[Sweeper]:
-    """One for each store, as often as the most eager of its managers asks for."""
-    sweepers = []
-    for store in sessions.stores.values():
-        intervals = [
-            manager.settings.sweep_interval
-            for manager in sessions.managers.values()
-            if manager.store is store and manager.settings.sweep_interval is not None
-        ]
-        if intervals:
-            sweepers.append(Sweeper(store, SteadyClock(), min(intervals)))
-    return sweepers
-
-
-def _refuse_other_factory(factory: object) -> None:
-    if factory is not None and not isinstance(factory, SessionFactory):
-        raise SettingError(
-            "session factory",
-            getattr(factory, "__qualname__", type(factory).__qualname__),
-            "config.set_session_factory",
-            "another session factory is set; remove it, or do not include myapp.sessions",
-        )
-
-
-def _refuse_explicit_tweens(registry: Registry) -> None:
-    explicit = registry.settings.get("pyramid.tweens")
-    names = explicit.split() if isinstance(explicit, str) else list(explicit or ())
-    wanted = [TWEEN, EXCVIEW]
-    if _TM_TWEEN in names:
-        wanted = [TWEEN, _TM_TWEEN, transaction.TWEEN, EXCVIEW]
-    if names and [name for name in names if name in wanted] != wanted:
-        raise SettingError(
-            "pyramid.tweens",
-            " ".join(names),
-            environment.source_of(explicit),
-            f"sessions need these, in this order: {' '.join(wanted)}",
-        )
-
-
-def _check_store(store: SessionStore) -> None:
-    try:
-        store.check()
-    except SchemaError:
-        store.close()
-        raise
-    except StoreUnavailable as error:
-        # A server that starts during an outage serves what needs no session.
-        log.warning("the sessions table could not be checked: %s", error)

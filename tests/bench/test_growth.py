@@ -11,8 +11,8 @@ from bench.growth.__main__ import KINDS, Plan, measure
 from bench.growth.hour import SAVES, live_through
 from bench.growth.places import OnPostgreSQL, OnSQLite, Place
 from bench.growth.rows import END, MIXED, Kind, data_of, digest, rows
-from myapp.sessions.codec import Codec, MessagePack
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.core.codec import Codec, MessagePack
+from myapp.sessions.sql.store import SqlStore
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.programs import ServerMissing
 

@@ -27,11 +27,11 @@ from sqlalchemy import select
 
 from myapp.database import create_database_engine
 from myapp.sessions import make_manager
-from myapp.sessions.manager import SessionManager
-from myapp.sessions.settings import read
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store import StoredSession
-from myapp.sessions.token import digest
+from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.settings import read
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.token import digest
+from myapp.sessions.sql.store import SqlStore
 from tests.faults.checks import Times, check
 from tests.faults.client import Browsers, Client, Counter
 from tests.faults.cluster import KINDS, Cluster, Faults, database

@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Final
 
 from myapp.database import create_database_engine
-from myapp.sessions.lifetime import SECOND
-from myapp.sessions.model import metadata
+from myapp.sessions.core.lifetime import SECOND
+from myapp.sessions.sql.model import metadata
 from tests.faults.client import Counter
 from tests.faults.history import History
 from tests.faults.server import Base

@@ -64,7 +64,7 @@ def pytest(file: str, word: str) -> Check:
 BUGS: Final = (
     Bug(
         name="upsert instead of update",
-        file="myapp/sessions/statements.py",
+        file="myapp/sessions/sql/statements.py",
         old="""\
     .where(
         _is_at_version,
@@ -82,28 +82,28 @@ BUGS: Final = (
     ),
     Bug(
         name="no version check",
-        file="myapp/sessions/statements.py",
+        file="myapp/sessions/sql/statements.py",
         old='_c.version == bindparam("b_version")',
         new='_c.version <= _c.version + bindparam("b_version")',
         check=checker("write"),
     ),
     Bug(
         name="cookie before commit",
-        file="myapp/sessions/factory.py",
+        file="myapp/sessions/web/factory.py",
         old="if joined is not None and (",
         new="if joined is not None and (True or ",
         check=checker("lost"),
     ),
     Bug(
         name="no marker",
-        file="myapp/sessions/saving.py",
+        file="myapp/sessions/core/saving.py",
         old="expires_at=self.clock() + lifetime.MARKER_LIFETIME,",
         new="expires_at=None,",
         check=checker("late"),
     ),
     Bug(
         name="what the session remembers moved before the commit",
-        file="myapp/sessions/transaction.py",
+        file="myapp/sessions/web/transaction.py",
         old="""\
                 outcome = manager.save(session, writer=writer, client=client, touch=False)
 """,
@@ -116,14 +116,14 @@ BUGS: Final = (
     ),
     Bug(
         name="mark_changed missing",
-        file="myapp/sessions/transaction.py",
+        file="myapp/sessions/web/transaction.py",
         old="zope.sqlalchemy.mark_changed(database_session, manager.transaction_manager)",
         new="pass",
         check=checker("write"),
     ),
     Bug(
         name="a touch that writes data",
-        file="myapp/sessions/saving.py",
+        file="myapp/sessions/core/saving.py",
         old="""\
             touched = self.store.touch(
                 stored.digest,
@@ -143,49 +143,49 @@ BUGS: Final = (
     ),
     Bug(
         name="a merge that forgets removals",
-        file="myapp/sessions/merge.py",
+        file="myapp/sessions/core/merge.py",
         old="{key: value for key, value in theirs.items() if key not in removed}",
         new="dict(theirs)",
         check=checker("write", 8000),
     ),
     Bug(
         name="a sweeper that doesn't check again",
-        file="myapp/sessions/statements.py",
+        file="myapp/sessions/sql/statements.py",
         old='sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))',
         new="sweep = delete(table).where(_these)",
         check=pytest("tests/faults/test_sweep_race.py", "sqlite"),
     ),
     Bug(
         name="a digest without the manager's name (L10)",
-        file="myapp/sessions/token.py",
+        file="myapp/sessions/core/token.py",
         old=r'f"{manager}\0{token}"',
         new=r'f"\0{token}"',
         check=checker("manager"),
     ),
     Bug(
         name="a sign-in kept after an abort that rolled its user back",
-        file="myapp/sessions/factory.py",
+        file="myapp/sessions/web/factory.py",
         old="drop = session.signing_in and transaction.wrote and not committed",
         new="drop = False",
         check=checker("sign-up"),
     ),
     Bug(
         name="a lock that lets everybody in",
-        file="myapp/sessions/statements.py",
+        file="myapp/sessions/sql/statements.py",
         old='_c.locked_until <= bindparam("now")',
         new='_c.locked_until != bindparam("now")',
         check=checker("count", 8000),
     ),
     Bug(
         name="a limit of a user's sessions that is too high",
-        file="myapp/sessions/saving.py",
+        file="myapp/sessions/core/saving.py",
         old="self.store.end_oldest(self.name, user_id, keep, self.clock())",
         new="self.store.end_oldest(self.name, user_id, keep + 5, self.clock())",
         check=checker("limit", 8000),
     ),
     Bug(
         name="a merge of sessions that leaves the other alive",
-        file="myapp/sessions/saving.py",
+        file="myapp/sessions/core/saving.py",
         old="""\
         endings = (
             [self._ending(row, "merged") for row in session.absorbed] if session.absorbed else ()
@@ -198,7 +198,7 @@ BUGS: Final = (
     ),
     Bug(
         name="a session that merges itself",
-        file="myapp/sessions/session.py",
+        file="myapp/sessions/core/session.py",
         old="stored.digest == self.stored.digest",
         new="stored == self.stored",
         check=pytest("tests/sessions/test_session.py", "merge_itself"),

@@ -27,11 +27,11 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from myapp.database import create_database_engine
 from myapp.sessions import get_manager
-from myapp.sessions.errors import LockTimeout, SessionError
-from myapp.sessions.events import SessionEnded, SessionEvent
-from myapp.sessions.factory import TWEEN, SessionUnavailable
-from myapp.sessions.lifetime import SECOND, SteadyClock
-from myapp.sessions.sweep import Sweeper
+from myapp.sessions.core.errors import LockTimeout, SessionError
+from myapp.sessions.core.events import SessionEnded, SessionEvent
+from myapp.sessions.core.lifetime import SECOND, SteadyClock
+from myapp.sessions.core.sweep import Sweeper
+from myapp.sessions.web.factory import TWEEN, SessionUnavailable
 from tests.outcomes.app import FailingAtCommit, LostRace
 from tests.servers.ports import LOOPBACK
 
@@ -334,7 +334,7 @@ class _Stamped(logging.Formatter):
 @contextmanager
 def listening_for_touches() -> Iterator[None]:
     """Meanwhile, answers tell of touches that were not made."""
-    log, handler = logging.getLogger("myapp.sessions.saving"), _TellOfTouches()
+    log, handler = logging.getLogger("myapp.sessions.core.saving"), _TellOfTouches()
     log.addHandler(handler)
     log.setLevel(logging.DEBUG)
     try:

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from myapp.sessions.sweep import BATCH, SHARE
+from myapp.sessions.core.sweep import BATCH, SHARE
 from tests.servers.mariadb import MariaDB
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.server import Server

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store_contract import NOW, a_session
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import NOW, a_session
 from tests.sessions.app import create_table
 
 

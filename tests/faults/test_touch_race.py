@@ -5,8 +5,8 @@ and its touch.
 import pytest
 
 from myapp.sessions import make_manager
-from myapp.sessions.settings import read
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.core.settings import read
+from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import create_table
 
 

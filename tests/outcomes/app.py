@@ -18,8 +18,8 @@ from transaction.interfaces import TransientError
 
 from myapp.database import create_database_engine
 from myapp.sessions import SessionManager, get_manager
-from myapp.sessions.events import SessionEvent
-from myapp.sessions.model import metadata
+from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.sql.model import metadata
 from tests.sessions.app import HTTPS
 from tests.wire import Proxy
 

@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import Connection, insert, select
 
 from myapp.database import create_database_engine
-from myapp.sessions.model import table
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
+from myapp.sessions.sql.model import table
 from tests.outcomes.app import Note, OutcomeApp
 from tests.wire import Proxy
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from myapp.sessions.events import ChangeDropped, SessionEnded
-from myapp.sessions.store import StoredSession
-from myapp.sessions.token import digest
+from myapp.sessions.core.events import ChangeDropped, SessionEnded
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.token import digest
 from tests.conftest import DATABASES
 from tests.outcomes.app import OutcomeApp
 from tests.outcomes.table import ACTIONS, DBSESSIONS, JOINED, ROWS, VETOES, Row, expected

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
 from tests.outcomes.app import REFUSED, OutcomeApp
 
 

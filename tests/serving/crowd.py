@@ -13,11 +13,11 @@ from sqlalchemy import func, insert, select
 
 from myapp.database import create_database_engine
 from myapp.sessions import SessionManager, make_manager
-from myapp.sessions.codec import Codec, Content, MessagePack
-from myapp.sessions.lifetime import SECOND, SteadyClock
-from myapp.sessions.model import metadata, table
-from myapp.sessions.settings import read
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.core.codec import Codec, Content, MessagePack
+from myapp.sessions.core.lifetime import SECOND, SteadyClock
+from myapp.sessions.core.settings import read
+from myapp.sessions.sql.model import metadata, table
+from myapp.sessions.sql.store import SqlStore
 
 IDLE_TIMEOUT: Final = 3600 * SECOND
 NAME: Final = "session"

@@ -9,9 +9,9 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from myapp.sessions.lifetime import SteadyClock
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import pause_after, sweep
+from myapp.sessions.core.lifetime import SteadyClock
+from myapp.sessions.core.sweep import pause_after, sweep
+from myapp.sessions.sql.store import SqlStore
 from tests.waiting import wait_until
 
 LONGEST = 3600.0

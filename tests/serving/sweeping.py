@@ -17,9 +17,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from myapp.sessions.lifetime import SteadyClock
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import sweep
+from myapp.sessions.core.lifetime import SteadyClock
+from myapp.sessions.core.sweep import sweep
+from myapp.sessions.sql.store import SqlStore
 from tests.processes import ROOT, clean_environment
 from tests.servers.process import Child
 from tests.serving.crowd import Crowd, complaints, fill

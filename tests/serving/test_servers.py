@@ -12,9 +12,9 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 
-from myapp.sessions.lifetime import SteadyClock
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store_contract import a_session
+from myapp.sessions.core.lifetime import SteadyClock
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import a_session
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.programs import ServerMissing, skip_or_fail
 from tests.serving.web import KINDS, Kind, Serving, open_files, sockets_to, threads

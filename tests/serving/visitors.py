@@ -20,9 +20,9 @@ from typing import Final
 from sqlalchemy import update
 
 from myapp.sessions import SessionManager
-from myapp.sessions.model import table
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
+from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
 from tests.serving.crowd import IDLE_TIMEOUT, manager_of
 
 VISITORS: Final = 4

@@ -11,7 +11,7 @@ from webtest import TestApp
 
 from myapp.database import create_database_engine
 from myapp.sessions import SessionManager, get_manager
-from myapp.sessions.model import metadata
+from myapp.sessions.sql.model import metadata
 
 HTTPS = {"wsgi.url_scheme": "https", "HTTP_HOST": "example.com", "SERVER_PORT": "443"}
 

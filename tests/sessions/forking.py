@@ -7,9 +7,9 @@ import os
 import sys
 from collections.abc import Callable
 
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store_contract import NOW, a_session
-from myapp.sessions.sweep import Sweeper
+from myapp.sessions.core.sweep import Sweeper
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import NOW, a_session
 
 
 def in_both(task: Callable[[], bool]) -> bool:

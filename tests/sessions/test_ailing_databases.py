@@ -18,9 +18,9 @@ from sqlalchemy import Engine, event, make_url, select
 import myapp
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, get_manager
-from myapp.sessions.model import table
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
+from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
 from tests.functional.visitors import visitor
 from tests.sessions.app import App, Clock, create_table, token_of
 from tests.sessions.conftest import MakeApp

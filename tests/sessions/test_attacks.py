@@ -19,13 +19,13 @@ from msgspec.structs import replace
 from sqlalchemy import make_url, update
 
 from myapp.database import create_database_engine
-from myapp.sessions.lifetime import to_datetime
-from myapp.sessions.model import table
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store import Ending
-from myapp.sessions.store_contract import NOW, a_session, at_once, marking
-from myapp.sessions.sweep import sweep
-from myapp.sessions.token import digest
+from myapp.sessions.core.lifetime import to_datetime
+from myapp.sessions.core.store import Ending
+from myapp.sessions.core.sweep import sweep
+from myapp.sessions.core.token import digest
+from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import NOW, a_session, at_once, marking
 from tests.processes import ROOT, clean_environment
 from tests.sessions.app import App, Clock, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
@@ -108,8 +108,8 @@ def test_expired_sessions_served(app: App, store: SqlStore, clock: Clock) -> Non
 BORN = """
 import sys, time
 from myapp.sessions import make_manager
-from myapp.sessions.settings import read
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.core.settings import read
+from myapp.sessions.sql.store import SqlStore
 
 settings = read({"session.url": sys.argv[1], "session.idle_timeout": "10m"}, {})
 manager = make_manager(settings, SqlStore(sys.argv[1]))

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from myapp.sessions.breaker import FIRST_PAUSE, LONGEST_PAUSE, STUCK, Breaker
-from myapp.sessions.errors import StoreUnavailable
+from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.sql.breaker import FIRST_PAUSE, LONGEST_PAUSE, STUCK, Breaker
 
 
 class Clock:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from myapp.sessions import SessionManager, make_manager
-from myapp.sessions.settings import read
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.sweep import sweep
+from myapp.sessions.core.settings import read
+from myapp.sessions.core.sweep import sweep
+from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import Clock, create_table
 from tests.sessions.test_lifetime import SECOND_NS, Machine
 

@@ -20,8 +20,8 @@ from hypothesis import strategies as st
 from markupsafe import Markup
 from pyramid.session import JSONSerializer
 
-from myapp.sessions.codec import MAX_DEPTH, Codec, Content, MessagePack
-from myapp.sessions.errors import NotStorable, SessionTooLarge, UnreadableData
+from myapp.sessions.core.codec import MAX_DEPTH, Codec, Content, MessagePack
+from myapp.sessions.core.errors import NotStorable, SessionTooLarge, UnreadableData
 
 msgpack = Codec(MessagePack(), max_size=1000)
 json = Codec(JSONSerializer(), max_size=1000)

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 from webob.cookies import RequestCookies
 
 from myapp.environment import SettingError
-from myapp.sessions.cookie import MAX_TOKENS, CookieWriter, read, shield, was_sent
-from myapp.sessions.settings import read as read_settings
-from myapp.sessions.token import new_token
+from myapp.sessions.core.settings import read as read_settings
+from myapp.sessions.core.token import new_token
+from myapp.sessions.web.cookie import MAX_TOKENS, CookieWriter, read, shield, was_sent
 
 A, B, C, D = ("A" * 43, "B" * 43, "C" * 43, "D" * 43)
 

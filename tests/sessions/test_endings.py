@@ -4,13 +4,13 @@ import secrets
 
 from pyramid.request import Request
 
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     SessionEnded,
     SessionRenewed,
     SessionStarted,
 )
-from myapp.sessions.store import Ending
-from myapp.sessions.token import digest
+from myapp.sessions.core.store import Ending
+from myapp.sessions.core.token import digest
 from tests.sessions.app import Clock, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import READING, VIEWS, Heard

@@ -6,7 +6,7 @@ import secrets
 import pytest
 from msgspec.structs import replace
 
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     SessionEnded,
     SessionStarted,
 )

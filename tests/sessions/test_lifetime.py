@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myapp.sessions.lifetime import (
+from myapp.sessions.core.lifetime import (
     MINUTE,
     SECOND,
     SteadyClock,

@@ -7,12 +7,12 @@ import pytest
 from msgspec.structs import replace
 from pyramid.request import Request
 
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     AmbiguousCookies,
     UnknownToken,
     UnreadableSession,
 )
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
 from tests.sessions.app import Clock, View, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import VIEWS, Heard

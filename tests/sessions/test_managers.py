@@ -151,7 +151,7 @@ def test_a_serializer_may_write_other_bytes_each_time(make_app: MakeApp) -> None
 
 def test_a_store_of_ones_own(make_app: MakeApp) -> None:
     """I10: by dotted name, called with the settings."""
-    app = make_app(VIEWS, store="myapp.sessions.memory_store.MemoryStore")
+    app = make_app(VIEWS, store="myapp.sessions.testing.memory_store.MemoryStore")
     assert app.get("/show", token_of(app.get("/set"))).json["key"] == "value"
     assert type(app.manager.store).__name__ == "MemoryStore"
 

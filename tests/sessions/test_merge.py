@@ -11,8 +11,8 @@ from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from msgspec.structs import replace
 
-from myapp.sessions.codec import Codec, Content, FlashMessage, MessagePack
-from myapp.sessions.merge import merge
+from myapp.sessions.core.codec import Codec, Content, FlashMessage, MessagePack
+from myapp.sessions.core.merge import merge
 
 same = Codec(MessagePack(), max_size=1000).same
 

@@ -13,7 +13,7 @@ from sqlalchemy import make_url, select
 
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, StoreUnavailable
-from myapp.sessions.sql_store import SqlStore
+from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import App, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.waiting import wait_until

@@ -9,7 +9,7 @@ from pyramid.request import Request
 from pyramid.security import forget, remember
 
 from myapp.sessions import SessionSecurityPolicy
-from myapp.sessions.events import SessionEnded
+from myapp.sessions.core.events import SessionEnded
 from tests.sessions.app import App, Clock, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
 

@@ -11,11 +11,11 @@ import pytest
 from pyramid.request import Request
 
 from myapp.sessions import LockTimeout, SessionError, SessionLost, make_manager
-from myapp.sessions.events import ChangeDropped, ConflictMerged, SessionEvent, SessionStarted
-from myapp.sessions.lifetime import to_datetime
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store import Ending
-from myapp.sessions.store_contract import at_once
+from myapp.sessions.core.events import ChangeDropped, ConflictMerged, SessionEvent, SessionStarted
+from myapp.sessions.core.lifetime import to_datetime
+from myapp.sessions.core.store import Ending
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import at_once
 from tests.sessions.app import App, Clock, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
 

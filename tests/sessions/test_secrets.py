@@ -5,7 +5,7 @@ import secrets
 
 import pytest
 
-from myapp.sessions.token import digest
+from myapp.sessions.core.token import digest
 from tests.sessions.app import token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import VIEWS

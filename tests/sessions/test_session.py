@@ -35,11 +35,11 @@ from myapp.sessions import (
     Status,
     WrongType,
 )
-from myapp.sessions.manager import Detached
-from myapp.sessions.session import MAX_USER_ID, Origin
-from myapp.sessions.store import StoredSession
+from myapp.sessions.core.manager import Detached
+from myapp.sessions.core.session import MAX_USER_ID, Origin
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.token import digest, is_token
 from myapp.sessions.testing import memory_manager
-from myapp.sessions.token import digest, is_token
 from tests.sessions.app import Clock
 
 HOUR = timedelta(hours=1)

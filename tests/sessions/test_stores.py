@@ -5,11 +5,11 @@ from collections.abc import Iterator
 import pytest
 
 from myapp.database import create_database_engine
-from myapp.sessions.memory_store import MemoryStore
-from myapp.sessions.model import metadata
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store import SessionStore
-from myapp.sessions.store_contract import StoreContract
+from myapp.sessions.core.store import SessionStore
+from myapp.sessions.sql.model import metadata
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import StoreContract
+from myapp.sessions.testing.memory_store import MemoryStore
 
 
 class TestMemoryStore(StoreContract):

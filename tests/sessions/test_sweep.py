@@ -10,11 +10,11 @@ from itertools import pairwise
 
 import pytest
 
-from myapp.sessions.errors import StoreUnavailable
-from myapp.sessions.memory_store import MemoryStore
-from myapp.sessions.sql_store import SqlStore
-from myapp.sessions.store_contract import NOW, a_session
-from myapp.sessions.sweep import BATCH, SHARE, Sweeper, sweep
+from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.core.sweep import BATCH, SHARE, Sweeper, sweep
+from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import NOW, a_session
+from myapp.sessions.testing.memory_store import MemoryStore
 from tests.sessions.app import create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.waiting import wait_until

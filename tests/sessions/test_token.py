@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from myapp.sessions.token import (
+from myapp.sessions.core.token import (
     TOKEN_BYTES,
     TOKEN_LENGTH,
     digest,

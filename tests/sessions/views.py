@@ -2,7 +2,7 @@
 
 from pyramid.config import Configurator
 
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     SessionEvent,
 )
 

@@ -22,23 +22,23 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid_retry import is_error_retryable
 
-from myapp.sessions import cookie
-from myapp.sessions.client import client_of
-from myapp.sessions.errors import SessionError, StoreUnavailable
-from myapp.sessions.events import ChangeDropped, SessionEvent
-from myapp.sessions.headers import add_vary, write_headers
-from myapp.sessions.manager import SessionManager
-from myapp.sessions.saving import UNCHANGED, Outcome
-from myapp.sessions.session import Loaded, Session
-from myapp.sessions.store import SessionStore, is_ended, is_written
-from myapp.sessions.sweep import Sweeper
-from myapp.sessions.token import is_token
+from myapp.sessions.core.errors import SessionError, StoreUnavailable
+from myapp.sessions.core.events import ChangeDropped, SessionEvent
+from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.saving import UNCHANGED, Outcome
+from myapp.sessions.core.session import Loaded, Session
+from myapp.sessions.core.store import SessionStore, is_ended, is_written
+from myapp.sessions.core.sweep import Sweeper
+from myapp.sessions.core.token import is_token
+from myapp.sessions.web import cookie
+from myapp.sessions.web.client import client_of
+from myapp.sessions.web.headers import add_vary, write_headers
 
 log = logging.getLogger(__name__)
 
 Handler = Callable[[Request], Response]
 
-TWEEN: Final = "myapp.sessions.factory.session_tween_factory"
+TWEEN: Final = "myapp.sessions.web.factory.session_tween_factory"
 
 _SCOPE: Final = "_session_scope"
 _RESPONDED: Final = "_session_responded"

@@ -12,7 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from myapp.sessions.errors import NotStorable, SessionTooLarge, UnreadableData
+from myapp.sessions.core.errors import NotStorable, SessionTooLarge, UnreadableData
 
 MAX_DEPTH: Final = 100
 """So many levels may lists and dictionaries be nested: few enough to be read on any stack."""

@@ -12,8 +12,8 @@ from pyramid.interfaces import ICSRFStoragePolicy, ISecurityPolicy
 from pyramid.request import Request, RequestLocalCache
 from zope.interface import implementer
 
-from myapp.sessions.errors import SessionClosed
-from myapp.sessions.session import Session
+from myapp.sessions.core.errors import SessionClosed
+from myapp.sessions.core.session import Session
 
 
 @implementer(ISecurityPolicy)

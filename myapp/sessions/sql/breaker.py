@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from myapp.sessions.errors import StoreUnavailable
+from myapp.sessions.core.errors import StoreUnavailable
 
 FIRST_PAUSE: Final = 0.25  # seconds
 LONGEST_PAUSE: Final = 5.0

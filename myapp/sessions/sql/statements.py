@@ -23,8 +23,8 @@ from sqlalchemy import (
     update,
 )
 
-from myapp.sessions.model import table
-from myapp.sessions.store import StoredSession
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.sql.model import table
 
 BATCH: Final = 500
 """Rows that `iterate` reads at once."""

@@ -11,15 +11,14 @@ from typing import Final
 import msgspec
 from msgspec.structs import replace
 
-from myapp.sessions import lifetime
-from myapp.sessions.client import Client, DescribeClient
-from myapp.sessions.codec import Content
-from myapp.sessions.errors import (
+from myapp.sessions.core import lifetime
+from myapp.sessions.core.codec import Content
+from myapp.sessions.core.errors import (
     SaveConflict,
     StoreUnavailable,
     UnreadableData,
 )
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     ChangeDropped,
     ConflictMerged,
     SessionEnded,
@@ -27,11 +26,12 @@ from myapp.sessions.events import (
     SessionRenewed,
     SessionStarted,
 )
-from myapp.sessions.loading import Loader
-from myapp.sessions.merge import merge
-from myapp.sessions.session import Loaded, Origin, Session
-from myapp.sessions.store import Ending, SessionWriter, StoredSession
-from myapp.sessions.token import digest, shortened
+from myapp.sessions.core.loading import Loader
+from myapp.sessions.core.merge import merge
+from myapp.sessions.core.session import Loaded, Origin, Session
+from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
+from myapp.sessions.core.token import digest, shortened
+from myapp.sessions.web.client import Client, DescribeClient
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from myapp.sessions.settings import Settings
-from myapp.sessions.token import SHAPE
+from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.token import SHAPE
 
 MAX_TOKENS: Final = 3
 """So many different tokens of one name are looked up at most (L5)."""

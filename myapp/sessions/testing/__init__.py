@@ -13,11 +13,11 @@ from http.cookiejar import Cookie
 from typing import Any
 
 from myapp.sessions import get_manager, make_manager
-from myapp.sessions.lifetime import SteadyClock
-from myapp.sessions.manager import SessionManager
-from myapp.sessions.memory_store import MemoryStore
-from myapp.sessions.session import Session
-from myapp.sessions.settings import read
+from myapp.sessions.core.lifetime import SteadyClock
+from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.session import Session
+from myapp.sessions.core.settings import read
+from myapp.sessions.testing.memory_store import MemoryStore
 
 
 def memory_manager(clock: Callable[[], int] | None = None, **settings: str) -> SessionManager:

@@ -1,4 +1,4 @@
-"""A test suite for whoever writes a store: what `myapp.sessions.store` says, tried out.
+"""A test suite for whoever writes a store: what `myapp.sessions.core.store` says, tried out.
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -17,7 +17,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
-from myapp.sessions.store import Ending, SessionStore, StoredSession
+from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 
 NOW: Final = 1_800_000_000_000
 DAY: Final = 86_400_000

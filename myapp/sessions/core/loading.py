@@ -7,23 +7,23 @@ import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Callable, Sequence
 
-from myapp.sessions import lifetime
-from myapp.sessions.codec import Codec, Content
-from myapp.sessions.cookie import CookieWriter
-from myapp.sessions.errors import (
+from myapp.sessions.core import lifetime
+from myapp.sessions.core.codec import Codec, Content
+from myapp.sessions.core.errors import (
     UnreadableData,
 )
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     AmbiguousCookies,
     SessionEvent,
     UnknownToken,
     UnreadableSession,
 )
-from myapp.sessions.lifetime import Clock
-from myapp.sessions.session import Loaded, Origin
-from myapp.sessions.settings import Settings
-from myapp.sessions.store import SessionStore, StoredSession
-from myapp.sessions.token import digest, shortened
+from myapp.sessions.core.lifetime import Clock
+from myapp.sessions.core.session import Loaded, Origin
+from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.store import SessionStore, StoredSession
+from myapp.sessions.core.token import digest, shortened
+from myapp.sessions.web.cookie import CookieWriter
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ from typing import Any, Final, NoReturn
 
 from myapp import environment
 from myapp.environment import SettingError, parse_bool
-from myapp.sessions.lifetime import MINUTE, SECOND
+from myapp.sessions.core.lifetime import MINUTE, SECOND
 
 log = logging.getLogger(__name__)
 

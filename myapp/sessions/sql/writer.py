@@ -12,8 +12,8 @@ from typing import Any
 
 from sqlalchemy import Executable
 
-import myapp.sessions.statements as sql
-from myapp.sessions.store import Ending, StoredSession
+import myapp.sessions.sql.statements as sql
+from myapp.sessions.core.store import Ending, StoredSession
 
 
 class SqlWriter(ABC):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from myapp.sessions.codec import Content, FlashMessage
+from myapp.sessions.core.codec import Content, FlashMessage
 
 T = TypeVar("T")
 

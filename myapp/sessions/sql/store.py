@@ -18,16 +18,16 @@ from sqlalchemy import Connection, Engine, inspect
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-import myapp.sessions.statements as sql
+import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine, is_read_only
-from myapp.sessions.breaker import Breaker
-from myapp.sessions.errors import SchemaError, SessionError, StoreUnavailable
-from myapp.sessions.fork import after_fork_in_child
-from myapp.sessions.lines import Line, Lines, reason_of
-from myapp.sessions.model import table
-from myapp.sessions.settings import Settings
-from myapp.sessions.sql_writer import renews_at_once
-from myapp.sessions.store import Ending, StoredSession, is_ended, is_written
+from myapp.sessions.core.errors import SchemaError, SessionError, StoreUnavailable
+from myapp.sessions.core.fork import after_fork_in_child
+from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
+from myapp.sessions.sql.breaker import Breaker
+from myapp.sessions.sql.model import table
+from myapp.sessions.sql.pool import Line, Lines, reason_of
+from myapp.sessions.sql.writer import renews_at_once
 
 T = TypeVar("T")
 

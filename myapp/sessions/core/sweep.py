@@ -14,10 +14,10 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from myapp.sessions.errors import SessionError
-from myapp.sessions.fork import after_fork_in_child
-from myapp.sessions.lifetime import SECOND, Clock
-from myapp.sessions.store import SessionStore
+from myapp.sessions.core.errors import SessionError
+from myapp.sessions.core.fork import after_fork_in_child
+from myapp.sessions.core.lifetime import SECOND, Clock
+from myapp.sessions.core.store import SessionStore
 
 log = logging.getLogger(__name__)
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from myapp.sessions.settings import Settings
-from myapp.sessions.store import Ending, StoredSession
+from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.store import Ending, StoredSession
 
 
 class MemoryStore:

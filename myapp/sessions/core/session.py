@@ -27,12 +27,12 @@ from msgspec.structs import replace
 from pyramid.interfaces import ISession
 from zope.interface import implementer
 
-from myapp.sessions.codec import Codec, Content
-from myapp.sessions.errors import SessionClosed, SessionError, WrongType
-from myapp.sessions.lifetime import SECOND, Clock, from_datetime, to_datetime
-from myapp.sessions.settings import MAX_LIFETIME, Settings
-from myapp.sessions.store import StoredSession
-from myapp.sessions.token import new_handle, new_token
+from myapp.sessions.core.codec import Codec, Content
+from myapp.sessions.core.errors import SessionClosed, SessionError, WrongType
+from myapp.sessions.core.lifetime import SECOND, Clock, from_datetime, to_datetime
+from myapp.sessions.core.settings import MAX_LIFETIME, Settings
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.token import new_handle, new_token
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ from typing import Final
 from pyramid.request import Request
 from pyramid.response import Response
 
-from myapp.sessions import cookie
-from myapp.sessions.manager import SessionManager
-from myapp.sessions.saving import Outcome
-from myapp.sessions.session import Session
+from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.saving import Outcome
+from myapp.sessions.core.session import Session
+from myapp.sessions.web import cookie
 
 log = logging.getLogger(__name__)
 

@@ -23,9 +23,13 @@ from sqlalchemy.orm import Session as DatabaseSession
 from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_CHANGED, SessionDataManager
 
 from myapp.database import is_lost_race
-from myapp.sessions.client import client_of
-from myapp.sessions.errors import StoreUnavailable
-from myapp.sessions.factory import (
+from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.session import Session
+from myapp.sessions.sql.store import SqlStore, translated
+from myapp.sessions.sql.writer import SqlWriter
+from myapp.sessions.web.client import client_of
+from myapp.sessions.web.factory import (
     Handler,
     RequestTransaction,
     Scope,
@@ -34,12 +38,8 @@ from myapp.sessions.factory import (
     scope_of,
     will_be_retried,
 )
-from myapp.sessions.manager import SessionManager
-from myapp.sessions.session import Session
-from myapp.sessions.sql_store import SqlStore, translated
-from myapp.sessions.sql_writer import SqlWriter
 
-TWEEN: Final = "myapp.sessions.transaction.join_tween_factory"
+TWEEN: Final = "myapp.sessions.web.transaction.join_tween_factory"
 
 _DISCREET: Final = "myapp.sessions.discreet_engine"
 

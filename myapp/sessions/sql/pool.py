@@ -18,10 +18,10 @@ from sqlalchemy import Engine, Executable
 from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from myapp.sessions.breaker import Breaker
-from myapp.sessions.errors import StoreUnavailable
-from myapp.sessions.prepared import PreparedStatements
-from myapp.sessions.sql_writer import SqlWriter
+from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.sql.breaker import Breaker
+from myapp.sessions.sql.compiled import PreparedStatements
+from myapp.sessions.sql.writer import SqlWriter
 
 MOST: Final = 15
 """Connections at a time, in one process."""

@@ -2,7 +2,7 @@
 
 A store keeps rows and compares versions. It knows nothing of cookies, requests, tokens or what
 the data mean, and it never reads a clock: every moment is an argument, in milliseconds since 1970
-UTC. `myapp.sessions.store_contract.StoreContract` is a test suite for any store.
+UTC. `myapp.sessions.testing.contract.StoreContract` is a test suite for any store.
 """
 
 from __future__ import annotations

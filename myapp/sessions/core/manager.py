@@ -8,28 +8,31 @@ from __future__ import annotations
 import logging
 import random
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from myapp.sessions import lifetime
-from myapp.sessions.errors import (
+from myapp.sessions.core import lifetime
+from myapp.sessions.core.codec import Codec, MessagePack, Serializer
+from myapp.sessions.core.errors import (
     LockTimeout,
     SessionLost,
     StoreUnavailable,
 )
-from myapp.sessions.events import (
+from myapp.sessions.core.events import (
     ChangeDropped,
     SessionEnded,
 )
-from myapp.sessions.merge import merge
-from myapp.sessions.saving import RENEWALS, Saver
-from myapp.sessions.session import Loaded, Origin, Session
-from myapp.sessions.store import Ending, StoredSession
-from myapp.sessions.token import is_token, new_handle, shortened
+from myapp.sessions.core.lifetime import SteadyClock
+from myapp.sessions.core.merge import merge
+from myapp.sessions.core.saving import RENEWALS, Saver
+from myapp.sessions.core.session import Loaded, Origin, Session
+from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.store import Ending, SessionStore, StoredSession
+from myapp.sessions.core.token import is_token, new_handle, shortened
 
 log = logging.getLogger(__name__)
 
@@ -193,6 +196,19 @@ class SessionManager(Saver):
             )
         )
         return True
+
+
+def make_manager(
+    settings: Settings,
+    store: SessionStore,
+    *,
+    serializer: Serializer | None = None,
+    clock: Callable[[], int] | None = None,
+    publish: Callable[[Any], None] = lambda event: None,
+) -> SessionManager:
+    """A session manager apart from any application, for scripts and tests."""
+    codec = Codec(serializer or MessagePack(), settings.max_size)
+    return SessionManager(settings, store, codec, clock=clock or SteadyClock(), publish=publish)
 
 
 class Detached:

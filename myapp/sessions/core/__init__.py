@@ -1,0 +1,1 @@
+"""What a session is: neither the web nor SQL is known here."""

@@ -1,0 +1,1 @@
+"""The store in a SQL database: SQLAlchemy is known here, Pyramid is not."""

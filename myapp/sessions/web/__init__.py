@@ -1,0 +1,1 @@
+"""Sessions in Pyramid; only `transaction` and `include` know SQL as well."""

@@ -34,9 +34,9 @@ from myapp.sessions.core.manager import SessionInfo, SessionManager, make_manage
 from myapp.sessions.core.session import Session, Status
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 from myapp.sessions.sql import model
-from myapp.sessions.web.factory import SessionUnavailable
 from myapp.sessions.web.include import get_manager, includeme
 from myapp.sessions.web.policy import SessionCSRFPolicy, SessionSecurityPolicy
+from myapp.sessions.web.scope import SessionUnavailable
 
 __all__ = [
     "AmbiguousCookies",

@@ -41,6 +41,13 @@ class MessagePack:
         self.loads = msgspec.msgpack.Decoder().decode
 
 
+class Proof(msgspec.Struct, array_like=True, frozen=True):
+    """When and how the user proved last who they are (I16)."""
+
+    confirmed_at: int
+    method: str | None = None
+
+
 class Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What a session holds: the dictionary, and beside it what has methods of its own.
 
@@ -51,6 +58,7 @@ class Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     flash: dict[str, list[FlashMessage]] = msgspec.field(default_factory=dict)
     csrf: str | None = None
     remember: bool | None = None
+    proof: Proof | None = None
 
     def is_empty(self) -> bool:
         """Whether there is nothing worth a row; being remembered alone is not (S2)."""
@@ -174,20 +182,24 @@ def _never(value: object) -> bool:
 
 def _structure(content: Content) -> list[Any]:
     """What is serialized: a list, of which the rare parts are left out where they are empty."""
+    proof = content.proof
+    if proof is not None:
+        proven = [proof.confirmed_at, proof.method]
+        return [content.values, content.flash, content.csrf, content.remember, proven]
     if not content.flash and content.csrf is None and content.remember is None:
         return [content.values]
     return [content.values, content.flash, content.csrf, content.remember]
 
 
 def _read(data: bytes) -> Content:
-    # A list of one element or of four, in MessagePack.
-    if data[:1] not in (b"\x91", b"\x94"):
+    # A list of one element, of four or of five, in MessagePack.
+    if data[:1] not in (b"\x91", b"\x94", b"\x95"):
         raise ValueError("no session's structure")
     return _decode(data)
 
 
 def _content(structure: Any) -> Content:
-    if type(structure) is not list or len(structure) not in (1, 4):
+    if type(structure) is not list or len(structure) not in (1, 4, 5):
         raise ValueError("no session's structure")
     return msgspec.convert(structure, Content)
 

@@ -61,8 +61,12 @@ class StoreUnavailable(SessionError):
 class SaveConflict(SessionError):
     """A session that other requests changed again and again while this one tried to save."""
 
-    def __init__(self, attempts: int) -> None:
-        super().__init__(f"not saved: changed by other requests during each of {attempts} attempts")
+    def __init__(self, patience: float) -> None:
+        super().__init__(f"not saved: other requests kept changing it for {patience:g} seconds")
+
+
+class OldSnapshot(SessionError):
+    """A transaction whose snapshot is older than the session that was to be saved within it."""
 
 
 class SessionLost(SessionError):

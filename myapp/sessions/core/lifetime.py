@@ -11,6 +11,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
+from myapp.sessions.core.store import StoredSession
+
 Clock = Callable[[], int]
 """Answers the present moment in milliseconds since 1970, UTC."""
 
@@ -68,16 +70,15 @@ def expiry(seen_at: int, deadline: int, idle_timeout: int | None) -> int:
     return deadline if idle_timeout is None else min(deadline, seen_at + idle_timeout)
 
 
-def is_expired(
-    now: int, seen_at: int, expires_at: int, deadline: int, idle_timeout: int | None
-) -> bool:
-    """Whether a session is dead, by its own limits or by today's idle timeout if that is shorter.
+def is_expired(now: int, row: StoredSession, idle_timeout: int | None) -> bool:
+    """Whether a row is dead, by its own limits or by today's idle timeout if that is shorter.
 
     A row from the future (another machine's clock is ahead) counts as seen just now.
     """
-    if now >= expires_at or now >= deadline:
+    if now >= row.expires_at or now >= row.deadline:
         return True
-    return idle_timeout is not None and now >= seen_at + idle_timeout
+    # A marker's time is its own: it says nothing of when anybody was there.
+    return idle_timeout is not None and row.ended is None and now >= row.seen_at + idle_timeout
 
 
 def touch_due(now: int, seen_at: int, interval: int) -> bool:

@@ -1,136 +1,111 @@
-"""Which stored session a client's tokens open, judged by the clock: no web, no database."""
+"""Which stored session a client's tokens open, judged by the clock."""
 
 from __future__ import annotations
 
 import hashlib
 import logging
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
-from myapp.sessions.core import lifetime
-from myapp.sessions.core.codec import Codec, Content
-from myapp.sessions.core.errors import (
-    UnreadableData,
-)
-from myapp.sessions.core.events import (
-    AmbiguousCookies,
-    SessionEvent,
-    UnknownToken,
-    UnreadableSession,
-)
-from myapp.sessions.core.lifetime import Clock
-from myapp.sessions.core.session import Loaded, Origin
-from myapp.sessions.core.settings import Settings
-from myapp.sessions.core.store import SessionStore, StoredSession
+from myapp.sessions.core.codec import Content
+from myapp.sessions.core.errors import UnreadableData
+from myapp.sessions.core.events import AmbiguousCookies, UnknownToken, UnreadableSession
+from myapp.sessions.core.kind import Kind, Publish
+from myapp.sessions.core.lifetime import is_expired, touch_due
+from myapp.sessions.core.state import Loaded, Origin
+from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest, shortened
-from myapp.sessions.web.cookie import CookieWriter
 
 log = logging.getLogger(__name__)
 
-Publish = Callable[[SessionEvent], None]
+
+def nothing() -> Loaded:
+    """An empty session. Not one shared value: its content is the session's, and changes."""
+    return Loaded(origin=Origin.NOTHING)
 
 
-class Loader:
-    """The parts of a session manager, and how it loads."""
+def load(kind: Kind, tokens: Sequence[str], publish: Publish) -> Loaded:
+    """What is stored for the tokens that a client sent, by one look-up at most."""
+    if not tokens:
+        return nothing()
+    by_digest = {}
+    for token in tokens:
+        by_digest[digest(kind.name, token)] = token
+    rows = kind.store.load([*by_digest])
+    now = kind.clock()
+    live: list[StoredSession] = []
+    markers: list[StoredSession] = []
+    for row in rows:
+        if not is_expired(now, row, kind.settings.idle_timeout):
+            (markers if row.ended else live).append(row)
+    if len(live) == 1:
+        row = live[0]
+        # Nobody lists an anonymous session, and without an idle timeout nothing depends on it.
+        counts = kind.settings.idle_timeout is not None or row.user_id is not None
+        due = counts and touch_due(now, row.seen_at, kind.settings.touch_interval)
+        return _decoded(kind, row, by_digest[row.digest], publish, due)
+    if live:
+        return _ambiguous(kind, live, tokens, publish)
+    if markers:
+        return _marked(kind, max(markers, key=lambda row: row.expires_at))
+    for key in by_digest:
+        log.info("unknown session token, digest %s", shortened(key))
+    publish(UnknownToken(manager=kind.name))
+    return nothing()
 
-    def __init__(
-        self,
-        settings: Settings,
-        store: SessionStore,
-        codec: Codec,
-        *,
-        clock: Clock,
-        publish: Publish,
-    ) -> None:
-        self.settings, self.store, self.codec, self.clock = settings, store, codec, clock
-        self.publish = publish
-        self.name = settings.name
-        self.cookie = CookieWriter(settings)
 
-    def open(self, tokens: Sequence[str], publish: Publish | None = None) -> Loaded:
-        """What is stored for the tokens that a client sent, by one look-up at most."""
-        if not tokens:
-            return _nothing()
-        if len(tokens) > 1:
-            by_digest = {digest(self.name, token): token for token in tokens}
-        else:  # without the comprehension, which before Python 3.12 is a call of its own
-            by_digest = {digest(self.name, tokens[0]): tokens[0]}
-        rows = self.store.load([*by_digest])
-        now = self.clock()
-        publish = publish or self.publish
-        if len(rows) == len(tokens) == 1 and not (rows[0].ended or self._is_expired(rows[0], now)):
-            # What nearly every request is.
-            return self._decoded(rows[0], tokens[0], publish, now)
-        live, marker = [], None
-        for stored in rows:
-            if self._is_expired(stored, now):
-                continue
-            if stored.ended is None:
-                live.append(stored)
-            elif marker is None or stored.expires_at > marker.expires_at:
-                marker = stored
-        if len(live) == 1:
-            return self._decoded(live[0], by_digest[live[0].digest], publish, now)
-        if live:
-            return self._ambiguous(live, tokens, publish)
-        if marker is not None:
-            return Loaded(origin=Origin.MARKER, stored=marker, content=self._of_marker(marker))
-        for key in by_digest:
-            log.info("unknown session token, digest %s", shortened(key))
-        publish(UnknownToken(manager=self.name))
-        return _nothing()
+def present(kind: Kind, digest: bytes) -> tuple[StoredSession, Content] | None:
+    """The live row of a digest and its content, as they are now: never by an old snapshot."""
+    for row in kind.store.load([digest]):
+        if row.ended is None and not is_expired(kind.clock(), row, kind.settings.idle_timeout):
+            loaded = _decoded(kind, row, "", kind.publish)
+            return (row, loaded.content) if loaded.origin is Origin.LIVE else None
+    return None
 
-    def _is_expired(self, stored: StoredSession, now: int) -> bool:
-        return lifetime.is_expired(
-            now,
-            stored.seen_at,
-            stored.expires_at,
-            stored.deadline,
-            # A marker's time is its own: it says nothing of when anybody was there.
-            None if stored.ended else self.settings.idle_timeout,
-        )
 
-    def _decoded(self, stored: StoredSession, token: str, publish: Publish, now: int) -> Loaded:
-        try:
-            content = self.codec.decode(stored.data)
-        except UnreadableData as error:
-            log.warning("unreadable session %s: %s", shortened(stored.digest), error)
-            publish(UnreadableSession(manager=self.name, handle=stored.handle))
-            return Loaded(origin=Origin.UNREADABLE, stored=stored)
-        return Loaded(origin=Origin.LIVE, token=token, stored=stored, content=content, at=now)
+def content_of(kind: Kind, row: StoredSession) -> Content | None:
+    """The content of a row, for lists; None if it can't be read."""
+    loaded = _decoded(kind, row, "", kind.publish)
+    return loaded.content if loaded.origin is Origin.LIVE else None
 
-    def _of_marker(self, marker: StoredSession) -> Content:
-        """A late request sees an empty session, with the CSRF token that its page was given."""
-        try:
-            return Content(csrf=self.codec.decode(marker.data).csrf)
-        except UnreadableData:
-            return Content()
 
-    def _ambiguous(
-        self, live: Sequence[StoredSession], tokens: Sequence[str], publish: Publish
-    ) -> Loaded:
-        log.warning("a client sent %d live session cookies named %s", len(live), self.cookie.name)
-        publish(AmbiguousCookies(manager=self.name))
-        # The sign-in form, which is the way out, needs a CSRF token that the next request finds
-        # again though nothing can be stored. Whoever knows only one of the cookies can't tell it.
-        secret = hashlib.sha256("\0".join(["csrf", *sorted(tokens)]).encode("ascii")).digest()
-        csrf = urlsafe_b64encode(secret).decode("ascii")
-        return Loaded(
-            origin=Origin.AMBIGUOUS,
-            content=Content(csrf=csrf),
-            rivals=tuple(stored.digest for stored in live),
-        )
-
-    def _decoded_present(self, row: bytes) -> tuple[StoredSession, Content] | None:
-        """The live row of a digest as it is now; never read within a transaction's snapshot."""
-        for stored in self.store.load([row]):
-            now = self.clock()
-            if stored.ended is None and not self._is_expired(stored, now):
-                loaded = self._decoded(stored, "", self.publish, now)
-                return (stored, loaded.content) if loaded.origin is Origin.LIVE else None
+def csrf_of(kind: Kind, row: StoredSession) -> str | None:
+    """The CSRF token in a row, if it can be read."""
+    try:
+        return kind.codec.decode(row.data).csrf
+    except UnreadableData:
         return None
 
 
-def _nothing() -> Loaded:
-    # Not one shared value: its content is the session's, and changes.
-    return Loaded(origin=Origin.NOTHING)
+def _decoded(
+    kind: Kind, row: StoredSession, token: str, publish: Publish, touch_due: bool = False
+) -> Loaded:
+    try:
+        content = kind.codec.decode(row.data)
+    except UnreadableData as error:
+        log.warning("unreadable session %s: %s", shortened(row.digest), error)
+        publish(UnreadableSession(manager=kind.name, handle=row.handle))
+        return Loaded(origin=Origin.UNREADABLE, row=row)
+    return Loaded(origin=Origin.LIVE, token=token, row=row, content=content, touch_due=touch_due)
+
+
+def _marked(kind: Kind, marker: StoredSession) -> Loaded:
+    """A late request sees an empty session, with the CSRF token that its page was given."""
+    content = Content(csrf=csrf_of(kind, marker))
+    return Loaded(origin=Origin.MARKER, row=marker, content=content)
+
+
+def _ambiguous(
+    kind: Kind, live: Sequence[StoredSession], tokens: Sequence[str], publish: Publish
+) -> Loaded:
+    name = kind.settings.cookie_name
+    log.warning("a client sent %d live session cookies named %s", len(live), name)
+    publish(AmbiguousCookies(manager=kind.name))
+    # The sign-in form, which is the way out, needs a CSRF token that the next request finds
+    # again though nothing can be stored. Whoever knows only one of the cookies can't tell it.
+    secret = hashlib.sha256("\0".join(["csrf", *sorted(tokens)]).encode("ascii")).digest()
+    return Loaded(
+        origin=Origin.AMBIGUOUS,
+        content=Content(csrf=urlsafe_b64encode(secret).decode("ascii")),
+        rivals=tuple(row.digest for row in live),
+    )

@@ -1,455 +1,336 @@
 """What becomes of a session: decided once, written once, merged where others were faster.
 
-What is sent to the client follows what the store did, never what was intended (S7).
+What a save answers is the row that it has written, and never what was wished.
 """
 
 from __future__ import annotations
 
 import logging
+import random
+import time
+from functools import partial
 from typing import Final
 
-import msgspec
 from msgspec.structs import replace
 
 from myapp.sessions.core import lifetime
-from myapp.sessions.core.codec import Content
-from myapp.sessions.core.errors import (
-    SaveConflict,
-    StoreUnavailable,
-    UnreadableData,
+from myapp.sessions.core.draft import Draft
+from myapp.sessions.core.ending import digests_of, dropped, end, ended, marker
+from myapp.sessions.core.errors import OldSnapshot, SaveConflict, SessionLost, StoreUnavailable
+from myapp.sessions.core.events import ConflictMerged, SessionEvent, SessionRenewed, SessionStarted
+from myapp.sessions.core.loading import csrf_of, nothing, present
+from myapp.sessions.core.rows import (
+    Client,
+    DescribeClient,
+    changed_row,
+    new_row,
+    renewed_row,
+    with_client,
 )
-from myapp.sessions.core.events import (
-    ChangeDropped,
-    ConflictMerged,
-    SessionEnded,
-    SessionEvent,
-    SessionRenewed,
-    SessionStarted,
-)
-from myapp.sessions.core.loading import Loader
-from myapp.sessions.core.merge import merge
-from myapp.sessions.core.session import Loaded, Origin, Session
+from myapp.sessions.core.saved import NOTHING_SAVED, Saved
+from myapp.sessions.core.state import NOTHING_WANTED, Intent, Loaded, Origin, State
 from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
-from myapp.sessions.core.token import digest, shortened
-from myapp.sessions.web.client import Client, DescribeClient
+from myapp.sessions.core.token import new_csrf_token, new_token, shortened
 
 log = logging.getLogger(__name__)
 
-RENEWALS: Final = 5
-"""So often at most is a session looked for again that was renewed just before it was ended."""
-
-SAVE_ATTEMPTS: Final = 10
-"""How often a save is merged and tried again before it is given up."""
+PATIENCE: Final = 10.0
+"""Seconds for which a save is merged and tried again before it is given up."""
+_LONGEST_PAUSE: Final = 0.1
 
 
-class Outcome(msgspec.Struct, frozen=True):
-    """What a save did: the Set-Cookie header to send, and what to tell subscribers."""
+def save(
+    state: State,
+    *,
+    writer: SessionWriter | None = None,
+    client: DescribeClient = Client,
+    touch: bool = True,
+) -> Saved:
+    """Carry out what a request wants of a session.
 
-    cookie: str | None = None
-    events: tuple[SessionEvent, ...] = ()
-    row: StoredSession | None = None
-    """What was written, to be looked for where a commit's answer was lost."""
-    endings: tuple[Ending, ...] = ()
-    """What was ended, likewise, where nothing else was written."""
+    `writer` stands in for the store, for a write within another transaction. Raises what the
+    store raises, SaveConflict, NotStorable and SessionTooLarge: then nothing was saved, and no
+    cookie may be sent.
+    """
+    loaded, intent = state.loaded, state.intent
+    if loaded is None or is_at_rest(state):
+        return NOTHING_SAVED
+    store = writer or state.kind.store
+    if intent.end is None:
+        return Save(state, loaded, intent, store, client, touch=touch).run()
+    done = end(state.kind, loaded, intent, store)
+    if done is None and intent.sign_in is None:
+        # The browser may hold a newer cookie (S5).
+        return NOTHING_SAVED if state.content.is_empty() else dropped(state.kind)
+    # What is set from here on begins a new session; a late request still has its marker.
+    now = loaded if loaded.origin is Origin.MARKER else nothing()
+    begun = Save(state, now, replace(intent, end=None, end_also=()), store, client).run()
+    return (done or NOTHING_SAVED).then(begun)
 
-    def __repr__(self) -> str:
-        # The cookie is never shown (R6).
-        return f"<Outcome {self.row!r}, {len(self.events)} events>"
+
+def save_only_end(state: State) -> Saved:
+    """End a session if that is wanted, and save nothing."""
+    if state.loaded is None or state.intent.end is None:
+        return NOTHING_SAVED
+    return end(state.kind, state.loaded, state.intent, state.kind.store) or NOTHING_SAVED
 
 
-UNCHANGED: Final = Outcome()
+def save_within_lock(state: State, until: int) -> Saved:
+    """Store what a locked block changed; a renewal, a sign-in or an ending waits for the response.
+
+    `until` is when the lock ends.
+    """
+    loaded, intent = state.loaded, state.intent
+    if loaded is None or intent.end is not None or intent.sign_in is not None:
+        return NOTHING_SAVED
+    store, contents = state.kind.store, replace(intent, token=None)
+    saved = Save(state, loaded, contents, store, Client, until=until).run()
+    return replace(saved, left=replace(NOTHING_WANTED, token=intent.token))
 
 
-class Saver(Loader):
-    """A loader that also saves."""
+def is_at_rest(state: State) -> bool:
+    """Whether there is nothing to save of a session that was looked at, not even a touch."""
+    changed = state.lent or state.assigned or state.intent is not NOTHING_WANTED
+    return not (changed or state.owes_cookie or (state.loaded and state.loaded.touch_due))
 
-    def is_at_rest(self, session: Session) -> bool:
-        """Whether there is nothing to save of a session that was loaded, not even a touch."""
-        loaded = session.loaded
-        if session.lent or session.assigned or loaded is None:
-            return False
-        stored = loaded.stored
-        # Of a session that is not live, nobody can say when it was loaded: its touch is never due.
-        return stored is None or not lifetime.touch_due(
-            loaded.at, stored.seen_at, self.settings.touch_interval
-        )
 
-    def save(
+class Save:
+    """One save of one session: what it goes on from, and what it has found out by now."""
+
+    def __init__(
         self,
-        session: Session,
-        *,
-        writer: SessionWriter | None = None,
-        client: DescribeClient = Client,
-        touch: bool = True,
-        only_end: bool = False,
-    ) -> Outcome:
-        """Carry out what the request wants of a session: one decision, one write at most.
-
-        `writer` stands in for the manager's store, for a write within another transaction. With
-        `only_end` a session is ended if that was asked for, and nothing is saved. Raises
-        what the store raises, SaveConflict, NotStorable and SessionTooLarge: then nothing was
-        saved and no cookie may be sent.
-        """
-        loaded = session.loaded
-        if loaded is None:
-            return UNCHANGED
-        store = writer or self.store
-        if session.ending is not None:
-            return self._end(session, loaded, store, client, only_end)
-        if only_end:
-            return UNCHANGED
-        if loaded.origin is Origin.LIVE and loaded.stored is not None:
-            return self._save_live(session, loaded, loaded.stored, store, client, touch)
-        if loaded.origin in (Origin.MARKER, Origin.AMBIGUOUS) and not session.signing_in:
-            # A late request, or one of which nobody can tell whose session it means.
-            return UNCHANGED
-        if session.content.is_empty() and not session.signing_in:
-            return UNCHANGED
-        return self._start(session, loaded, store, client)
-
-    def _end(
-        self,
-        session: Session,
+        state: State,
         loaded: Loaded,
-        store: SessionWriter,
+        intent: Intent,
+        writer: SessionWriter,
         client: DescribeClient,
-        only_end: bool,
-    ) -> Outcome:
-        """End what was loaded; what was set afterwards begins a new session."""
-        if loaded.origin is Origin.MARKER:
-            if session.signing_in and not only_end:
-                return self._start(session, loaded, store, client)
-            return UNCHANGED
-        ended = self._end_loaded(loaded, store, session.ending or "invalidated")
-        if ended is None and not session.signing_in:
-            # Ended elsewhere already: the browser may hold a newer cookie (S5).
-            dropped = ChangeDropped(manager=self.name)
-            return Outcome(None, () if session.content.is_empty() else (dropped,))
-        done = ended or UNCHANGED
-        if (session.signing_in or not session.content.is_empty()) and not only_end:
-            started = self._insert(session, session.content, store, client, [])
-            return Outcome(started.cookie, done.events + started.events, started.row)
-        if session.absorbed:
-            store.end([self._ending(row, "merged") for row in session.absorbed])
-        return Outcome(self.cookie.deletion, done.events, endings=done.endings)
+        *,
+        touch: bool = False,
+        until: int | None = None,
+    ) -> None:
+        self.state, self.kind = state, state.kind
+        self.loaded, self.intent = loaded, intent
+        self.writer, self.client = writer, client
+        self.touch, self.until = touch, until
+        self.now = state.kind.clock()
+        self.before = loaded.row if loaded.origin is Origin.LIVE else None
+        """The row to be replaced, as it was read last; None if a new one begins."""
+        self.draft = Draft(state.kind.codec, state.content, self.before, intent.absorb)
+        self.token = intent.token or loaded.token or new_token()
+        """Under which the session is stored from now on."""
+        self.replaced: list[Ending] = []
+        """What a sign-in ends, having had to choose between several or being unable to read it."""
+        self.conflict = False
+        self.tries = 0
+        self.give_up = 0.0
 
-    def _end_loaded(self, loaded: Loaded, store: SessionWriter, reason: str) -> Outcome | None:
-        """End what was loaded, or what it has become; None if it was ended elsewhere."""
-        csrf = self._csrf_of(loaded.stored) if loaded.stored else None
-        endings = [self._ending(row, reason, csrf) for row in _rows_of(loaded)]
-        if not endings:
-            return UNCHANGED
-        if not store.end(endings):
-            endings = self._end_successor(loaded, store, reason)
-        if not endings:
-            return None
-        return Outcome(events=(self._ended(loaded, reason),), endings=tuple(endings))
+    def run(self) -> Saved:
+        """Decide, and write at most once."""
+        if self.before is not None:
+            return self._go_on(self.before)
+        if self.intent.sign_in is None and (
+            # A late request, or one of which nobody can tell whose session it means.
+            self.loaded.origin in (Origin.MARKER, Origin.AMBIGUOUS) or self.draft.content.is_empty()
+        ):
+            return NOTHING_SAVED
+        return self._begin()
 
-    def _end_successor(self, loaded: Loaded, store: SessionWriter, reason: str) -> list[Ending]:
-        """End the session into which another request renewed this one meanwhile, if one did.
-
-        Whoever signs out means the session, whatever its token is by now; it keeps its handle.
-        """
-        if loaded.stored is None or loaded.stored.handle is None or reason == "outdated":
-            # What is outdated gave way to the session in which the password was changed.
-            return []
-        for _ in range(RENEWALS):
-            successor = self.store.find(self.name, loaded.stored.handle)
-            if successor is None:
-                return []
-            ending = self._ending(successor.digest, reason, self._csrf_of(successor))
-            if store.end([ending]):
-                return [ending]
-        return []
-
-    def _start(
-        self, session: Session, loaded: Loaded, store: SessionWriter, client: DescribeClient
-    ) -> Outcome:
+    def _begin(self) -> Saved:
         """Store a new session. Signing in also ends the rivals among which it had to choose."""
         # An unreadable row, too, must not come back with a later version of the serializer (R4).
-        old = _rows_of(loaded) if session.signing_in and loaded.origin is not Origin.MARKER else []
-        endings = [self._ending(row, "replaced") for row in old]
-        started = self._insert(session, session.content, store, client, endings)
-        reasons = ["replaced"] * bool(endings) + ["merged"] * bool(session.absorbed)
-        ended = tuple(SessionEnded(manager=self.name, reason=reason) for reason in reasons)
-        return Outcome(started.cookie, ended + started.events, started.row)
+        if self.intent.sign_in is not None and self.loaded.origin is not Origin.MARKER:
+            digests = digests_of(self.loaded)
+            self.replaced = [marker(self.kind, digest, "replaced") for digest in digests]
+        row = self._write()
+        started = SessionStarted(manager=self.kind.name, handle=row.handle, user_id=row.user_id)
+        replaced = [ended(self.kind, None, "replaced")] if self.replaced else []
+        return self._saved(row, [*replaced, *self._merged(), started], sets_cookie=True)
 
-    def _insert(
-        self,
-        session: Session,
-        content: Content,
-        store: SessionWriter,
-        client: DescribeClient,
-        endings: list[Ending],
-    ) -> Outcome:
-        endings = endings + [self._ending(row, "merged") for row in session.absorbed]
-        now = self.clock()
-        new = self._new_row(session, content, client, created_at=now, seen_at=now)
-        store.insert(new, endings)
-        event = SessionStarted(manager=self.name, handle=new.handle, user_id=new.user_id)
-        return Outcome(self._cookie_for(session), (event,), new)
+    def _go_on(self, row: StoredSession) -> Saved:
+        """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
+        intent = self.intent
+        if not (self._is_changed(row) or intent.token or intent.deadline or intent.absorb):
+            return self._leave(row)
+        try:
+            written = self._write()
+        except _Ended:
+            return self._too_late(row)
+        events: list[SessionEvent] = []
+        if self.conflict:
+            events.append(ConflictMerged(manager=self.kind.name, handle=row.handle))
+        events += self._merged()
+        if intent.token:
+            events.append(self._renewed(written))
+        asked = self.state.owes_cookie or intent.token or intent.deadline
+        sets_cookie = bool(asked or self.draft.remembers_otherwise)
+        return self._saved(written, events, sets_cookie=sets_cookie)
 
-    def _save_live(
-        self,
-        session: Session,
-        loaded: Loaded,
-        stored: StoredSession,
-        store: SessionWriter,
-        client: DescribeClient,
-        touch: bool,
-    ) -> Outcome:
-        if not (session.lent or session.assigned):
-            return self._leave(session, loaded, stored, touch)
-        content = session.content
-        data = self.codec.encode(content)
-        if data == stored.data and not session.must_be_written:
-            return self._leave(session, loaded, stored, touch)
-        base = None
-        if session.lent or not self.codec.is_canonical:
-            base = self.codec.decode(stored.data)
-            # Asked in any case, since it also refuses what can't be stored.
-            differs = self._differs(base, content)
-            if not differs and not session.must_be_written:
-                return self._leave(session, loaded, stored, touch)
-        return self._write(session, stored, base, data, store, client)
+    def _is_changed(self, row: StoredSession) -> bool:
+        lent = self.state.lent
+        return (lent or self.state.assigned) and self.draft.is_changed(row, lent=lent)
 
-    def _leave(
-        self, session: Session, loaded: Loaded, stored: StoredSession, touch: bool
-    ) -> Outcome:
+    def _leave(self, row: StoredSession) -> Saved:
         """Nothing was changed."""
-        if session.resend_cookie:
-            return Outcome(self._cookie_for(session))
-        if touch and lifetime.touch_due(loaded.at, stored.seen_at, self.settings.touch_interval):
-            self._touch(stored)
-        return UNCHANGED
+        if self.state.owes_cookie:
+            # A locked block asked for it, if its session is still alive (S5).
+            found = present(self.kind, row.digest)
+            now = found and replace(self.loaded, row=found[0], content=found[1])
+            return Saved(loaded=now, sets_cookie=True) if now else NOTHING_SAVED
+        if self.touch and self.loaded.touch_due:
+            self._touch(row)
+        return NOTHING_SAVED
 
-    def _differs(self, base: Content, content: Content) -> bool:
-        """Whether the content means something else, when its bytes are others already.
-
-        A dictionary in another order, say, does not. What a nested change put in is checked here,
-        as an assignment is checked where it happens.
-        """
-        codec, loaded = self.codec, base.values
-        changed = False
-        for key, value in content.values.items():
-            if key not in loaded or not codec.same(loaded[key], value):
-                codec.check(key, value)
-                changed = True
-        return changed or base != content
-
-    def _write(
-        self,
-        session: Session,
-        stored: StoredSession,
-        base: Content | None,
-        data: bytes,
-        store: SessionWriter,
-        client: DescribeClient,
-    ) -> Outcome:
-        """Update or renew a live session; what others saved meanwhile is merged in (S4).
-
-        `base` is what was loaded; None if nothing but plain values was assigned since.
-        """
-        mine = content = session.content
-        same = self.codec.same
-        merged: tuple[SessionEvent, ...] = ()
-        for _ in range(SAVE_ATTEMPTS):
-            self.codec.check_size(data)
-            row = self._try_write(session, stored, content, data, store, client)
-            if row is not None:
-                if base is None:
-                    return Outcome(row=row)
-                return self._written(session, row, base, merged)
-            if base is None:
-                base = self.codec.decode(stored.data)
-            theirs = self._decoded_present(stored.digest)
-            if theirs is None:
-                # What this request itself did, without what the ended session held.
-                news = merge(base, mine, Content(), same)
-                return self._too_late(session, news, store, client)
-            if theirs[0].version != stored.version:
-                merged = (ConflictMerged(manager=self.name, handle=stored.handle),)
-            stored, present = theirs
-            content = mine if session.started_over else merge(base, mine, present, same)
-            data = self.codec.encode(content)
-        raise SaveConflict(SAVE_ATTEMPTS)
-
-    def _try_write(
-        self,
-        session: Session,
-        stored: StoredSession,
-        content: Content,
-        data: bytes,
-        store: SessionWriter,
-        client: DescribeClient,
-    ) -> StoredSession | None:
-        endings = (
-            [self._ending(row, "merged") for row in session.absorbed] if session.absorbed else ()
-        )
-        now = self.clock()
-        seen_at = max(stored.seen_at, now)
-        if session.renewing:
-            created_at = now if session.signing_in else stored.created_at
-            new = self._new_row(session, content, client, created_at=created_at, seen_at=seen_at)
-            if not session.signing_in and not session.deadline_moved:
-                new = self._with_deadline(new, stored.deadline)
-            old = self._ending(stored.digest, "renewed", self._csrf_of(stored))
-            return new if store.renew(old, stored.version, new, endings) else None
-        deadline = session.deadline_at if session.deadline_moved else stored.deadline
-        changed = replace(
-            stored,
-            version=stored.version + 1,
-            data=data,
-            seen_at=seen_at,
-            deadline=deadline,
-            expires_at=lifetime.expiry(seen_at, deadline, self.settings.idle_timeout),
-        )
-        return changed if store.update(changed, stored.version, endings) else None
-
-    def _written(
-        self,
-        session: Session,
-        row: StoredSession,
-        base: Content,
-        events: tuple[SessionEvent, ...],
-    ) -> Outcome:
-        if session.absorbed:
-            events += (SessionEnded(manager=self.name, reason="merged"),)
-        if session.renewing:
-            events += (
-                SessionRenewed(
-                    manager=self.name,
-                    handle=session.handle,
-                    user_id=session.user_id,
-                    signed_in=session.signing_in,
-                ),
-            )
-        resend = (
-            session.resend_cookie
-            or session.renewing
-            or session.deadline_moved
-            or session.content.remember != base.remember
-        )
-        return Outcome(self._cookie_for(session) if resend else None, events, row)
-
-    def _too_late(
-        self, session: Session, news: Content, store: SessionWriter, client: DescribeClient
-    ) -> Outcome:
+    def _too_late(self, row: StoredSession) -> Saved:
         """The session was ended elsewhere: the change is dropped, without any cookie (S5).
 
-        A sign-in alone goes on, afresh: it never depended on the session that it found (R3).
+        A sign-in alone goes on, afresh: it never depended on the session that it found (R3). It
+        gets a handle of its own: the old one may live on in the renewal that was faster, and
+        whoever is revoking it must not find this one.
         """
-        if session.signing_in:
-            # Under a name of its own: the old one may live on in the renewal that was faster, and
-            # whoever is revoking it must not find this one.
-            session.rename()
-            return self._insert(session, news, store, client, [])
-        return Outcome(None, (ChangeDropped(manager=self.name, handle=session.handle),))
+        if self.intent.sign_in is None:
+            return dropped(self.kind, row.handle)
+        self.draft.keep_mine_alone()
+        self.draft.content.csrf = self.draft.content.csrf or new_csrf_token()
+        self.intent = replace(self.intent, handle=None)
+        self.loaded, self.before = nothing(), None
+        return self._begin()
 
-    def limit_sessions(self, user_id: str) -> list[SessionEvent]:
-        """End the oldest sessions of a user beyond `max_per_user`; after each sign-in (R8).
+    # Writing, until it is done.
 
-        Failing to do so harms nobody: the next sign-in does it again.
+    def _write(self) -> StoredSession:
+        """What was written in the end. Raises _Ended if somebody else ended the session."""
+        while True:
+            row = self._put()
+            if row is not None:
+                return row
+            self._take_turns()
+            self._catch_up()
+
+    def _put(self) -> StoredSession | None:
+        """Write, if the store holds what we think; None if not."""
+        before, data = self.before, self.draft.data()
+        if before is None:
+            row = self._new_row(data)
+            return row if self.writer.insert(row, [*self.replaced, *self._endings()]) else None
+        if self.intent.token is None:
+            row = changed_row(self.kind, before, self.intent, data, now=self.now)
+            return row if self.writer.update(row, before.version, self._endings()) else None
+        row = self._renewed_row(before, data)
+        old = marker(self.kind, before.digest, "renewed", csrf=csrf_of(self.kind, before))
+        return row if self.writer.renew(old, before.version, row, self._endings()) else None
+
+    def _take_turns(self) -> None:
+        """Wait a moment, at random: who collided would collide again in lock-step."""
+        now = time.monotonic()
+        self.give_up = self.give_up or now + PATIENCE
+        if now > self.give_up:
+            raise SaveConflict(PATIENCE)
+        longest = min(0.001 * 2**self.tries, _LONGEST_PAUSE) if self.tries else 0
+        time.sleep(random.SystemRandom().uniform(0, longest))
+        self.tries += 1
+
+    def _catch_up(self) -> None:
+        """Take in what others have stored meanwhile. Raises _Ended if the session was ended."""
+        self.now = self.kind.clock()
+        if self.until is not None and self.now >= self.until:
+            raise SessionLost("the session was held longer than its lock")
+        known = self.before, self.draft.absorb
+        self.draft.absorb_again(partial(present, self.kind))
+        if self.before is not None:
+            self._read_again(self.before)
+        if known == (self.before, self.draft.absorb) and self.writer is not self.kind.store:
+            raise OldSnapshot("the transaction does not see the session as it is")
+
+    def _read_again(self, before: StoredSession) -> None:
+        found = present(self.kind, before.digest)
+        if found is None:
+            raise _Ended
+        self.before = found[0]
+        self.conflict = self.conflict or found[0].version != before.version
+        if not self._starts_over(before):
+            self.draft.take_in(found[1])
+
+    def _starts_over(self, before: StoredSession) -> bool:
+        """Whether another user signs in, for whom nothing of the last one's is kept (R4)."""
+        sign_in = self.intent.sign_in
+        return sign_in is not None and before.user_id not in (None, sign_in.user_id)
+
+    # What is written, and what is told.
+
+    def _new_row(self, data: bytes) -> StoredSession:
+        self.draft.check()
+        moment = self._moment_of_sign_in()
+        row = new_row(self.kind, self.token, self.intent, data, now=self.now, signed_in_at=moment)
+        return with_client(row, self.client())
+
+    def _renewed_row(self, before: StoredSession, data: bytes) -> StoredSession:
+        sign_in = self.intent.sign_in
+        if sign_in is not None and not sign_in.again:
+            row = self._new_row(data)
+            return replace(row, seen_at=max(row.seen_at, before.seen_at))
+        self.draft.check()
+        row = renewed_row(self.kind, before, self.token, self.intent, data, now=self.now)
+        return with_client(row, self.client())
+
+    def _moment_of_sign_in(self) -> int | None:
+        """When the user signed in: later than ever before, whatever other machines' clocks say.
+
+        Else the limit of a user's sessions could end the one that has just begun (R8).
         """
-        keep = self.settings.max_per_user
-        if keep is None:
-            return []
-        try:
-            count = self.store.end_oldest(self.name, user_id, keep, self.clock())
-        except StoreUnavailable as error:
-            log.warning("the sessions of a user were not limited: %s", error)
-            return []
-        ended = SessionEnded(manager=self.name, reason="limit", user_id=user_id)
-        return [ended] * count
-
-    def _touch(self, stored: StoredSession) -> None:
-        """Note that the session is in use, which is due; failing to do so harms nobody (S9)."""
-        idle_timeout = self.settings.idle_timeout
-        if idle_timeout is None and stored.user_id is None:
-            return  # nothing depends on when it was last seen, and nobody lists it
-        now = self.clock()
-        try:
-            touched = self.store.touch(
-                stored.digest,
-                seen_at=now,
-                # Its deadline may have been moved since: the store knows it.
-                expires_at=lifetime.expiry(now, lifetime.NEVER, idle_timeout),
-                not_since=now - self.settings.touch_interval,
-            )
-            if not touched:
-                log.debug(
-                    "session %s was not touched: it was just now, or has ended",
-                    shortened(stored.digest),
-                )
-        except StoreUnavailable as error:
-            log.warning("session %s was not touched: %s", shortened(stored.digest), error)
-
-    def _new_row(
-        self,
-        session: Session,
-        content: Content,
-        client: DescribeClient,
-        *,
-        created_at: int,
-        seen_at: int,
-    ) -> StoredSession:
-        for key, value in content.values.items():
-            self.codec.check(key, value)
-        data = self.codec.encode(content)
-        self.codec.check_size(data)
-        deadline = session.deadline_at
-        who = client()
-        return StoredSession(
-            digest=digest(self.name, session.token),
-            manager=self.name,
-            handle=session.handle,
-            version=1,
-            data=data,
-            created_at=created_at,
-            seen_at=seen_at,
-            deadline=deadline,
-            expires_at=lifetime.expiry(seen_at, deadline, self.settings.idle_timeout),
-            user_id=session.user_id,
-            generation=session.generation,
-            address=who.address,
-            user_agent=who.user_agent,
-        )
-
-    def _with_deadline(self, row: StoredSession, deadline: int) -> StoredSession:
-        expires_at = lifetime.expiry(row.seen_at, deadline, self.settings.idle_timeout)
-        return replace(row, deadline=deadline, expires_at=expires_at)
-
-    def _ending(self, row: bytes, reason: str, csrf: str | None = None) -> Ending:
-        return Ending(
-            digest=row,
-            reason=reason,
-            expires_at=self.clock() + lifetime.MARKER_LIFETIME,
-            data=self.codec.encode(Content(csrf=csrf)) if csrf else b"",
-        )
-
-    def _csrf_of(self, stored: StoredSession) -> str | None:
-        try:
-            return self.codec.decode(stored.data).csrf
-        except UnreadableData:
+        sign_in, kind = self.intent.sign_in, self.kind
+        if sign_in is None:
             return None
+        if kind.settings.max_per_user is None:
+            return self.now
+        others = kind.store.of_user(kind.name, sign_in.user_id, self.now)
+        return max([self.now, *(1 + (row.signed_in_at or 0) for row in others)])
 
-    def _ended(self, loaded: Loaded, reason: str) -> SessionEvent:
-        stored = loaded.stored
-        return SessionEnded(
-            manager=self.name,
-            reason=reason,
-            handle=stored.handle if stored else None,
-            user_id=stored.user_id if stored else None,
+    def _endings(self) -> list[Ending]:
+        """The sessions that were merged into this one end with the save, or it is not made."""
+        return [
+            marker(self.kind, each.row.digest, "merged", version=each.row.version)
+            for each in self.draft.absorb
+        ]
+
+    def _merged(self) -> list[SessionEvent]:
+        return [ended(self.kind, each.row, "merged") for each in self.draft.absorb]
+
+    def _renewed(self, row: StoredSession) -> SessionRenewed:
+        return SessionRenewed(
+            manager=self.kind.name,
+            handle=row.handle,
+            user_id=row.user_id,
+            signed_in=self.intent.sign_in is not None,
         )
 
-    def _cookie_for(self, session: Session) -> str:
-        remember = session.content.remember
-        if not (self.settings.cookie_persist if remember is None else remember):
-            return self.cookie.set(session.token, None)
-        left = lifetime.max_age(now=self.clock(), deadline=session.deadline_at)
-        return self.cookie.set(session.token, left)
+    def _saved(self, row: StoredSession, events: list[SessionEvent], *, sets_cookie: bool) -> Saved:
+        content = self.draft.content
+        return Saved(
+            loaded=Loaded(origin=Origin.LIVE, token=self.token, row=row, content=content),
+            sets_cookie=sets_cookie,
+            signed_in=self.intent.sign_in is not None,
+            events=tuple(events),
+        )
+
+    def _touch(self, row: StoredSession) -> None:
+        """Note that the session is in use, which is due; failing to do so harms nobody (S9)."""
+        settings = self.kind.settings
+        try:
+            touched = self.kind.store.touch(
+                row.digest,
+                seen_at=self.now,
+                # Its deadline may have been moved since: the store knows it.
+                expires_at=lifetime.expiry(self.now, lifetime.NEVER, settings.idle_timeout),
+                not_since=self.now - settings.touch_interval,
+            )
+        except StoreUnavailable as error:
+            log.warning("session %s was not touched: %s", shortened(row.digest), error)
+            return
+        if not touched:
+            log.debug(
+                "session %s was not touched: it was just now, or has ended", shortened(row.digest)
+            )
 
 
-def _rows_of(loaded: Loaded) -> list[bytes]:
-    own = [loaded.stored.digest] if loaded.stored is not None else []
-    return own + list(loaded.rivals)
+class _Ended(Exception):
+    """Somebody else ended the session that was to be saved."""

@@ -47,3 +47,8 @@ def shortened(digest: bytes) -> str:
 def new_handle() -> str:
     """A public name for a session: 22 random characters, derived from nothing secret."""
     return secrets.token_urlsafe(16)
+
+
+def new_csrf_token() -> str:
+    """A token that a form must bear, of 192 bits."""
+    return secrets.token_urlsafe(24)

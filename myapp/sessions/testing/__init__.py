@@ -14,9 +14,10 @@ from typing import Any
 
 from myapp.sessions import get_manager, make_manager
 from myapp.sessions.core.lifetime import SteadyClock
-from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.manager import SessionManager, Tokens
 from myapp.sessions.core.session import Session
 from myapp.sessions.core.settings import read
+from myapp.sessions.core.state import State
 from myapp.sessions.testing.memory_store import MemoryStore
 
 
@@ -28,7 +29,7 @@ def memory_manager(clock: Callable[[], int] | None = None, **settings: str) -> S
 
 def session(user_id: str | None = None, /, **values: Any) -> Session:
     """A session that is in no database, with these values and, if given, a signed-in user."""
-    made = Session(_Unsaved(memory_manager()))
+    made = Session(State(kind=memory_manager().kind, source=Tokens(None)))
     if user_id is not None:
         made.sign_in(user_id)
     made.update(values)
@@ -68,18 +69,6 @@ def stored_session(testapp: Any, *, name: str = "session") -> Iterator[Session]:
         yield stored
     if not stored.new or stored.status == "modified":
         _set_cookie(testapp, manager.settings.cookie_name, stored.token)
-
-
-class _Unsaved:
-    """The backing of a session that nobody stores."""
-
-    def __init__(self, manager: SessionManager) -> None:
-        self.manager = manager
-        self.open, self.look_up = lambda: manager.open(()), lambda token: manager.open((token,))
-        self.lock = manager.lock
-
-    def close(self) -> None:
-        pass
 
 
 def _manager_of(testapp: Any, name: str) -> SessionManager:

@@ -3,24 +3,13 @@
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Any, Final
+
+from myapp.sessions.core.rows import Client
 
 _MAX_USER_AGENT: Final = 255
 _SHORT_USER_AGENT: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """What is recorded of who made a request."""
-
-    address: str | None = None
-    user_agent: str | None = None
-
-
-DescribeClient = Callable[[], Client]
-"""Answers who made the request; asked only where a row is about to record it."""
 
 
 def client_of(environ: Mapping[str, Any], record: str) -> Client:

@@ -9,10 +9,11 @@ from typing import Final
 from pyramid.request import Request
 from pyramid.response import Response
 
-from myapp.sessions.core.manager import SessionManager
-from myapp.sessions.core.saving import Outcome
-from myapp.sessions.core.session import Session
-from myapp.sessions.web import cookie
+from myapp.sessions.core.kind import Kind
+from myapp.sessions.core.lifetime import max_age
+from myapp.sessions.core.saved import Saved
+from myapp.sessions.core.state import Loaded, State
+from myapp.sessions.web.cookie import delete_cookie, set_cookie, was_sent
 
 log = logging.getLogger(__name__)
 
@@ -21,26 +22,33 @@ REGISTRY_KEY: Final = "myapp.sessions"
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
-def write_headers(
-    request: Request,
-    response: Response,
-    manager: SessionManager,
-    session: Session,
-    outcome: Outcome,
-) -> None:
-    """Say in the response what was done; of a session that nobody looked at, nothing (S8)."""
-    header = outcome.cookie
-    if header is not None and (header != manager.cookie.deletion or _was_sent(request, manager)):
+def write_headers(request: Request, response: Response, state: State, saved: Saved) -> None:
+    """Say in the response what was done with a session that was looked at."""
+    kind, row = state.kind, state.loaded.row if state.loaded else None
+    header = None
+    if saved.sets_cookie and saved.loaded is not None:
+        header = _cookie(kind, saved.loaded)
+    elif saved.deletes_cookie and was_sent(request.environ, kind.settings.cookie_name):
+        header = delete_cookie(kind.settings)
+    if header is not None:
         response.headers.add("Set-Cookie", header)
         response.headers["Cache-Control"] = "no-store"
-        _warn_of_plain_http(request, manager)
-    elif session.user_id is not None and "Cache-Control" not in response.headers:
+        _warn_of_plain_http(request, kind)
+    elif row is not None and row.user_id is not None and "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
+
+
+def _cookie(kind: Kind, loaded: Loaded) -> str:
+    """The cookie of what was written: it never lives longer than its row (R5)."""
+    remember, row = loaded.content.remember, loaded.row
+    persist = kind.settings.cookie_persist if remember is None else remember
+    left = max_age(now=kind.clock(), deadline=row.deadline) if persist and row else None
+    return set_cookie(kind.settings, loaded.token or "", left)
 
 
 def add_vary(response: Response) -> None:
     """Say that the response depends on the cookie, once."""
-    # Past WebOb's dictionary of headers, which is made anew at each look.
+    # Past WebOb's dictionary of headers, which is made again at each look.
     present = response.headerlist
     # A loop, since before Python 3.12 a comprehension is a call of its own, at each request.
     vary = []
@@ -55,24 +63,19 @@ def add_vary(response: Response) -> None:
         response.headers["Vary"] = ", ".join([*vary, "Cookie"])
 
 
-def _was_sent(request: Request, manager: SessionManager) -> bool:
-    """Whether there is a cookie to be deleted."""
-    return cookie.was_sent(request.environ, manager.cookie.name)
-
-
-def _warn_of_plain_http(request: Request, manager: SessionManager) -> None:
-    if not manager.settings.cookie_secure or request.environ["wsgi.url_scheme"] == "https":
+def _warn_of_plain_http(request: Request, kind: Kind) -> None:
+    if not kind.settings.cookie_secure or request.environ["wsgi.url_scheme"] == "https":
         return
     host = re.sub(r":\d*$", "", request.host)
     if host in _LOOPBACK or host.endswith(".localhost"):
         return
     warned: set[str] = request.registry[REGISTRY_KEY].warned
-    if manager.name not in warned:
-        warned.add(manager.name)
+    if kind.name not in warned:
+        warned.add(kind.name)
         log.warning(
             "A Secure cookie was sent over plain http to %s: browsers drop it, and sessions don't"
             " stick. Behind a proxy that ends TLS, set trusted_proxy and trusted_proxy_headers ="
             " x-forwarded-proto in [server:main]; for plain http, %scookie_secure = false.",
             host,
-            manager.settings.prefix,
+            kind.settings.prefix,
         )

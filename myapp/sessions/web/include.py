@@ -6,17 +6,18 @@ import logging
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
 from pyramid.exceptions import ConfigurationError
-from pyramid.interfaces import IApplicationCreated, IExecutionPolicy, ISessionFactory
+from pyramid.interfaces import IApplicationCreated, IExecutionPolicy, ISession, ISessionFactory
 from pyramid.path import DottedNameResolver
 from pyramid.registry import Registry
 from pyramid.request import Request
+from pyramid.response import Response
 from pyramid.tweens import EXCVIEW
-from zope.interface import implementedBy
+from zope.interface import classImplements, implementedBy
 
 from myapp import environment
 from myapp.database import read_url
@@ -29,23 +30,36 @@ from myapp.sessions.core.errors import (
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.manager import SessionManager, make_manager
+from myapp.sessions.core.session import Session
 from myapp.sessions.core.settings import Settings, read
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.sql.store import SqlStore
-from myapp.sessions.web import transaction
-from myapp.sessions.web.factory import (
-    TWEEN,
-    SessionFactory,
-    Sessions,
-    shielding,
-)
+from myapp.sessions.web.factory import SessionFactory
+from myapp.sessions.web.finish import rendered
 from myapp.sessions.web.headers import REGISTRY_KEY
+from myapp.sessions.web.manager import manager_for
 from myapp.sessions.web.policy import SessionCSRFPolicy
+from myapp.sessions.web.shield import shielding
+from myapp.sessions.web.transaction import TM_TWEEN
+from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
+from myapp.sessions.web.tween import TWEEN
 
 log = logging.getLogger(__name__)
 
-_TM_TWEEN: Final = "pyramid_tm.tm_tween_factory"
+
+class SessionRegistry:
+    """The session managers of one application, by name; kept in Pyramid's registry."""
+
+    def __init__(self) -> None:
+        self.managers: dict[str, SessionManager] = {}
+        self.stores: dict[object, SessionStore] = {}
+        self.sweepers: list[Sweeper] = []
+        self.warned: set[str] = set()
+
+
+# The core knows no web framework, and so not this interface of Pyramid's.
+classImplements(Session, ISession)
 
 
 def includeme(config: Configurator) -> None:
@@ -62,13 +76,15 @@ def includeme(config: Configurator) -> None:
     then: pages that need no session are served.
     """
     _refuse_other_factory(config.registry.queryUtility(ISessionFactory))
-    config.registry[REGISTRY_KEY] = Sessions()
+    config.registry[REGISTRY_KEY] = SessionRegistry()
     config.add_directive("add_session", add_session)
-    config.add_tween(TWEEN, over=[_TM_TWEEN, EXCVIEW])
-    config.add_tween(transaction.TWEEN, under=[_TM_TWEEN, TWEEN], over=EXCVIEW)
+    config.add_tween(TWEEN, over=[TM_TWEEN, EXCVIEW])
+    config.add_tween(JOIN_TWEEN, under=[TM_TWEEN, TWEEN], over=EXCVIEW)
+    # Whatever asks a manager, in a view, during an outage (L8).
+    config.add_exception_view(_store_unavailable, context=StoreUnavailable)
     config.add_subscriber(_on_application_created, ApplicationCreated)
     manager = _add_manager(config, "session", "session.")
-    config.set_session_factory(SessionFactory(manager))
+    config.set_session_factory(SessionFactory(manager.kind))
     config.set_csrf_storage_policy(SessionCSRFPolicy())
 
 
@@ -78,18 +94,23 @@ def add_session(config: Configurator, name: str, *, prefix: str | None = None) -
     Without one the prefix is the name and a dot: `admin_session.lifetime` for `admin_session`.
     """
     manager = _add_manager(config, name, prefix or f"{name}.")
-    config.add_request_method(SessionFactory(manager), name, reify=True)
+    config.add_request_method(SessionFactory(manager.kind), name, reify=True)
 
 
 def get_manager(request_or_registry: Request | Registry, name: str = "session") -> SessionManager:
-    """The session manager of an application, for lists, revoking, scripts and tests."""
+    """The session manager of an application, for lists, revoking, scripts and tests.
+
+    Of a request within its transaction: what is ended there shares the transaction's fate.
+    """
     registry = getattr(request_or_registry, "registry", request_or_registry)
-    managers: dict[str, SessionManager] = registry[REGISTRY_KEY].managers
-    return managers[name]
+    manager: SessionManager = registry[REGISTRY_KEY].managers[name]
+    if registry is request_or_registry:
+        return manager
+    return manager_for(request_or_registry, manager)
 
 
 def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:
-    sessions: Sessions = config.registry[REGISTRY_KEY]
+    sessions: SessionRegistry = config.registry[REGISTRY_KEY]
     if name in sessions.managers:
         raise ConfigurationError(f"there is a session manager named {name!r} already")
     given = config.registry.settings
@@ -106,6 +127,10 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
     return manager
 
 
+def _store_unavailable(error: StoreUnavailable, request: Request) -> Response:
+    return rendered(request, error)
+
+
 def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
     """Tells subscribers; one that fails does not undo what was committed."""
 
@@ -118,7 +143,9 @@ def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
     return publish_one
 
 
-def _refuse_taken_name(sessions: Sessions, given: dict[str, Any], settings: Settings) -> None:
+def _refuse_taken_name(
+    sessions: SessionRegistry, given: dict[str, Any], settings: Settings
+) -> None:
     key = f"{settings.prefix}cookie_name"
     value = environment.lookup(given, key, os.environ)
     for other in sessions.managers.values():
@@ -131,7 +158,9 @@ def _refuse_taken_name(sessions: Sessions, given: dict[str, Any], settings: Sett
             )
 
 
-def _shared_store(sessions: Sessions, given: dict[str, Any], settings: Settings) -> SessionStore:
+def _shared_store(
+    sessions: SessionRegistry, given: dict[str, Any], settings: Settings
+) -> SessionStore:
     """The store of a manager: managers that mean the same database share it and its sweeper."""
     make = _own_store(given, settings) if settings.store else SqlStore.from_settings
     if not settings.store:
@@ -195,7 +224,7 @@ def _on_application_created(event: ApplicationCreated) -> None:
     Done here, since what comes after an include may replace what it set.
     """
     registry = event.app.registry
-    sessions: Sessions = registry[REGISTRY_KEY]
+    sessions: SessionRegistry = registry[REGISTRY_KEY]
     _refuse_other_factory(registry.queryUtility(ISessionFactory))
     _refuse_explicit_tweens(registry)
     for store in sessions.stores.values():
@@ -216,7 +245,7 @@ def _tell_events_if_anybody_listens(registry: Registry) -> None:
     )
 
 
-def _sweepers(sessions: Sessions) -> list[Sweeper]:
+def _sweepers(sessions: SessionRegistry) -> list[Sweeper]:
     """One for each store, as often as the most eager of its managers asks for."""
     sweepers = []
     for store in sessions.stores.values():
@@ -244,8 +273,8 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
     explicit = registry.settings.get("pyramid.tweens")
     names = explicit.split() if isinstance(explicit, str) else list(explicit or ())
     wanted = [TWEEN, EXCVIEW]
-    if _TM_TWEEN in names:
-        wanted = [TWEEN, _TM_TWEEN, transaction.TWEEN, EXCVIEW]
+    if TM_TWEEN in names:
+        wanted = [TWEEN, TM_TWEEN, JOIN_TWEEN, EXCVIEW]
     if names and [name for name in names if name in wanted] != wanted:
         raise SettingError(
             "pyramid.tweens",

@@ -75,15 +75,20 @@ class SessionSecurityPolicy:
         principals = [Everyone] if user_id is None else [Everyone, Authenticated, user_id]
         return ACLHelper().permits(context, principals, permission)
 
-    def remember(self, request: Request, userid: str | int, **kw: Any) -> list[tuple[str, str]]:
-        """Sign a user in. The session's cookie is sent with the response: no headers here."""
+    def remember(
+        self, request: Request, userid: str | int, *, method: str | None = None, **kw: Any
+    ) -> list[tuple[str, str]]:
+        """Sign a user in. The session's cookie is sent with the response: no headers here.
+
+        `method` is how they proved who they are, such as `password`.
+        """
         if kw:
             raise TypeError(
                 f"remember takes no {', '.join(kw)}: session.remember_me() and the settings of the"
                 " session say how long it lasts"
             )
         user = self.user(request, str(userid))
-        request.session.sign_in(userid, generation=self.generation(user))
+        request.session.sign_in(userid, generation=self.generation(user), method=method)
         self._identities.clear(request)
         return []
 

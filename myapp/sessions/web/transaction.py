@@ -2,206 +2,221 @@
 
 The outcome of the transaction decides (S6). Where a SQLAlchemy session that takes part in it
 reaches the store's database, the save is its last statement before the commit; what can't be
-saved there the tween of the factory saves afterwards, when the transaction holds no lock any more
-(L9). Without pyramid_tm nothing here has an effect.
+saved there the other tween saves afterwards, when the transaction holds no lock any more (L9).
+Without pyramid_tm nothing here has an effect.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
 from functools import partial
 from typing import Any, Final
 
 import zope.sqlalchemy
+from pyramid.interfaces import ITweens
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid_retry import mark_error_retryable
-from sqlalchemy import URL, Connection, Executable
 from sqlalchemy.exc import DBAPIError, UnboundExecutionError
 from sqlalchemy.orm import Session as DatabaseSession
-from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_CHANGED, SessionDataManager
+from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_READONLY, SessionDataManager
 
 from myapp.database import is_lost_race
-from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.core.manager import SessionManager
-from myapp.sessions.core.session import Session
+from myapp.sessions.core.errors import OldSnapshot, StoreUnavailable
+from myapp.sessions.core.kind import Kind
+from myapp.sessions.core.saved import NOTHING_SAVED, settle
+from myapp.sessions.core.saving import is_at_rest, save
+from myapp.sessions.core.store import Ending
+from myapp.sessions.sql.joined import CannotJoin, JoinedWriter, same_place
 from myapp.sessions.sql.store import SqlStore, translated
-from myapp.sessions.sql.writer import SqlWriter
+from myapp.sessions.sql.written import has_written, watch
 from myapp.sessions.web.client import client_of
-from myapp.sessions.web.factory import (
-    Handler,
-    RequestTransaction,
-    Scope,
-    SessionUnavailable,
-    is_within_another,
-    scope_of,
-    will_be_retried,
-)
+from myapp.sessions.web.finish import will_be_retried
+from myapp.sessions.web.scope import SCOPE, RequestTransaction, Scope, SessionUnavailable
+from myapp.sessions.web.tween import Handler
+
+log = logging.getLogger(__name__)
 
 TWEEN: Final = "myapp.sessions.web.transaction.join_tween_factory"
-
-_DISCREET: Final = "myapp.sessions.discreet_engine"
+TM_TWEEN: Final = "pyramid_tm.tm_tween_factory"
 
 
 def join_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """The tween right under pyramid_tm's: the last that the transaction lets do something."""
+    if TM_TWEEN not in [name for name, _ in _tweens(registry)]:
+        return handler
+    watch()
 
     def join_tween(request: Request) -> Response:
-        if "tm.active" not in request.environ or is_within_another(request):
+        scope: Scope = request.__dict__.get(SCOPE) or Scope()
+        if "tm.active" not in request.environ or scope.within_another:
             return handler(request)
         try:
             response = handler(request)
         except Exception:
-            _note(request)
+            _join(request, scope)
             raise
-        scope = _note(request)
-        if scope is not None:
-            transaction = request.tm.get()
-            transaction.addBeforeCommitHook(_save_within, (request, scope, transaction))
-            transaction.addAfterCommitHook(_note_commit, (scope,))
+        _join(request, scope)
         return response
 
     return join_tween
 
 
-def _note(request: Request) -> Scope | None:
-    """Write down, while that can still be told, whether the transaction has written anything."""
-    scope = scope_of(request)
-    if scope is None or scope.transaction is not None:
-        return None
-    wrote = any(_has_written(each) for each in _database_sessions(request.tm.get()))
-    scope.transaction = RequestTransaction(wrote=wrote)
-    return scope
+def _tweens(registry: Registry) -> Any:
+    tweens = registry.getUtility(ITweens)
+    return tweens.explicit or tweens.implicit()
 
 
-def _note_commit(succeeded: bool, scope: Scope) -> None:
-    if scope.transaction is not None:
-        scope.transaction.committed = succeeded
+def _join(request: Request, scope: Scope) -> None:
+    """Take part in the transaction if there may be something to save."""
+    if (scope.states or scope.revoked) and scope.transaction is None:
+        scope.transaction = RequestTransaction()
+        SessionsDataManager(request, scope, request.tm.get())
 
 
-def _save_within(request: Request, scope: Scope, transaction: Any) -> None:
-    """The hook before the commit. If a save fails, nothing is committed."""
-    if scope.transaction is None or will_be_retried(request):
-        return
-    try:
-        # What the application has still to send fails as its own error, as it would at the commit.
-        for database_session in _database_sessions(transaction):
-            database_session.flush()
-    except BaseException:
-        request.tm.abort()
-        raise
-    try:
-        for name, (manager, session) in scope.sessions.items():
-            writer = _writer(manager, session, transaction)
-            if writer is not None:
-                client = partial(client_of, request.environ, manager.settings.record_client)
-                outcome = manager.save(session, writer=writer, client=client, touch=False)
-                if writer.used:
-                    scope.transaction.outcomes[name] = outcome
-    except BaseException as error:
-        # An exception here leaves the transaction open, with its locks, for whoever comes next.
-        request.tm.abort()
-        scope.transaction.outcomes.clear()
+class SessionsDataManager:
+    """Takes part in the request's transaction, and saves its sessions as the last to write.
+
+    transaction calls all these methods, by these names; what fails here fails the commit as any
+    other participant would, who are all told to roll back.
+    """
+
+    transaction_manager = None
+
+    def __init__(self, request: Request, scope: Scope, transaction: Any) -> None:
+        self._request, self._scope = request, scope
+        self._note_writes(transaction)
+        transaction.join(self)
+
+    def tpc_begin(self, transaction: Any) -> None:
+        """The commit begins: hooks may have written since."""
+        self._note_writes(transaction)
+
+    def commit(self, transaction: Any) -> None:
+        """Save, after all others have said what they want to write."""
+        if will_be_retried(self._request):
+            return
+        try:
+            for name in sorted(self._scope.states):
+                self._save(name, transaction)
+            self._revoke(transaction)
+        except Exception as error:
+            self._record.saved.clear()
+            raise self._meaning(error) from error
+
+    def tpc_vote(self, transaction: Any) -> None:
+        """Nothing is left to be said."""
+
+    def tpc_finish(self, transaction: Any) -> None:
+        """It is committed: from here on the sessions go on from what was written."""
+        self._record.committed = True
+        for name, saved in self._record.saved.items():
+            settle(self._scope.states[name], saved)
+
+    def tpc_abort(self, transaction: Any) -> None:
+        """The commit failed. Whatever answers for it may use the sessions again."""
+        for state in self._scope.states.values():
+            state.closed = False
+
+    def abort(self, transaction: Any) -> None:
+        """Nothing was saved."""
+
+    def sortKey(self) -> str:
+        """Right before the databases, which write what is theirs when the commit begins."""
+        return "sqlalchemy.sessions"
+
+    def savepoint(self) -> SessionsDataManager:
+        """What is saved at the end needs none."""
+        return self
+
+    def rollback(self) -> None:
+        """To a savepoint, which concerns no session."""
+
+    @property
+    def _record(self) -> RequestTransaction:
+        if self._scope.transaction is None:
+            raise AssertionError("it was made when this was")
+        return self._scope.transaction
+
+    def _note_writes(self, transaction: Any) -> None:
+        """Write down whether anything was written: asked only where somebody signs in."""
+        if any(state.intent.sign_in is not None for state in self._scope.states.values()):
+            others = [each for each in transaction._resources if each is not self]
+            self._record.wrote = any(map(_has_written, others))
+
+    def _save(self, name: str, transaction: Any) -> None:
+        """Save one session within the transaction if that can be; else it is saved afterwards."""
+        state = self._scope.states[name]
+        if state.loaded is None or state.saved_apart or is_at_rest(state):
+            return
+        writer = _writer(state.kind, transaction)
+        if writer is None:
+            return
+        client = partial(client_of, self._request.environ, state.kind.settings.record_client)
+        try:
+            saved = save(state, writer=writer, client=client, touch=False)
+        except (CannotJoin, OldSnapshot):
+            return
+        if saved is not NOTHING_SAVED:
+            self._record.saved[name] = saved
+            # A change after this would be lost; one within a list is found when all is over.
+            state.closed = True
+
+    def _revoke(self, transaction: Any) -> None:
+        """End the sessions that a view has ended by their handles."""
+        for kind, row in sorted(self._scope.revoked, key=lambda pair: pair[1].digest):
+            writer = _writer(kind, transaction)
+            try:
+                if writer is not None and writer.end([Ending(row.digest, "revoked")]):
+                    self._record.ended.add(row.digest)
+            except CannotJoin:
+                return
+
+    def _meaning(self, error: Exception) -> Exception:
+        """What a failed save is to the application. A lost race is its to retry (S11)."""
+        meaning = error
         if isinstance(error, DBAPIError):
-            raise _meaning(error) from error
-        if isinstance(error, StoreUnavailable):
-            raise SessionUnavailable(error) from error
-        raise
+            meaning = translated(error.orig or error)
+        if isinstance(meaning, StoreUnavailable):
+            meaning = SessionUnavailable(meaning)
+        if isinstance(error, DBAPIError) and error.orig is not None and is_lost_race(error.orig):
+            mark_error_retryable(meaning)
+            log.warning("a session lost a race within its request's transaction: %s", error.orig)
+        else:
+            log.error("a session was not saved, nor is its request's transaction committed: %s",
+                      getattr(error, "orig", None) or error)  # fmt: skip
+        return meaning
 
 
-def _meaning(error: DBAPIError) -> Exception:
-    """What a database's error is to the application. A lost race is its to retry (S11)."""
-    trouble = translated(error.orig or error)
-    meaning = SessionUnavailable(trouble) if isinstance(trouble, StoreUnavailable) else trouble
-    if error.orig is not None and is_lost_race(error.orig):
-        mark_error_retryable(meaning)
-    return meaning
-
-
-def _writer(manager: SessionManager, session: Session, transaction: Any) -> JoinedWriter | None:
-    """A writer within the transaction, if there is one that reaches the manager's store."""
-    if session.loaded is None or not manager.settings.join:
+def _writer(kind: Kind, transaction: Any) -> JoinedWriter | None:
+    """A writer within the transaction, if there is one that may reach the kind's store."""
+    store = kind.store
+    if not kind.settings.join or not isinstance(store, SqlStore):
         return None
-    if not isinstance(manager.store, SqlStore):
-        return None
-    for database_session in _database_sessions(transaction):
-        if _place(_url_of(database_session)) == _place(manager.store.engine.url):
-            connect = partial(_joined, database_session, transaction)
-            return JoinedWriter(connect, manager.store.engine.dialect.name)
+    for resource in transaction._resources:
+        if isinstance(resource, SessionDataManager) and _reaches(resource.session, store):
+            # zope.sqlalchemy commits only what was marked, and what goes past the ORM is not.
+            mark = zope.sqlalchemy.mark_changed
+            joined = partial(mark, resource.session, resource.transaction_manager)
+            return JoinedWriter(resource.session.connection, joined, store)
     return None
 
 
-def _joined(database_session: DatabaseSession, transaction: Any) -> Connection:
-    """The connection of a transaction that is going to be committed.
-
-    zope.sqlalchemy commits only what was marked, and what goes through the connection is not.
-    """
-    manager = next(r for r in transaction._resources if _session_of(r) is database_session)
-    zope.sqlalchemy.mark_changed(database_session, manager.transaction_manager)
-    return _discreet(database_session.connection())
-
-
-def _discreet(connection: Connection) -> Connection:
-    """The same connection, in the same transaction, whose log and errors show no parameters.
-
-    The application's engine may be told to log them, and ours are what a session holds (R6).
-    """
-    engine = connection.info.get(_DISCREET)
-    if engine is None:
-        # Making it takes longer than a statement, so the driver's connection bears it from then on.
-        engine = connection.info[_DISCREET] = connection.engine.execution_options()
-        engine.hide_parameters = True
-    # It begins nothing and commits nothing. After an error SQLAlchemy may roll it back, and so may
-    # we: whoever calls aborts the transaction then.
-    return Connection(engine, connection=connection.connection, _allow_autobegin=False)
-
-
-class JoinedWriter(SqlWriter):
-    """Writes on the connection of the request's transaction, which it asks for only to write."""
-
-    def __init__(self, connect: Callable[[], Connection], dialect: str) -> None:
-        super().__init__(dialect)
-        self._connect = connect
-        self.used = False
-
-    def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
-        """As SqlWriter has it."""
-        self.used = True
-        met: int = self._connect().execute(statement, values).rowcount
-        return met
-
-
-def _database_sessions(transaction: Any) -> list[DatabaseSession]:
-    """The SQLAlchemy sessions in a transaction, whatever an application calls them."""
-    sessions = [_session_of(resource) for resource in transaction._resources]
-    return [session for session in sessions if session is not None]
-
-
-def _session_of(resource: object) -> DatabaseSession | None:
-    return resource.session if isinstance(resource, SessionDataManager) else None
-
-
-def _has_written(session: DatabaseSession) -> bool:
-    """Whether a session has written, or is going to at its commit.
-
-    Statements past the ORM that were not marked with `mark_changed` are not seen here; they are
-    not committed either.
-    """
-    pending = bool(session.new or session.dirty or session.deleted)
-    return pending or _SESSION_STATE.get(session) == STATUS_CHANGED
-
-
-def _url_of(session: DatabaseSession) -> URL | None:
+def _reaches(session: DatabaseSession | None, store: SqlStore) -> bool:
+    """Whether a session that takes part writes to the store's database."""
+    if session is None or _SESSION_STATE.get(session) == STATUS_READONLY:
+        return False
     try:
-        return session.get_bind().engine.url
+        return same_place(session.get_bind().engine.url, store.engine.url)
     except UnboundExecutionError:
-        return None  # bound to several, by model
+        return False  # bound to several, by model
 
 
-def _place(url: URL | None) -> tuple[object, ...] | None:
-    """What makes two URLs lead to one database with the same rights; None equals nothing."""
-    if url is None:
-        return None
-    query = tuple(sorted(url.normalized_query.items()))
-    return url.get_backend_name(), url.username, url.host, url.port, query, url.database
+def _has_written(resource: object) -> bool:
+    """Whether a participant of the transaction has written; what is no database takes part only
+    if it has.
+    """
+    if not isinstance(resource, SessionDataManager):
+        return True
+    return resource.session is not None and has_written(resource.session)

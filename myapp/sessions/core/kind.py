@@ -1,0 +1,33 @@
+"""What all sessions of one kind share, handed to whatever loads, saves or ends one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from myapp.sessions.core.codec import Codec
+from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.core.lifetime import Clock
+from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.store import SessionStore
+
+Publish = Callable[[SessionEvent], None]
+"""Tells subscribers of an event, once what it tells is committed."""
+
+
+class Kind:
+    """One kind of session: its settings, its store, and the clock by which it is judged."""
+
+    __slots__ = ("clock", "codec", "name", "publish", "settings", "store")
+
+    def __init__(
+        self,
+        settings: Settings,
+        store: SessionStore,
+        codec: Codec,
+        *,
+        clock: Clock,
+        publish: Publish,
+    ) -> None:
+        self.name = settings.name
+        self.settings, self.store, self.codec = settings, store, codec
+        self.clock, self.publish = clock, publish

@@ -1,0 +1,84 @@
+"""The rows that a save writes: new, renewed or changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from myapp.sessions.core.kind import Kind
+from myapp.sessions.core.lifetime import expiry
+from myapp.sessions.core.state import Intent
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.token import digest, new_handle
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Client:
+    """What is recorded of who made a request."""
+
+    address: str | None = None
+    user_agent: str | None = None
+
+
+DescribeClient = Callable[[], Client]
+"""Answers who made the request; asked only where a row is about to record it."""
+
+
+def new_row(
+    kind: Kind, token: str, intent: Intent, data: bytes, *, now: int, signed_in_at: int | None
+) -> StoredSession:
+    """The row of a session that begins, be it by signing in."""
+    settings, sign_in = kind.settings, intent.sign_in
+    lifetime = settings.lifetime if sign_in else settings.anonymous_lifetime
+    deadline = intent.deadline or now + lifetime
+    return StoredSession(
+        digest=digest(kind.name, token),
+        manager=kind.name,
+        handle=intent.handle or new_handle(),
+        version=1,
+        data=data,
+        created_at=now,
+        seen_at=now,
+        deadline=deadline,
+        expires_at=expiry(now, deadline, settings.idle_timeout),
+        user_id=sign_in.user_id if sign_in else None,
+        generation=sign_in.generation if sign_in else None,
+        signed_in_at=signed_in_at,
+    )
+
+
+def changed_row(
+    kind: Kind, before: StoredSession, intent: Intent, data: bytes, *, now: int
+) -> StoredSession:
+    """A row with other contents or another deadline."""
+    seen_at = max(before.seen_at, now)
+    deadline = intent.deadline or before.deadline
+    return replace(
+        before,
+        version=before.version + 1,
+        data=data,
+        seen_at=seen_at,
+        deadline=deadline,
+        expires_at=expiry(seen_at, deadline, kind.settings.idle_timeout),
+    )
+
+
+def renewed_row(
+    kind: Kind, before: StoredSession, token: str, intent: Intent, data: bytes, *, now: int
+) -> StoredSession:
+    """The same session under a new token; its user may have proved who they are again (R9)."""
+    row = changed_row(kind, before, intent, data, now=now)
+    sign_in = intent.sign_in
+    return replace(
+        row,
+        digest=digest(kind.name, token),
+        version=1,
+        generation=sign_in.generation if sign_in else before.generation,
+    )
+
+
+def with_client(row: StoredSession, client: Client) -> StoredSession:
+    """A row that says who made the request."""
+    return replace(row, address=client.address, user_agent=client.user_agent)

@@ -1,0 +1,108 @@
+"""The sessions that one request looks at, and how far that request is: the only place for both."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgspec
+from pyramid.httpexceptions import HTTPServiceUnavailable
+from pyramid.request import Request
+
+from myapp.sessions.core.errors import SessionError, StoreUnavailable
+from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.core.kind import Kind, Publish
+from myapp.sessions.core.loading import load, nothing
+from myapp.sessions.core.saved import Saved
+from myapp.sessions.core.session import Session
+from myapp.sessions.core.state import Loaded, State
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.token import is_token
+from myapp.sessions.web.cookie import tokens_in
+from myapp.sessions.web.late import look_late
+
+SCOPE: Final = "_session_scope"
+"""Where a request keeps its scope, in its `__dict__`."""
+
+
+class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[misc]  # Pyramid has no types
+    """The session store does not answer; raised by whatever touches the session (L8)."""
+
+    def __init__(self, error: StoreUnavailable) -> None:
+        super().__init__("Sessions are not available at the moment. Please try again shortly.")
+        self.headers["Retry-After"] = str(error.retry_after)
+
+
+class RequestTransaction(msgspec.Struct, eq=False):
+    """What became of the request's transaction, where pyramid_tm runs one."""
+
+    wrote: bool | None = None
+    """Whether it had written anything before its end; None if nobody could tell."""
+    committed: bool = False
+    saved: dict[str, Saved] = msgspec.field(default_factory=dict)
+    """Of the sessions that were saved within it; good only if it was committed."""
+    ended: set[bytes] = msgspec.field(default_factory=set)
+    """The digests of other sessions that were ended within it, likewise."""
+
+
+class Scope(msgspec.Struct, eq=False, kw_only=True):
+    """One request's sessions. It begins where the request begins: usually in our tween."""
+
+    in_tween: bool = False
+    """Whether our tween is going to save them; else a response callback does."""
+    within_another: bool = False
+    """Whether the request's transaction is somebody else's, a test's for example."""
+    closed: bool = False
+    """Whether they were saved: from here on they can be read, and not changed."""
+    down: bool = False
+    """Whether the store did not answer, which the client is told."""
+    request: Any = None
+    """Only while there is a session of which nobody knows yet what is stored."""
+    transaction: RequestTransaction | None = None
+    states: dict[str, State] = msgspec.field(default_factory=dict)
+    sessions: dict[str, Session] = msgspec.field(default_factory=dict)
+    revoked: list[tuple[Kind, StoredSession]] = msgspec.field(default_factory=list)
+    """Other sessions that a view has ended by their handles, to be done with the response."""
+
+    def open(self, kind: Kind) -> Loaded:
+        """What is stored for the tokens of the request's cookies."""
+        environ = self.request.environ
+        if self.closed:
+            if self.down:
+                # Whoever still looks, such as the debug toolbar, finds nothing.
+                return nothing()
+            look_late(environ)
+        try:
+            return load(
+                kind, tokens_in(environ, kind.settings.cookie_name), publisher(self.request, kind)
+            )
+        except StoreUnavailable as error:
+            self.down = True
+            raise SessionUnavailable(error) from error
+
+    def look_up(self, kind: Kind, token: str) -> Loaded:
+        """What is stored for another token."""
+        return load(kind, (token,) if is_token(token) else (), publisher(self.request, kind))
+
+    def close(self, *, failed: bool = False) -> None:
+        """From here on nothing is saved any more, and what was looked at is not loaded again."""
+        self.closed = True
+        all_looked_at = True
+        for state in self.states.values():
+            state.closed, state.failed = True, failed
+            if state.loaded is not None:
+                state.source = None
+            else:
+                all_looked_at = False
+        if all_looked_at:
+            # Else only the garbage collector could part the request from its sessions.
+            self.request = None
+
+
+def publisher(request: Request, kind: Kind) -> Publish:
+    """Tells subscribers what happened during a request."""
+
+    def publish(event: SessionEvent) -> None:
+        event.request = request
+        kind.publish(event)
+
+    return publish

@@ -26,7 +26,8 @@ from myapp.database import is_lost_race
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.manager import SessionManager
 from myapp.sessions.core.session import Session
-from myapp.sessions.sql.store import SqlStore, translated
+from myapp.sessions.sql.errors import translated
+from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.writer import SqlWriter
 from myapp.sessions.web.client import client_of
 from myapp.sessions.web.factory import (

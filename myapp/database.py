@@ -29,8 +29,9 @@ _DRIVERS: Final = {
 }
 
 
-# 1205 is a lock that was waited for in vain, 1213 a deadlock or a lost race between nodes.
-_MYSQL_CODES: Final = (1205, 1213)
+# 1020 is a row that changed after the transaction's snapshot, 1205 a lock that was waited for in
+# vain, 1213 a deadlock or a lost race between nodes.
+_MYSQL_CODES: Final = (1020, 1205, 1213)
 _SQLITE_BUSY: Final = 5
 
 # A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.

@@ -18,8 +18,9 @@ import myapp
 from myapp import migrations
 from myapp.database import create_database_engine, parse_url
 from myapp.models.meta import Base
-from myapp.sessions import SchemaError, model
-from myapp.sessions.sql.store import MIGRATE
+from myapp.sessions import SchemaError
+from myapp.sessions.sql import model
+from myapp.sessions.sql.errors import MIGRATE
 from tests.processes import ROOT, clean_environment
 
 ALEMBIC = Path(sys.executable).with_name("alembic")
@@ -258,7 +259,7 @@ EIGHT = """
 import multiprocessing, sys
 from alembic import command
 from myapp import migrations, models
-from myapp.sessions import model
+from myapp.sessions.sql import model
 
 def start():
     barrier.wait(60)

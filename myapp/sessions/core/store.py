@@ -31,6 +31,8 @@ class StoredSession(msgspec.Struct, frozen=True):
     expires_at: int
     """The row is dead from here on: the deadline, or the end of the idle timeout before it."""
     user_id: str | None = None
+    signed_in_at: int | None = None
+    """When this user signed in to this session; None while nobody has."""
     generation: bytes | None = None
     """The user's security generation at sign-in."""
     ended: str | None = None
@@ -53,6 +55,8 @@ class Ending(msgspec.Struct, frozen=True):
     """Until when the marker is kept; None: the row is deleted."""
     data: bytes = b""
     """What the marker holds."""
+    version: int | None = None
+    """End it only while it is live at this version; None: whatever its version."""
 
 
 def is_written(meant: StoredSession, found: StoredSession) -> bool:
@@ -72,7 +76,7 @@ class SessionWriter(Protocol):
     transaction. The methods are those of SessionStore.
     """
 
-    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None: ...
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool: ...
 
     def update(
         self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()
@@ -91,6 +95,13 @@ class SessionStore(Protocol):
 
     A session that was ended never comes back: no method turns a marker, or a digest that is not
     stored, into a live session, except `insert` with a digest that was never used.
+
+    `insert`, `update` and `renew` also end other sessions, in one transaction. An ending that names
+    a version is a condition: if there is no live session at that version, nothing at all is done,
+    and the answer is False. An ending without one is no condition: that session may have ended
+    already, or be gone. Two such writes at once never wait for each other: lock the rows of a write
+    in the order of their digests. What then loses a race against another transaction is tried
+    again by the store itself, a few times.
     """
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
@@ -100,11 +111,11 @@ class SessionStore(Protocol):
         left out. `address` and `user_agent` need not be filled in.
         """
 
-    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
-        """Store a new session and end others, in one transaction."""
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool:
+        """Store a new session, and end others. False only if the condition of an ending fails."""
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
-        """Replace a live session that is still at `version`, and end others, in one transaction.
+        """Replace a live session that is still at `version`, and end others.
 
         Replaced are `version`, `data`, `seen_at`, `expires_at` and `deadline`. False, with nothing
         changed, if it is at another version, ended, gone, expired at `changed.seen_at` or was seen
@@ -115,8 +126,8 @@ class SessionStore(Protocol):
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         """End a live session that is still at `version` and store another in its place, which may
-        bear its handle, and end others, in one transaction. False as with `update`, expiry being
-        judged at `new.seen_at`.
+        have its handle, and end others. False as with `update`, but for the later `seen_at`;
+        expiry is judged at `new.seen_at`.
         """
 
     def touch(self, digest: bytes, *, seen_at: int, expires_at: int, not_since: int) -> bool:
@@ -138,7 +149,11 @@ class SessionStore(Protocol):
         """Release the lock, if `owner` still holds it."""
 
     def end(self, endings: Sequence[Ending]) -> int:
-        """End these sessions; those already ended or gone stay as they are. How many ended."""
+        """End these sessions. How many ended.
+
+        Those that ended already, are gone or are not at the version of their ending stay as they
+        are, and are not counted.
+        """
 
     def find(self, manager: str, handle: str) -> StoredSession | None:
         """The live or expired session with this handle."""
@@ -147,8 +162,9 @@ class SessionStore(Protocol):
         """The sessions of a user that are not expired at `now`, last seen first; no markers."""
 
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
-        """Delete all sessions of a user but the `keep` that began last. How many were deleted.
+        """Delete all sessions of a user but the `keep` signed in to last. How many were deleted.
 
+        Those without `signed_in_at` count as the oldest; among equals the lesser digests are kept.
         Neither markers nor what is expired at `now` counts. Done twice, it deletes nothing more.
         """
 

@@ -1,33 +1,25 @@
 """Statements compiled once for a dialect, to be run on the driver's own cursor.
 
 SQLAlchemy's execution costs several times what the driver's does: it wraps connection, result and
-rows at each call. The statements that every request needs go past it. Their text is still
-SQLAlchemy's, so that the table's definition stays in one place; their values are whole numbers,
-texts and bytes, which each driver takes and gives as they are.
+rows at each call. So the store goes past it. The text is still SQLAlchemy's, so that the table's
+definition stays in one place. Values may be whole numbers, texts and bytes only, which each driver
+takes and gives as they are.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Executable
 from sqlalchemy.engine import Dialect
 
-Arrange = Callable[[Mapping[str, Any]], Sequence[Any]]
+Fill = Callable[[Mapping[str, Any]], tuple[str, Sequence[Any]]]
+"""Makes the arguments of a driver's `execute` of the values of a statement."""
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
-    """A statement's text, and how its values are put in order."""
-
-    text: str
-    arrange: Arrange
-
-
-class PreparedStatements(dict[Executable, Prepared]):
+class CompiledStatements(dict[Executable, Fill]):
     """The statements of one dialect, each compiled when it is first asked for."""
 
     def __init__(self, dialect: Dialect) -> None:
@@ -37,22 +29,27 @@ class PreparedStatements(dict[Executable, Prepared]):
         kind: Any = type(dialect)
         self._dialect: Dialect = kind(paramstyle="format") if by_name else dialect
 
-    def __missing__(self, statement: Executable) -> Prepared:
+    def __missing__(self, statement: Executable) -> Fill:
         with_text: Any = statement
-        compiled = with_text.compile(dialect=self._dialect)
-        fixed = {
-            name: parameter.value
-            for name, parameter in compiled.binds.items()
-            if not parameter.required
-        }
-        self[statement] = Prepared(compiled.string, _arranging(compiled.positiontup, fixed))
+        self[statement] = _filling(with_text.compile(dialect=self._dialect))
         return self[statement]
 
 
-def _arranging(names: Sequence[str], fixed: Mapping[str, Any]) -> Arrange:
-    """How to make the driver's arguments of a statement's values and its own constants."""
+def _filling(compiled: Any) -> Fill:
+    if any(parameter.expanding for parameter in compiled.binds.values()):
+        return lambda values: _expanded(compiled, values)
+    text, names = compiled.string, compiled.positiontup
+    constants = {n: each.value for n, each in compiled.binds.items() if not each.required}
+    if constants or not names:
+        return lambda values: (text, [{**constants, **values}[name] for name in names])
     if len(names) == 1:
-        name = names[0]
-        return lambda values: (values[name],)
-    pick: Arrange = itemgetter(*names)
-    return (lambda values: pick({**fixed, **values})) if fixed else pick
+        (only,) = names
+        return lambda values: (text, (values[only],))
+    pick: Callable[[Mapping[str, Any]], Sequence[Any]] = itemgetter(*names)
+    return lambda values: (text, pick(values))
+
+
+def _expanded(compiled: Any, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:
+    """A statement with `IN`, written out for as many values as there are."""
+    state = compiled.construct_expanded_state(values)
+    return state.statement, state.positional_parameters

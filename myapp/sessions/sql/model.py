@@ -75,6 +75,8 @@ class SessionRow(Base):
     address: Mapped[str | None] = mapped_column(String(45))
     user_agent: Mapped[str | None] = mapped_column(String(255))
     lock_owner: Mapped[str | None] = mapped_column(String(22))
+    # Added by a migration, and so the last.
+    signed_in_at: Mapped[int | None] = mapped_column(BigInteger)
 
 
 table: Table = cast(Table, SessionRow.__table__)

@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from sqlalchemy import (
+    BigInteger,
     ColumnElement,
+    Select,
     and_,
     bindparam,
     case,
@@ -22,6 +24,7 @@ from sqlalchemy import (
     select,
     update,
 )
+from sqlalchemy.dialects import postgresql
 
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.model import table
@@ -45,37 +48,22 @@ def _given(prefix: str = "") -> dict[str, ColumnElement[Any]]:
 
 
 load_one = select(*_LOADED).where(_c.digest == bindparam("digest"))
-# The same as one value, for a driver that takes 10 µs to read the description of each column. Texts
-# that may hold a comma are spelled in hexadecimal digits; none of them is ever empty. What is
-# constant is no parameter, each of which takes the same driver 3 µs.
-_COMMA: Final[ColumnElement[str]] = literal_column("','")
-_NOTHING: Final[ColumnElement[str]] = literal_column("''")
-_DASH: Final[ColumnElement[str]] = literal_column("'-'")
-load_packed = select(
-    func.concat_ws(
-        _COMMA,
-        *(_c.version, _c.created_at, _c.seen_at, _c.deadline, _c.expires_at),
-        func.hex(_c.manager),
-        func.coalesce(_c.handle, _NOTHING),
-        func.coalesce(func.hex(_c.user_id), _NOTHING),
-        func.coalesce(func.hex(_c.ended), _NOTHING),
-        func.coalesce(func.hex(_c.generation), _DASH),
-        _c.data,
-    )
-).where(_c.digest == bindparam("digest"))
 load_some = select(_c.digest, *_LOADED).where(_c.digest.in_(bindparam("digests", expanding=True)))
 insert_one = insert(table).values(_given())
 _is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
 _is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
-_update = (
-    update(table)
+
+
+def _is_updatable(now: str) -> ColumnElement[bool]:
+    """Whether a save that knows a version may replace it, at the moment of that name."""
     # A session that expired has ended, like any other: no late save brings it back (S3). One that
     # was seen since, by a touch or another machine, would lose time: then the save looks again.
-    .where(
-        _is_at_version,
-        _c.expires_at > bindparam("seen_at"),
-        _c.seen_at <= bindparam("seen_at"),
-    )
+    return and_(_is_at_version, _c.expires_at > bindparam(now), _c.seen_at <= bindparam(now))
+
+
+_update = (
+    update(table)
+    .where(_is_updatable("seen_at"))
     .values(
         version=bindparam("version"),
         data=bindparam("data"),
@@ -127,16 +115,18 @@ _becomes_marker: dict[str, Any] = {
     "sweep_at": bindparam("expires_at"),
     "handle": None,
     "user_id": None,
+    "signed_in_at": None,
     "generation": None,
     "address": None,
     "user_agent": None,
 }
 mark = update(table).where(_is_live).values(_becomes_marker)
-_renewable = and_(_is_at_version, _c.expires_at > bindparam("now"))
-mark_at_version = update(table).where(_renewable).values(_becomes_marker)
+mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)
+_is_renewable = and_(_is_at_version, _c.expires_at > bindparam("now"))
+mark_renewable = update(table).where(_is_renewable).values(_becomes_marker)
 # The same and `insert_one` as one statement, for a database that can do that. The new row comes
 # from the old one, so that there is none without the other.
-_marked = mark_at_version.returning(_c.digest).cte("marked")
+_marked = mark_renewable.returning(_c.digest).cte("marked")
 renew_at_once = (
     insert(table)
     .from_select(
@@ -149,6 +139,14 @@ renew_at_once = (
     .execution_options(preserve_rowcount=True)
 )
 remove = delete(table).where(_is_live)
+remove_at_version = delete(table).where(_is_at_version)
+# They change nothing: they lock a row until the transaction ends, and tell whether it is as was
+# read. On the application's connection, parameters named like columns would be set.
+_hold = update(table).values(version=_c.version)
+hold_live = _hold.where(_is_live)
+hold_at_version = _hold.where(_is_at_version)
+hold_updatable = _hold.where(_is_updatable("now"))
+hold_renewable = _hold.where(_is_renewable)
 find = select(*_FIELDS).where(
     _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
 )
@@ -163,15 +161,13 @@ of_user = (
     .where(_live_of_user)
     .order_by(_c.seen_at.desc(), _c.created_at.desc(), _c.digest)
 )
-# Twice nested, since MySQL deletes from no table that it selects from directly.
-_newest = (
+# All but the sessions that a limit lets a user keep.
+beyond_limit = (
     select(_c.digest)
     .where(_live_of_user)
-    .order_by(_c.created_at.desc(), _c.digest)
-    .limit(bindparam("keep"))
-    .subquery()
+    .order_by(func.coalesce(_c.signed_in_at, literal_column("0")).desc(), _c.digest)
+    .offset(bindparam("keep"))
 )
-end_oldest = delete(table).where(_live_of_user, _c.digest.not_in(select(_newest.c.digest)))
 iterate = (
     select(*_FIELDS)
     .where(_c.digest > bindparam("after"), _c.manager == bindparam("manager"), _c.ended.is_(None))
@@ -179,8 +175,18 @@ iterate = (
     .limit(BATCH)
 )
 # In the order of the index: a plan that reads the table passes over all that was deleted before.
-due = select(_c.digest, _c.expires_at).where(_c.sweep_at <= bindparam("now")).order_by(_c.sweep_at)
+due = (
+    select(_c.digest, _c.expires_at)
+    .where(_c.sweep_at <= bindparam("now"))
+    .order_by(_c.sweep_at)
+    .limit(bindparam("limit"))
+)
 due_and_free = due.with_for_update(skip_locked=True)
+columns: Final[Select[Any]] = (
+    select(literal_column("*")).select_from(table).limit(literal_column("0"))
+)
+# Which table PostgreSQL means by our name, on a connection of ours.
+table_oid = select(cast(cast(table.name, postgresql.REGCLASS), BigInteger))
 count = select(func.count()).select_from(table)
 count_due = count.where(_c.sweep_at <= bindparam("now"))
 _these = _c.digest.in_(bindparam("digests", expanding=True))
@@ -192,27 +198,3 @@ postpone = (
     .where(_these, _c.expires_at > bindparam("now"), _c.sweep_at < _c.expires_at)
     .values(sweep_at=_c.expires_at)
 )
-
-
-def unpacked(digest: bytes, packed: bytes) -> StoredSession:
-    """The row that `load_packed` found."""
-    *numbers, manager, handle, user_id, ended, generation, data = packed.split(b",", 10)
-    version, created_at, seen_at, deadline, expires_at = map(int, numbers)
-    return StoredSession(
-        digest=digest,
-        manager=_text(manager) or "",
-        handle=handle.decode() or None,
-        version=version,
-        data=data,
-        created_at=created_at,
-        seen_at=seen_at,
-        deadline=deadline,
-        expires_at=expires_at,
-        user_id=_text(user_id),
-        generation=None if generation == b"-" else bytes.fromhex(generation.decode()),
-        ended=_text(ended),
-    )
-
-
-def _text(digits: bytes) -> str | None:
-    return bytes.fromhex(digits.decode()).decode() if digits else None

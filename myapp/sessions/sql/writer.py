@@ -1,7 +1,8 @@
 """How sessions are written by SQL statements, whoever runs and commits them.
 
 Nothing here is an upsert: a row is inserted once, and updated only where its version says that it
-is still the one that was read (S3).
+is still the one that was read (S3). Nothing here rolls back, as the transaction may be somebody
+else's: what could refuse a write is asked, and locked, before anything is written.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from sqlalchemy import Executable
 import myapp.sessions.sql.statements as sql
 from myapp.sessions.core.store import Ending, StoredSession
 
+Values = dict[str, Any]
+
 
 class SqlWriter(ABC):
     """Writes on a connection that somebody else commits, be it by autocommit."""
@@ -26,22 +29,29 @@ class SqlWriter(ABC):
 
     @abstractmethod
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
-        """Run one statement with its values; how many rows it met."""
+        """Run one statement with its values; how many rows it met, changed or not."""
 
-    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool:
         """As SessionStore has it."""
-        self.end(endings)
+        if endings:
+            if not self._hold(endings):
+                return False
+            self.end(endings)
         self.execute(sql.insert_one, _row(new))
+        return True
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """As SessionStore has it."""
+        own = {"b_digest": changed.digest, "b_version": version, "now": changed.seen_at}
+        if endings and not self._hold(endings, (sql.hold_updatable, own)):
+            return False
         values = _changes(changed, version)
         updated = False
         if self._dialect == "sqlite":
             updated = self.execute(sql.update_unless_sooner, values) == 1
         if not updated:
             updated = self.execute(sql.update_one, values) == 1
-        if updated and endings:
+        if endings and updated:
             self.end(endings)
         return updated
 
@@ -49,27 +59,44 @@ class SqlWriter(ABC):
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         """As SessionStore has it."""
-        values = {"b_digest": old.digest, "b_version": version, "now": new.seen_at}
+        own = {"b_digest": old.digest, "b_version": version, "now": new.seen_at}
+        if endings and not self._hold(endings, (sql.hold_renewable, own)):
+            return False
+        values = own | _marker(old)
         if renews_at_once(self._dialect):
             row = {f"new_{name}": value for name, value in _row(new).items()}
-            renewed = self.execute(sql.renew_at_once, values | _marker(old) | row) == 1
+            renewed = self.execute(sql.renew_at_once, values | row) == 1
         else:
-            renewed = self.execute(sql.mark_at_version, values | _marker(old)) == 1
+            renewed = self.execute(sql.mark_renewable, values) == 1
             if renewed:
                 self.execute(sql.insert_one, _row(new))
-        if renewed:
+        if endings and renewed:
             self.end(endings)
         return renewed
 
     def end(self, endings: Sequence[Ending]) -> int:
         """As SessionStore has it."""
-        return sum(self._end_one(ending) for ending in endings)
+        return sum(self._end_one(ending) for ending in sorted(endings, key=_digest_of))
 
     def _end_one(self, ending: Ending) -> bool:
-        values = {"b_digest": ending.digest}
+        anyway = ending.version is None
         if ending.expires_at is None:
-            return self.execute(sql.remove, values) == 1
-        return self.execute(sql.mark, values | _marker(ending)) == 1
+            remove = sql.remove if anyway else sql.remove_at_version
+            return self.execute(remove, _place(ending)) == 1
+        mark = sql.mark if anyway else sql.mark_at_version
+        return self.execute(mark, _place(ending) | _marker(ending)) == 1
+
+    def _hold(self, endings: Sequence[Ending], *own: tuple[Executable, Values]) -> bool:
+        """Lock all rows of a write, by updates that change nothing; whether its conditions hold.
+
+        In the order of the digests: of two writes that meet, one waits for the other, and never
+        both. An ending without a version is no condition, but its row is locked in its turn.
+        """
+        holds = [*own, *map(_holding, endings)]
+        return all(
+            self.execute(statement, values) == 1 or statement is sql.hold_live
+            for statement, values in sorted(holds, key=lambda hold: bytes(hold[1]["b_digest"]))
+        )
 
 
 def renews_at_once(dialect: str) -> bool:
@@ -77,13 +104,27 @@ def renews_at_once(dialect: str) -> bool:
     return dialect == "postgresql"
 
 
-def _row(session: StoredSession) -> dict[str, Any]:
+def _digest_of(ending: Ending) -> bytes:
+    return ending.digest
+
+
+def _holding(ending: Ending) -> tuple[Executable, Values]:
+    statement = sql.hold_live if ending.version is None else sql.hold_at_version
+    return statement, _place(ending)
+
+
+def _place(ending: Ending) -> Values:
+    version = {} if ending.version is None else {"b_version": ending.version}
+    return {"b_digest": ending.digest, **version}
+
+
+def _row(session: StoredSession) -> Values:
     return {name: getattr(session, name) for name in StoredSession.__struct_fields__} | {
         "sweep_at": session.expires_at
     }
 
 
-def _changes(changed: StoredSession, version: int) -> dict[str, Any]:
+def _changes(changed: StoredSession, version: int) -> Values:
     return {
         "b_digest": changed.digest,
         "b_version": version,
@@ -95,5 +136,5 @@ def _changes(changed: StoredSession, version: int) -> dict[str, Any]:
     }
 
 
-def _marker(ending: Ending) -> dict[str, Any]:
+def _marker(ending: Ending) -> Values:
     return {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}

@@ -13,6 +13,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 from msgspec.structs import replace
@@ -74,7 +75,12 @@ class StoreContract:
 
     def test_an_inserted_session_is_loaded_as_it_was(self, store: SessionStore) -> None:
         """I10: every field that a request needs comes back, unchanged in value and type."""
-        new = a_session(user_id="Ünï", generation=b"\x00\xff" * 16, data=bytes(range(256)))
+        new = a_session(
+            user_id="Ünï",
+            signed_in_at=NOW + 7,
+            generation=b"\x00\xff" * 16,
+            data=bytes(range(256)),
+        )
         store.insert(new)
         assert self.only(store, new.digest) == new
 
@@ -179,17 +185,103 @@ class StoreContract:
         assert not store.update(replace(new, version=8), 7, [marking(other)])
         assert self.only(store, other.digest) == other
 
+    @staticmethod
+    def _writes(store: SessionStore, endings: list[Ending]) -> list[Callable[[], bool]]:
+        """An insert, an update and a renewal, none of which needs more than that they end these."""
+        updated, renewed = a_session(), a_session()
+        store.insert(updated)
+        store.insert(renewed)
+        return [
+            lambda: store.insert(a_session(), endings),
+            lambda: store.update(replace(updated, version=2), 1, endings),
+            lambda: store.renew(marking(renewed), 1, a_session(), endings),
+        ]
+
+    def test_an_ending_at_another_version_forbids_the_write(self, store: SessionStore) -> None:
+        """S3: what was read of the other session is no longer true, so nothing at all is done."""
+        free, other, gone = a_session(), a_session(version=3), a_session()
+        for each in (free, other, gone):
+            store.insert(each)
+        store.end([Ending(gone.digest, "revoked")])
+        for wrong in (
+            replace(marking(other), version=2),
+            Ending(other.digest, "merged", version=4),
+            replace(marking(gone), version=1),
+        ):
+            writes = self._writes(store, [marking(free), wrong])
+            before = sorted(store.iterate("session"), key=lambda row: row.digest)
+            assert [write() for write in writes] == [False] * 3
+            assert sorted(store.iterate("session"), key=lambda row: row.digest) == before
+
+    def test_an_ending_at_its_version_is_made(self, store: SessionStore) -> None:
+        """S3: with whatever write names it; one without a version may have come too late."""
+        for index in range(3):
+            marked, deleted, gone = a_session(version=3), a_session(version=5), a_session()
+            store.insert(marked)
+            store.insert(deleted)
+            endings = [
+                Ending(gone.digest, "merged"),
+                replace(marking(marked, "merged"), version=3),
+                Ending(deleted.digest, "merged", version=5),
+            ]
+            assert self._writes(store, endings)[index]() is True
+            (left,) = store.load([marked.digest, deleted.digest, gone.digest])
+            assert (left.digest, left.ended, left.version) == (marked.digest, "merged", 4)
+
+    def test_ending_leaves_another_version_as_it_is(self, store: SessionStore) -> None:
+        """S3: and does not count it."""
+        one, two = a_session(version=3), a_session(version=3)
+        store.insert(one)
+        store.insert(two)
+        old = [replace(marking(one), version=2), Ending(two.digest, "revoked", version=4)]
+        assert store.end(old) == 0
+        assert store.load([one.digest]) == [one]
+        assert store.load([two.digest]) == [two]
+        assert store.end([replace(ending, version=3) for ending in old]) == 2
+
+    @staticmethod
+    def _merge(store: SessionStore, mine: StoredSession, other: StoredSession) -> bool:
+        changed = replace(mine, version=mine.version + 1, data=b"both")
+        absorbed = replace(marking(other, "merged"), version=other.version)
+        return store.update(changed, mine.version, [absorbed])
+
+    def test_of_two_merges_in_both_directions_one_is_made(self, store: SessionStore) -> None:
+        """S3: each ends the other, if it is as was read; they neither fail nor both succeed."""
+        for _ in range(50):
+            one, two = a_session(version=3), a_session(version=5)
+            store.insert(one)
+            store.insert(two)
+            results = at_once(
+                partial(self._merge, store, one, two), partial(self._merge, store, two, one)
+            )
+            assert sorted(map(str, results)) == ["False", "True"]
+            rows = store.load([one.digest, two.digest])
+            assert sorted((row.ended or "", row.data) for row in rows) == [
+                ("", b"both"),
+                ("merged", b"rest"),
+            ]
+
+    def test_endings_in_any_order_meet_without_an_error(self, store: SessionStore) -> None:
+        """R8: two that end the same sessions, each in an order of its own."""
+        for _ in range(10):
+            sessions = [a_session() for _ in range(6)]
+            for each in sessions:
+                store.insert(each)
+            endings = [marking(each) for each in sessions]
+            counts = at_once(lambda e=endings: store.end(e), lambda e=endings: store.end(e[::-1]))
+            assert sum(counts) == 6
+
     def test_renewing_puts_the_new_in_the_place_of_the_old(self, store: SessionStore) -> None:
         """R1: the old row ends and the new one appears, with the same handle."""
-        old = a_session()
+        old = a_session(user_id="ann", signed_in_at=NOW)
         store.insert(old)
-        new = a_session(handle=old.handle, data=b"same")
+        new = a_session(handle=old.handle, data=b"same", user_id="ann", signed_in_at=NOW + 5)
         assert store.renew(marking(old, "renewed"), 1, new) is True
         assert self.only(store, new.digest) == new
         marker = self.only(store, old.digest)
         assert (marker.ended, marker.data, marker.handle) == ("renewed", b"rest", None)
         assert marker.expires_at == NOW + 60_000
-        assert marker.user_id is None
+        assert (marker.user_id, marker.signed_in_at) == (None, None)
 
     def test_renewing_at_another_version_changes_nothing(self, store: SessionStore) -> None:
         """R1: a renewal that read an older version is told so, and the old session is intact."""
@@ -349,22 +441,38 @@ class StoreContract:
         assert list(store.of_user("session", "ann", NOW + 1)) == [newer, older]
 
     def test_all_but_the_newest_of_a_user_are_ended(self, store: SessionStore) -> None:
-        """R8: what is expired, ended, of others or of another manager does not count."""
-        mine = [a_session(user_id="ann", created_at=NOW + age) for age in range(5)]
-        others = [
-            a_session(user_id="bob", created_at=NOW - 9),
-            a_session(user_id="ann", created_at=NOW - 9, manager="admin_session"),
-            a_session(user_id="ann", created_at=NOW + 9, expires_at=NOW + 1),
+        """R8: by sign-in; what is expired, ended, another's or another manager's doesn't count."""
+        signed_in = [None, NOW + 1, NOW + 2, NOW + 3, NOW + 4]
+        mine = [
+            a_session(user_id="ann", created_at=NOW - age, signed_in_at=moment)
+            for age, moment in enumerate(signed_in)
         ]
-        ended = a_session(user_id="ann", created_at=NOW + 9)
+        others = [
+            a_session(user_id="bob", signed_in_at=NOW - 9),
+            a_session(user_id="ann", signed_in_at=NOW - 9, manager="admin_session"),
+            a_session(user_id="ann", signed_in_at=NOW + 9, expires_at=NOW + 1),
+        ]
+        ended = a_session(user_id="ann", signed_in_at=NOW + 9)
         for each in (*mine, *others, ended):
             store.insert(each)
         store.end([marking(ended)])
-        assert store.end_oldest("session", "ann", 2, NOW + 1) == 3
+        assert store.end_oldest("session", "ann", 4, NOW + 1) == 1
+        assert list(store.load([mine[0].digest])) == []
+        assert store.end_oldest("session", "ann", 2, NOW + 1) == 2
         assert store.end_oldest("session", "ann", 2, NOW + 1) == 0
         kept = {row.digest for row in store.load([s.digest for s in mine])}
         assert kept == {mine[3].digest, mine[4].digest}
         assert len(store.load([s.digest for s in others])) == 3
+
+    def test_of_sessions_that_began_at_once_the_same_are_kept(self, store: SessionStore) -> None:
+        """R8: two requests that limit a user's sessions at once never end all of them."""
+        mine = [a_session(user_id="ann", signed_in_at=NOW) for _ in range(6)]
+        for each in mine:
+            store.insert(each)
+        counts = at_once(*[lambda: store.end_oldest("session", "ann", 2, NOW)] * 2)
+        assert sum(counts) == 4
+        kept = {row.digest for row in store.load([each.digest for each in mine])}
+        assert kept == set(sorted(each.digest for each in mine)[:2])
 
     def test_iterating_yields_every_session_once(self, store: SessionStore) -> None:
         """I8: of one manager, in batches, without markers."""

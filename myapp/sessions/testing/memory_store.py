@@ -24,17 +24,20 @@ class MemoryStore:
         with self._lock:
             return [self._rows[digest] for digest in digests if digest in self._rows]
 
-    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> None:
+    def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool:
         with self._lock:
             if new.digest in self._rows:
                 raise ValueError("a digest is inserted once")
+            if not self._allow(endings):
+                return False
             self.end(endings)
             self._rows[new.digest] = new
+            return True
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         with self._lock:
-            present = self._live(changed.digest)
-            if present is None or present.version != version:
+            present = self._live(changed.digest, version)
+            if present is None or not self._allow(endings):
                 return False
             if not present.seen_at <= changed.seen_at < present.expires_at:
                 return False
@@ -53,8 +56,8 @@ class MemoryStore:
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         with self._lock:
-            present = self._live(old.digest)
-            if present is None or present.version != version:
+            present = self._live(old.digest, version)
+            if present is None or not self._allow(endings):
                 return False
             if present.expires_at <= new.seen_at:
                 return False
@@ -98,7 +101,7 @@ class MemoryStore:
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         with self._lock:
             live = self.of_user(manager, user_id, now)
-            oldest = sorted(live, key=lambda row: (-row.created_at, row.digest))[keep:]
+            oldest = sorted(live, key=lambda row: (-(row.signed_in_at or 0), row.digest))[keep:]
             return self.end([Ending(row.digest, "limit") for row in oldest])
 
     def iterate(self, manager: str) -> Iterator[StoredSession]:
@@ -119,12 +122,18 @@ class MemoryStore:
     def close(self) -> None:
         """There is nothing to give back."""
 
-    def _live(self, digest: bytes) -> StoredSession | None:
+    def _live(self, digest: bytes, version: int | None = None) -> StoredSession | None:
         row = self._rows.get(digest)
-        return row if row is not None and row.ended is None else None
+        if row is None or row.ended is not None or version not in (None, row.version):
+            return None
+        return row
+
+    def _allow(self, endings: Sequence[Ending]) -> bool:
+        guarded = [ending for ending in endings if ending.version is not None]
+        return all(self._live(ending.digest, ending.version) for ending in guarded)
 
     def _end_one(self, ending: Ending) -> bool:
-        present = self._live(ending.digest)
+        present = self._live(ending.digest, ending.version)
         if present is None:
             return False
         if ending.expires_at is None:

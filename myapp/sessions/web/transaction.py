@@ -28,8 +28,9 @@ from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.saved import NOTHING_SAVED, settle
 from myapp.sessions.core.saving import is_at_rest, save
 from myapp.sessions.core.store import Ending
+from myapp.sessions.sql.errors import translated
 from myapp.sessions.sql.joined import CannotJoin, JoinedWriter, same_place
-from myapp.sessions.sql.store import SqlStore, translated
+from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.written import has_written, watch
 from myapp.sessions.web.client import client_of
 from myapp.sessions.web.finish import will_be_retried

@@ -1,0 +1,81 @@
+"""One of the driver's connections, in autocommit, with a cursor that stays open."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, TypeVar
+
+from sqlalchemy import Executable
+from sqlalchemy.engine import Dialect
+
+from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.writer import SqlWriter
+
+T = TypeVar("T")
+
+
+class Connection(SqlWriter):
+    """A connection for one thread at a time; `generation` is the pool's when it was opened."""
+
+    __slots__ = ("_begin", "_statements", "cursor", "driver", "generation")
+
+    def __init__(
+        self, driver: Any, dialect: Dialect, statements: CompiledStatements, generation: int
+    ) -> None:
+        super().__init__(dialect.name)
+        self.driver, self.generation = driver, generation
+        # What psycopg asks for in binary, neither side has to spell out as text.
+        options = {"binary": True} if dialect.driver == "psycopg" else {}
+        self.cursor = driver.cursor(**options)
+        # SQLite takes its one write lock at once, so that it waits for it and never fails later.
+        self._begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else "BEGIN"
+        self._statements = statements
+
+    def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
+        """Run a statement; how many rows it met."""
+        self.cursor.execute(*self._statements[statement](values))
+        met: int = self.cursor.rowcount
+        return met
+
+    def fetch_one(self, statement: Executable, values: Mapping[str, Any]) -> tuple[Any, ...] | None:
+        """The row that a statement finds, if it finds one."""
+        self.cursor.execute(*self._statements[statement](values))
+        row: tuple[Any, ...] | None = self.cursor.fetchone()
+        return row
+
+    def fetch_all(
+        self, statement: Executable, values: Mapping[str, Any]
+    ) -> Sequence[tuple[Any, ...]]:
+        """All rows that a statement finds."""
+        self.cursor.execute(*self._statements[statement](values))
+        rows: Sequence[tuple[Any, ...]] = self.cursor.fetchall()
+        return rows
+
+    def columns(self, statement: Executable) -> set[str]:
+        """The names of the columns that a statement answers."""
+        self.fetch_all(statement, {})
+        return {column[0] for column in self.cursor.description}
+
+    def transact(self, use: Callable[..., T], *arguments: Any) -> T:
+        """Several statements as one. After an error either roll back, or close the connection."""
+        self.cursor.execute(self._begin)
+        answer = use(self, *arguments)
+        self.cursor.execute("COMMIT")
+        return answer
+
+    def roll_back(self) -> bool:
+        """Undo what a transaction has done so far. False if nobody knows what state it is in."""
+        try:
+            self.cursor.execute("ROLLBACK")
+        except Exception:
+            return False
+        return True
+
+    def close(self) -> None:
+        """Close the connection, whatever state it is in."""
+        # SQLite keeps a closed connection, and its lock, as long as there is a cursor on it: with
+        # an error's traceback that may be long.
+        for each in (self.cursor, self.driver):
+            with suppress(Exception):
+                each.close()

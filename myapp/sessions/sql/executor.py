@@ -1,0 +1,113 @@
+"""Runs statements on the pool's connections, and runs them again where that is harmless."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+from sqlalchemy import Engine
+
+from myapp.database import is_read_only
+from myapp.sessions.core.errors import SessionError
+from myapp.sessions.sql.connection import Connection
+from myapp.sessions.sql.errors import ConnectionLost, RaceLost, reason_of, translated
+from myapp.sessions.sql.pool import Pool
+
+T = TypeVar("T")
+
+RACES: Final = 10
+"""So often something is tried that loses race after race."""
+
+_FIRST_PAUSE: Final = 0.004  # seconds, doubled after each race
+_LONGEST_PAUSE: Final = 0.25
+_PROMPT: Final = 1.0
+"""A connection that was dead all along fails within this time. One that took longer may do so
+again, and then nobody is to wait twice."""
+
+
+class Executor:
+    """Gives connections to whoever uses them, takes them back and judges errors."""
+
+    def __init__(self, engine: Engine, pool: Pool, timeout: float) -> None:
+        """`timeout`: after so many seconds nothing is tried again."""
+        self._dialect, self._pool, self._timeout = engine.dialect, pool, timeout
+        self._driver_error = engine.dialect.loaded_dbapi.Error
+
+    def run(
+        self,
+        use: Callable[..., T],
+        *arguments: Any,
+        single: bool = True,
+        done: Callable[[], T] | None = None,
+    ) -> T:
+        """Use a connection: for a single statement, or else for a transaction.
+
+        If the connection broke, `done` says whether the work was done all the same (S7): what it
+        answers, unless that is false, is the answer. Otherwise it is tried once on another
+        connection if this one was dead all along (L2). After a lost race it is tried again, too.
+        """
+        attempts = None
+        while True:
+            connection = self._pool.take()
+            started = time.monotonic()
+            try:
+                if single:
+                    answer = use(connection, *arguments)
+                else:
+                    answer = connection.transact(use, *arguments)
+            except self._driver_error as error:
+                trouble = self._judged(connection, error, started, single=single)
+                if done is not None and isinstance(trouble, ConnectionLost) and (found := done()):
+                    return found
+                attempts = attempts or _Attempts(started + self._timeout)
+                if not attempts.allow_another(trouble):
+                    raise trouble from error
+            except BaseException:
+                self._pool.close(connection)
+                raise
+            else:
+                self._pool.give_back(connection)
+                return answer
+
+    def _judged(
+        self, connection: Connection, error: Any, started: float, *, single: bool
+    ) -> SessionError:
+        """What a driver's error means; the connection is given back or closed by that."""
+        lost = self._dialect.is_disconnect(error, connection.driver, connection.cursor)
+        # A server that takes no writes may not be the one to write to any more (L8).
+        if lost or is_read_only(error):
+            self._pool.lost(connection)
+            return ConnectionLost(reason_of(error), prompt=time.monotonic() - started < _PROMPT)
+        if single or connection.roll_back():
+            self._pool.give_back(connection)
+        else:
+            self._pool.close(connection)
+        return translated(error)
+
+
+class _Attempts:
+    """How often the same thing went wrong."""
+
+    def __init__(self, until: float) -> None:
+        self._until = until
+        self._lost = self._races = 0
+
+    def allow_another(self, trouble: SessionError) -> bool:
+        """Whether to try again now; after a lost race it takes a moment to say so."""
+        if isinstance(trouble, RaceLost):
+            self._races += 1
+            return self._races < RACES and self._pause()
+        self._lost += 1
+        return self._lost == 1 and isinstance(trouble, ConnectionLost) and trouble.prompt
+
+    def _pause(self) -> bool:
+        """Wait, unless that would take too long: at random, or the same would meet again."""
+        longest = min(_FIRST_PAUSE * 2**self._races, _LONGEST_PAUSE)
+        # The system's randomness: the application may have seeded the other.
+        pause = random.SystemRandom().uniform(0, longest)
+        if time.monotonic() + pause > self._until:
+            return False
+        time.sleep(pause)
+        return True

@@ -61,7 +61,7 @@ class App:
         self.router = config.make_wsgi_app()
         self.manager: SessionManager = get_manager(self.router.registry)
         if clock is not None:
-            self.manager.clock = clock
+            self.manager.kind.clock = clock
 
     def browser(self) -> TestApp:
         """A client with an empty cookie jar, over https."""

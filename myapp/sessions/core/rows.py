@@ -27,10 +27,10 @@ DescribeClient = Callable[[], Client]
 
 
 def new_row(
-    kind: Kind, token: str, intent: Intent, data: bytes, *, now: int, signed_in_at: int | None
+    kind: Kind, token: str, intent: Intent, data: bytes, *, signed_in_at: int | None
 ) -> StoredSession:
     """The row of a session that begins, be it by signing in."""
-    settings, sign_in = kind.settings, intent.sign_in
+    now, settings, sign_in = kind.clock(), kind.settings, intent.sign_in
     lifetime = settings.lifetime if sign_in else settings.anonymous_lifetime
     deadline = intent.deadline or now + lifetime
     return StoredSession(
@@ -49,11 +49,9 @@ def new_row(
     )
 
 
-def changed_row(
-    kind: Kind, before: StoredSession, intent: Intent, data: bytes, *, now: int
-) -> StoredSession:
+def changed_row(kind: Kind, before: StoredSession, intent: Intent, data: bytes) -> StoredSession:
     """A row with other contents or another deadline."""
-    seen_at = max(before.seen_at, now)
+    seen_at = max(before.seen_at, kind.clock())
     deadline = intent.deadline or before.deadline
     return replace(
         before,
@@ -66,10 +64,10 @@ def changed_row(
 
 
 def renewed_row(
-    kind: Kind, before: StoredSession, token: str, intent: Intent, data: bytes, *, now: int
+    kind: Kind, before: StoredSession, token: str, intent: Intent, data: bytes
 ) -> StoredSession:
     """The same session under a new token; its user may have proved who they are again (R9)."""
-    row = changed_row(kind, before, intent, data, now=now)
+    row = changed_row(kind, before, intent, data)
     sign_in = intent.sign_in
     return replace(
         row,

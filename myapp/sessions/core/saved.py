@@ -39,6 +39,8 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
 
     def then(self, later: Saved) -> Saved:
         """This and what was done after it; a new cookie goes out instead of a deletion (R2)."""
+        if self is NOTHING_SAVED or later is NOTHING_SAVED:
+            return later if self is NOTHING_SAVED else self
         return Saved(
             loaded=later.loaded or self.loaded,
             sets_cookie=later.sets_cookie or (self.sets_cookie and not later.deletes_cookie),

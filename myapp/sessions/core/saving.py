@@ -112,10 +112,10 @@ class Save:
         self.loaded, self.intent = loaded, intent
         self.writer, self.client = writer, client
         self.touch, self.until = touch, until
-        self.now = state.kind.clock()
         self.before = loaded.row if loaded.origin is Origin.LIVE else None
         """The row to be replaced, as it was read last; None if a new one begins."""
-        self.draft = Draft(state.kind.codec, state.content, self.before, intent.absorb)
+        mine = state.content
+        self.draft = Draft(state.kind.codec, mine, mine, self.before, intent.absorb)
         self.token = intent.token or loaded.token or new_token()
         """Under which the session is stored from now on."""
         self.replaced: list[Ending] = []
@@ -158,11 +158,12 @@ class Save:
         events: list[SessionEvent] = []
         if self.conflict:
             events.append(ConflictMerged(manager=self.kind.name, handle=row.handle))
-        events += self._merged()
+        if self.draft.absorb:
+            events += self._merged()
         if intent.token:
             events.append(self._renewed(written))
         asked = self.state.owes_cookie or intent.token or intent.deadline
-        sets_cookie = bool(asked or self.draft.remembers_otherwise)
+        sets_cookie = bool(asked or (self.state.lent and self.draft.remembers_otherwise))
         return self._saved(written, events, sets_cookie=sets_cookie)
 
     def _is_changed(self, row: StoredSession) -> bool:
@@ -208,16 +209,17 @@ class Save:
 
     def _put(self) -> StoredSession | None:
         """Write, if the store holds what we think; None if not."""
-        before, data = self.before, self.draft.data()
+        before, data = self.before, self.draft.data or self.draft.encode()
+        endings = self._endings() if self.draft.absorb else []
         if before is None:
             row = self._new_row(data)
-            return row if self.writer.insert(row, [*self.replaced, *self._endings()]) else None
+            return row if self.writer.insert(row, [*self.replaced, *endings]) else None
         if self.intent.token is None:
-            row = changed_row(self.kind, before, self.intent, data, now=self.now)
-            return row if self.writer.update(row, before.version, self._endings()) else None
+            row = changed_row(self.kind, before, self.intent, data)
+            return row if self.writer.update(row, before.version, endings) else None
         row = self._renewed_row(before, data)
         old = marker(self.kind, before.digest, "renewed", csrf=csrf_of(self.kind, before))
-        return row if self.writer.renew(old, before.version, row, self._endings()) else None
+        return row if self.writer.renew(old, before.version, row, endings) else None
 
     def _take_turns(self) -> None:
         """Wait a moment, at random: who collided would collide again in lock-step."""
@@ -231,8 +233,7 @@ class Save:
 
     def _catch_up(self) -> None:
         """Take in what others have stored meanwhile. Raises _Ended if the session was ended."""
-        self.now = self.kind.clock()
-        if self.until is not None and self.now >= self.until:
+        if self.until is not None and self.kind.clock() >= self.until:
             raise SessionLost("the session was held longer than its lock")
         known = self.before, self.draft.absorb
         self.draft.absorb_again(partial(present, self.kind))
@@ -260,7 +261,7 @@ class Save:
     def _new_row(self, data: bytes) -> StoredSession:
         self.draft.check()
         moment = self._moment_of_sign_in()
-        row = new_row(self.kind, self.token, self.intent, data, now=self.now, signed_in_at=moment)
+        row = new_row(self.kind, self.token, self.intent, data, signed_in_at=moment)
         return with_client(row, self.client())
 
     def _renewed_row(self, before: StoredSession, data: bytes) -> StoredSession:
@@ -269,7 +270,7 @@ class Save:
             row = self._new_row(data)
             return replace(row, seen_at=max(row.seen_at, before.seen_at))
         self.draft.check()
-        row = renewed_row(self.kind, before, self.token, self.intent, data, now=self.now)
+        row = renewed_row(self.kind, before, self.token, self.intent, data)
         return with_client(row, self.client())
 
     def _moment_of_sign_in(self) -> int | None:
@@ -281,9 +282,9 @@ class Save:
         if sign_in is None:
             return None
         if kind.settings.max_per_user is None:
-            return self.now
-        others = kind.store.of_user(kind.name, sign_in.user_id, self.now)
-        return max([self.now, *(1 + (row.signed_in_at or 0) for row in others)])
+            return sign_in.at
+        others = kind.store.of_user(kind.name, sign_in.user_id, sign_in.at)
+        return max([sign_in.at, *(1 + (row.signed_in_at or 0) for row in others)])
 
     def _endings(self) -> list[Ending]:
         """The sessions that were merged into this one end with the save, or it is not made."""
@@ -314,14 +315,14 @@ class Save:
 
     def _touch(self, row: StoredSession) -> None:
         """Note that the session is in use, which is due; failing to do so harms nobody (S9)."""
-        settings = self.kind.settings
+        settings, now = self.kind.settings, self.kind.clock()
         try:
             touched = self.kind.store.touch(
                 row.digest,
-                seen_at=self.now,
+                seen_at=now,
                 # Its deadline may have been moved since: the store knows it.
-                expires_at=lifetime.expiry(self.now, lifetime.NEVER, settings.idle_timeout),
-                not_since=self.now - settings.touch_interval,
+                expires_at=lifetime.expiry(now, lifetime.NEVER, settings.idle_timeout),
+                not_since=now - settings.touch_interval,
             )
         except StoreUnavailable as error:
             log.warning("session %s was not touched: %s", shortened(row.digest), error)

@@ -8,8 +8,8 @@ from __future__ import annotations
 import logging
 import sys
 from functools import partial
+from typing import Any
 
-from msgspec.structs import replace
 from pyramid.httpexceptions import HTTPException, HTTPNotFound
 from pyramid.request import Request
 from pyramid.response import Response
@@ -19,13 +19,13 @@ from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.events import ChangeDropped
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved, follow_up, settle
-from myapp.sessions.core.saving import is_at_rest, save, save_only_end
+from myapp.sessions.core.saving import save, save_only_end
 from myapp.sessions.core.state import State
 from myapp.sessions.core.store import is_ended, is_written
 from myapp.sessions.web.client import client_of
 from myapp.sessions.web.headers import add_vary, write_headers
 from myapp.sessions.web.manager import carry_out_revocations
-from myapp.sessions.web.scope import Scope, SessionUnavailable, publisher
+from myapp.sessions.web.scope import RequestTransaction, Scope, SessionUnavailable, publish
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def finish(request: Request, response: Response, scope: Scope) -> Response:
             carry_out_revocations(request, scope)
     except Exception as error:
         failed = error
-    scope.close(failed=failed is not None)
+    _close(scope, failed=failed is not None)
     if failed is not None:
         _log_failure(failed, scope, done)
         response = _answer(request, failed, scope)
@@ -57,48 +57,55 @@ def finish(request: Request, response: Response, scope: Scope) -> Response:
         add_vary(response)
     for state, saved in done:
         write_headers(request, response, state, saved)
-        if saved is not NOTHING_SAVED:
-            follow_up(state.kind, saved, publisher(request, state.kind))
+        if saved.events or saved.signed_in:
+            follow_up(state.kind, saved, partial(publish, request, state.kind))
     return response
 
 
 def _save(request: Request, response: Response, scope: Scope, state: State) -> Saved:
-    """What was saved within the request's transaction, and what is still to be saved now (S6)."""
-    transaction = scope.transaction
-    joined = transaction.saved.get(state.kind.name) if transaction is not None else None
-    if (joined is None and is_at_rest(state)) or will_be_retried(request):
+    """Save a session that is not saved yet, by the outcome of the request (S6)."""
+    environ = request.environ
+    if "retry.attempt" in environ and will_be_retried(request):
         return NOTHING_SAVED
-    committed = transaction is not None and transaction.committed
-    if joined is not None and not committed:
-        # The commit failed; or it was made all the same, and only its answer was lost.
-        committed = _was_committed(state.kind, joined)
-        if committed:
-            settle(state, joined)
+    if scope.transaction is not None:
+        return _save_after(scope.transaction, request, response, state)
+    # By the first digit, for which WebOb need not take the line apart.
+    if response.status >= "5":
+        return save_only_end(state)
+    return _save_now(environ, state)
+
+
+def _save_now(environ: dict[str, Any], state: State) -> Saved:
+    saved = save(
+        state,
+        client=partial(client_of, environ, state.kind.settings.record_client),
+        # A browser also fetches pages ahead of time, when nobody is there (S9).
+        touch=not environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
+    )
+    if saved is not NOTHING_SAVED:
+        settle(state, saved)
+    return saved
+
+
+def _save_after(
+    transaction: RequestTransaction, request: Request, response: Response, state: State
+) -> Saved:
+    """What was saved within the request's transaction, and what is still to be saved now."""
+    joined = transaction.saved.get(state.kind.name)
+    committed = transaction.committed
+    if joined is not None and not committed and _was_committed(state.kind, joined):
+        # The commit was made all the same, and only its answer was lost.
+        committed = True
+        settle(state, joined)
     before = joined if joined is not None and committed else NOTHING_SAVED
     # If a transaction was aborted that wrote something, who signs in may not exist any more.
-    aborted = transaction is not None and not committed and transaction.wrote is not False
-    if aborted and state.intent.sign_in is not None:
-        dropped = ChangeDropped(manager=state.kind.name, user_id=state.intent.sign_in.user_id)
-        saved = save_only_end(state)
-        saved = replace(saved, events=(*saved.events, dropped))
-    # By the first digit, for which WebOb need not take the line apart.
-    elif response.status >= "5" and not committed:
-        saved = save_only_end(state)
-    else:
-        saved = save_for(request, state, touch=_is_wanted_now(request))
-    settle(state, saved)
-    return before.then(saved) if before is not NOTHING_SAVED else saved
-
-
-def save_for(request: Request, state: State, *, touch: bool) -> Saved:
-    """Save a session on its own connection, with what is recorded of the request's client."""
-    client = partial(client_of, request.environ, state.kind.settings.record_client)
-    return save(state, client=client, touch=touch)
-
-
-def _is_wanted_now(request: Request) -> bool:
-    """Whether somebody is there: a browser also fetches pages ahead of time (S9)."""
-    return not request.environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch")
+    sign_in = state.intent.sign_in
+    if sign_in is not None and not committed and transaction.wrote is not False:
+        dropped = ChangeDropped(manager=state.kind.name, user_id=sign_in.user_id)
+        return before.then(save_only_end(state)).then(Saved(events=(dropped,)))
+    if response.status >= "5" and not committed:
+        return before.then(save_only_end(state))
+    return before.then(_save_now(request.environ, state))
 
 
 def _was_committed(kind: Kind, joined: Saved) -> bool:
@@ -120,11 +127,26 @@ def end_only(request: Request, scope: Scope) -> None:
         if not will_be_retried(request):
             for state in scope.states.values():
                 saved = save_only_end(state)
-                follow_up(state.kind, saved, publisher(request, state.kind))
+                follow_up(state.kind, saved, partial(publish, request, state.kind))
             carry_out_revocations(request, scope)
     except SessionError:
         log.exception("a session was not ended, since its request failed as well")
-    scope.close()
+    _close(scope)
+
+
+def _close(scope: Scope, *, failed: bool = False) -> None:
+    """From here on nothing is saved any more, and what was looked at is not loaded again."""
+    scope.closed = True
+    all_looked_at = True
+    for state in scope.states.values():
+        state.closed, state.failed = True, failed
+        if state.loaded is not None:
+            state.source = None
+        else:
+            all_looked_at = False
+    if all_looked_at:
+        # Else only the garbage collector could part the request from its sessions.
+        scope.request = None
 
 
 def will_be_retried(request: Request) -> bool:

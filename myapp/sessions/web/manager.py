@@ -7,6 +7,7 @@ transaction, and would stay though that is rolled back (L9).
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from uuid import UUID
 
 from pyramid.request import Request
@@ -14,7 +15,7 @@ from pyramid.request import Request
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.manager import SessionManager
 from myapp.sessions.core.store import StoredSession
-from myapp.sessions.web.scope import SCOPE, Scope, publisher
+from myapp.sessions.web.scope import SCOPE, Scope, publish
 
 
 class RequestManager(SessionManager):
@@ -57,6 +58,6 @@ def carry_out_revocations(request: Request, scope: Scope) -> None:
         if row.digest not in done and row.handle is not None:
             told = Kind(
                 kind.settings, kind.store, kind.codec,
-                clock=kind.clock, publish=publisher(request, kind),
+                clock=kind.clock, publish=partial(publish, request, kind),
             )  # fmt: skip
             SessionManager(told).end(row.handle)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -10,7 +11,7 @@ from pyramid.request import Request
 
 from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.events import SessionEvent
-from myapp.sessions.core.kind import Kind, Publish
+from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.loading import load, nothing
 from myapp.sessions.core.saved import Saved
 from myapp.sessions.core.session import Session
@@ -73,7 +74,9 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
             look_late(environ)
         try:
             return load(
-                kind, tokens_in(environ, kind.settings.cookie_name), publisher(self.request, kind)
+                kind,
+                tokens_in(environ, kind.settings.cookie_name),
+                partial(publish, self.request, kind),
             )
         except StoreUnavailable as error:
             self.down = True
@@ -81,28 +84,10 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
-        return load(kind, (token,) if is_token(token) else (), publisher(self.request, kind))
-
-    def close(self, *, failed: bool = False) -> None:
-        """From here on nothing is saved any more, and what was looked at is not loaded again."""
-        self.closed = True
-        all_looked_at = True
-        for state in self.states.values():
-            state.closed, state.failed = True, failed
-            if state.loaded is not None:
-                state.source = None
-            else:
-                all_looked_at = False
-        if all_looked_at:
-            # Else only the garbage collector could part the request from its sessions.
-            self.request = None
+        return load(kind, (token,) if is_token(token) else (), partial(publish, self.request, kind))
 
 
-def publisher(request: Request, kind: Kind) -> Publish:
-    """Tells subscribers what happened during a request."""
-
-    def publish(event: SessionEvent) -> None:
-        event.request = request
-        kind.publish(event)
-
-    return publish
+def publish(request: Request, kind: Kind, event: SessionEvent) -> None:
+    """Tell subscribers what happened during a request."""
+    event.request = request
+    kind.publish(event)

@@ -174,7 +174,7 @@ def test_migrations_are_applied_on_any_ini(tmp_path: Path) -> None:
             "",
             ("-x", "sqlalchemy.url=postgresql://u:p%40ss@h/d"),
             "sqlalchemy.url = … (from the command line or development.ini):"
-            " a percent sign is written twice there: %%",
+            " expected a percent sign to be written twice: %%",
         ),
     ],
 )

@@ -20,7 +20,7 @@ from myapp.sessions.core.events import (
 )
 from myapp.sessions.core.lifetime import Clock
 from myapp.sessions.core.session import Loaded, Origin
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import SessionStore, StoredSession
 from myapp.sessions.core.token import digest, shortened
 from myapp.sessions.web.cookie import CookieWriter
@@ -35,7 +35,7 @@ class Loader:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SessionSettings,
         store: SessionStore,
         codec: Codec,
         *,

@@ -30,7 +30,7 @@ from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.merge import merge
 from myapp.sessions.core.saving import RENEWALS, Saver
 from myapp.sessions.core.session import Loaded, Origin, Session
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 from myapp.sessions.core.token import is_token, new_handle, shortened
 
@@ -199,7 +199,7 @@ class SessionManager(Saver):
 
 
 def make_manager(
-    settings: Settings,
+    settings: SessionSettings,
     store: SessionStore,
     *,
     serializer: Serializer | None = None,

@@ -30,7 +30,7 @@ from zope.interface import implementer
 from myapp.sessions.core.codec import Codec, Content
 from myapp.sessions.core.errors import SessionClosed, SessionError, WrongType
 from myapp.sessions.core.lifetime import SECOND, Clock, from_datetime, to_datetime
-from myapp.sessions.core.settings import MAX_LIFETIME, Settings
+from myapp.sessions.core.settings import MAX_LIFETIME, SessionSettings
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import new_handle, new_token
 
@@ -84,7 +84,7 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
 class Kind(Protocol):
     """What a session needs to know of its manager."""
 
-    settings: Settings
+    settings: SessionSettings
     codec: Codec
     clock: Clock
 

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.token import SHAPE
 
 MAX_TOKENS: Final = 3
@@ -130,7 +130,7 @@ def _decodes(value: str) -> bool:
 class CookieWriter:
     """Writes the Set-Cookie header of one manager."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: SessionSettings) -> None:
         self.name = settings.cookie_name
         self.secure = settings.cookie_secure
         path = f"; Path={settings.cookie_path}"

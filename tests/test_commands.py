@@ -122,6 +122,15 @@ def test_config_leaves_another_applications_names_alone(tmp_path: Path) -> None:
     assert found["sqlalchemy.url"] == ("", "default")
 
 
+def test_config_knows_the_application_by_way_of_another_ini(ini: Path, tmp_path: Path) -> None:
+    """C4: a host's ini file may add a line or two to the common one."""
+    other = tmp_path / "other.ini"
+    other.write_text(f"[app:main]\nuse = config:{ini.name}\nmyapp.hsts = true\n")
+    found = shown(run(other, "config"))
+    assert found["myapp.hsts"] == ("true", "[app:main] of other.ini")
+    assert found["session.lifetime"][0] == "3d"
+
+
 # Errors
 
 

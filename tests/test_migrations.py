@@ -167,8 +167,8 @@ def test_migrations_are_applied_on_any_ini(tmp_path: Path) -> None:
         (
             "sqlite://",
             (),
-            "sqlalchemy.url = sqlite:// (from environment variable DATABASE_URL): in-memory SQLite"
-            " can't be used, name a file: sqlite:////path/to/file",
+            "sqlalchemy.url = sqlite:// (from environment variable DATABASE_URL):"
+            " expected a file, not in-memory SQLite: sqlite:////path/to/file",
         ),
         (
             "",

@@ -529,7 +529,7 @@ def test_the_source_of_the_blamed_value_is_told() -> None:
 @pytest.mark.parametrize("name", ["", "A", "1a", "a-b", "a\0b", "a" * 65, "é"])
 def test_a_managers_name_is_a_plain_word(name: str) -> None:
     """L10: it is part of each digest, so nothing in it may be mistaken for something else."""
-    with pytest.raises(ValueError, match="is no name for a session manager"):
+    with pytest.raises(ValueError, match="can't be a session manager's name"):
         read_session_settings({}, {}, name=name)
 
 

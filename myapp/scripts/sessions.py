@@ -6,10 +6,12 @@ import configparser
 import os
 import re
 from contextlib import closing
+from pathlib import Path
 from typing import Any, Final
 
 import click
-import plaster
+from paste.deploy import loadwsgi
+from plaster import PlasterError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -18,6 +20,7 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
+import myapp
 from myapp import environment
 from myapp.database import URL_SETTING, read_url
 from myapp.environment import SettingError, printable
@@ -66,10 +69,17 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
     values = {name: value for name, _, value in words}
     try:
         settings = environment.load(ini, values)
-        use = plaster.get_settings(ini, "app:main", defaults=values).get("use", "")
-    except (configparser.Error, ImportError, LookupError, plaster.PlasterError) as error:
+        ours = _is_ours(ini, values)
+    except (configparser.Error, ImportError, LookupError, PlasterError) as error:
         raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
-    ctx.obj = _Given(settings, prefix, ours=use.partition("#")[0] == "egg:myapp")
+    ctx.obj = _Given(settings, prefix, ours=ours)
+
+
+def _is_ours(ini: str, values: dict[str, str]) -> bool:
+    """Whether an ini file starts this application, be it by way of another ini file."""
+    spec = f"config:{Path(ini).resolve()}"
+    found = loadwsgi.loadcontext(loadwsgi.APP, spec, "main", global_conf=values)
+    return found.object is myapp.main
 
 
 class _Given:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, NoReturn
 
 from myapp.sessions.core.lifetime import MINUTE, SECOND
@@ -315,7 +316,7 @@ def read_session_settings(
     was expected, for the first one that can't be used (C2, C3).
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
-        raise ValueError(f"{name!r} is no name for a session manager: use a-z, 0-9 and _")
+        raise ValueError(f"{name!r} can't be a session manager's name: use a-z, 0-9 and _")
     reading = read_table(TABLE, settings, environ, prefix=prefix, owned=(prefix,))
     values = reading.values()
     if values["touch_interval"] is None:
@@ -361,10 +362,8 @@ _DEMANDED: Final[Mapping[str, tuple[object, str]]] = {
 def _check_name_prefix(s: SessionSettings) -> None:
     # Browsers compare the prefix without regard to case, so a check by case would be evaded.
     name = s.cookie_name.lower()
-    needs = [
-        need for start, all_ in _NAME_PREFIXES.items() if name.startswith(start) for need in all_
-    ]
-    for need in needs:
-        value, words = _DEMANDED[need]
-        if getattr(s, need) != value:
+    demands = (keys for start, keys in _NAME_PREFIXES.items() if name.startswith(start))
+    for key in chain.from_iterable(demands):
+        value, words = _DEMANDED[key]
+        if getattr(s, key) != value:
             s.refuse("cookie_name", f"{words.format(s.prefix)}, or browsers ignore such a cookie")

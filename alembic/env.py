@@ -14,10 +14,11 @@ from alembic import context
 from alembic.util import CommandError
 from sqlalchemy import Connection
 
-from myapp import database, environment, models
+from myapp import environment, models
 from myapp.database import create_database_engine, parse_url
 from myapp.models.meta import Base
 from myapp.sessions import model
+from myapp.settings import read_application_settings
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = [Base.metadata, model.metadata]
@@ -28,7 +29,7 @@ def settings_url() -> str:
     options = context.get_x_argument(as_dictionary=True)
     ini = options.pop("ini", None) or os.environ.get("MYAPP_INI") or str(ROOT / "development.ini")
     try:
-        return database.read_settings(environment.load(ini, options), os.environ).url
+        return read_application_settings(environment.load(ini, options), os.environ).url
     except (environment.SettingError, OSError) as error:
         raise CommandError(str(error)) from error
 

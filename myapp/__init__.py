@@ -19,17 +19,19 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     # Imported here, so that another application can include myapp.sessions without all the rest.
     from pyramid.config import Configurator
 
-    from myapp import database, environment, migrations
+    from myapp import environment, migrations
     from myapp.environment import SettingError
     from myapp.models.probe import Probe
     from myapp.sessions import SchemaError, get_manager
+    from myapp.settings import read_application_settings
 
     try:
         merged = environment.merge(settings, global_config)
-        own = database.read_settings(merged, os.environ)
+        own = read_application_settings(merged, os.environ)
         if own.migrate_on_start:
             migrations.upgrade(own.url)
         with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
+            config.registry["application_settings"] = own
             config.include("myapp.headers")
             config.include("myapp.models")
             config.include("myapp.sessions")

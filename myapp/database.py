@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any, Final
 from urllib.parse import unquote
 
@@ -17,8 +17,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from myapp import environment
-from myapp.environment import SettingError
+from myapp.setting_table import Expected, Given, Setting, read_setting
 
 # What people write, and what hosting services hand out, for the drivers that we install.
 _DRIVERS: Final = {
@@ -38,57 +37,47 @@ _SQLITE_BUSY: Final = 5
 _READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
 _SQLITE_READONLY: Final = 8
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DatabaseSettings:
-    """The settings of the application's own database."""
-
-    url: str
-    migrate_on_start: bool
-
-
-def read_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> DatabaseSettings:
-    """`sqlalchemy.url` and `database.migrate_on_start`. Raises SettingError."""
-    return DatabaseSettings(
-        url=read_url(settings, environ, "sqlalchemy.url"),
-        migrate_on_start=_read_migrate_on_start(settings, environ),
-    )
-
-
-def read_url(settings: Mapping[str, Any], environ: Mapping[str, str], name: str) -> str:
-    """The URL that a setting gives, as it was written. Raises SettingError."""
-    given = environment.lookup(settings, name, environ)
-    source = environment.source_of(given) if given else "its default"
-    if not given:
-        raise SettingError(name, "", source, "name a database, such as sqlite:////path/to/file")
-    try:
-        parse_url(given)
-    except ValueError as error:
-        raise SettingError(name, given, source, str(error)) from None
-    return str(given)
-
-
-def _read_migrate_on_start(settings: Mapping[str, Any], environ: Mapping[str, str]) -> bool:
-    name = "database.migrate_on_start"
-    given = environment.lookup(settings, name, environ)
-    try:
-        return environment.parse_bool(str(given)) if given is not None else False
-    except ValueError:
-        source = environment.source_of(given)
-        raise SettingError(name, given, source, "accepted is true or false") from None
+_A_URL: Final = "a database URL such as sqlite:////path/to/file"
 
 
 def parse_url(text: str) -> URL:
-    """A database URL with its driver. Raises ValueError with the reason, without the URL."""
+    """A database URL with its driver. Raises Expected, a ValueError, which never holds the URL."""
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        raise ValueError("that is no database URL, such as sqlite:////path/to/file") from None
+        raise Expected(_A_URL) from None
     url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
     if url.get_backend_name() == "sqlite":
         _refuse_in_memory(url)
     _refuse_unusable(url)
     return url
+
+
+def _checked_url(text: str) -> str:
+    parse_url(text)
+    return text
+
+
+URL_SETTING: Final = Setting(
+    "sqlalchemy.url",
+    "",
+    _checked_url,
+    _A_URL,
+    "The database, by its SQLAlchemy URL: sqlite:////path/to/file.sqlite,"
+    " postgresql://user:password@host/database or mysql://user:password@host/database."
+    " Its variable is DATABASE_URL.",
+    "For anything but the SQLite file that both ini files name. `postgres://`, `postgresql://`,"
+    " `mysql://` and `mariadb://` mean the drivers that are installed with myapp.",
+    required=True,
+)
+
+
+def read_url(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Given:
+    """The setting `sqlalchemy.url`, for what can do without it; its value is None then.
+
+    Sessions can, where they have a database of their own. Raises SettingError.
+    """
+    return read_setting(replace(URL_SETTING, required=False), settings, environ)
 
 
 def create_database_engine(
@@ -118,28 +107,28 @@ def create_database_engine(
 
 
 def _refuse_unusable(url: URL) -> None:
-    """Raise ValueError for what SQLAlchemy can't make an engine of; nothing is connected."""
+    """Raise Expected for what SQLAlchemy can't make an engine of; nothing is connected."""
     try:
         dialect = create_engine(url).dialect
     except NoSuchModuleError:
-        raise ValueError("there is no such database or driver") from None
+        raise Expected("a database and a driver that SQLAlchemy knows") from None
     except ImportError as error:
-        raise ValueError(f"its driver {error.name} is not installed") from None
+        raise Expected(f"a driver that is installed, which {error.name} is not") from None
     except (ArgumentError, ValueError):
-        raise ValueError("its host or its options can't be used with this database") from None
+        raise Expected("a host and options that this database can use") from None
     if dialect.is_async:
-        raise ValueError("its driver is asynchronous, name another or none")
+        raise Expected("a driver that is not asynchronous; without one, ours is used")
 
 
 def _refuse_in_memory(url: URL) -> None:
-    """Raise ValueError for a SQLite database that is no file, or one for one connection alone."""
+    """Raise Expected for a SQLite database that is no file, or one for one connection alone."""
     # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
     text = unquote(unquote(str(url)))
     words = (":memory:", "mode=memory", "vfs=memdb")
     path = (url.database or "").partition("?")[0].rstrip("/")
     if path in ("", "file:") or any(word in text for word in words):
         # Two engines, or two connections, would see two databases.
-        raise ValueError("in-memory SQLite can't be used, name a file: sqlite:////path/to/file")
+        raise Expected("a file, not in-memory SQLite: sqlite:////path/to/file")
 
 
 def _sqlite(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:

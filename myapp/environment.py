@@ -15,8 +15,6 @@ from typing import Any, Final
 
 log = logging.getLogger(__name__)
 
-Settings = dict[str, Any]
-
 COMMAND_LINE: Final = "the command line or [DEFAULT]"
 
 # The settings whose variable is not simply their name in capitals.
@@ -44,12 +42,12 @@ class Sourced(str):
 class SettingError(Exception):
     """A setting that can't be used; the message is one line for whoever starts the server."""
 
-    def __init__(self, setting: str, value: object, source: str, accepted: str) -> None:
-        self.setting, self.value, self.source, self.accepted = setting, value, source, accepted
+    def __init__(self, setting: str, value: object, source: str, expected: str) -> None:
+        self.setting, self.value, self.source, self.expected = setting, value, source, expected
         shown = printable(value)
         if len(shown) > _SHOWN:
             shown = shown[:_SHOWN] + "…"
-        super().__init__(f"{setting} = {shown} (from {source}): {accepted}")
+        super().__init__(f"{setting} = {shown} (from {source}): expected {expected}")
 
 
 def source_of(value: object) -> str:
@@ -62,7 +60,7 @@ def variable_for(setting: str) -> str:
     return _VARIABLES.get(setting, setting.upper().replace(".", "_"))
 
 
-def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> Settings:
+def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict[str, Any]:
     """The ini's settings with those of the command line over them, each with its source."""
     ini = f"[app:main] of {Path(global_config.get('__file__', 'the ini file')).name}"
     merged = {
@@ -91,7 +89,7 @@ def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -
     return value
 
 
-def load(ini: str, options: Mapping[str, str] | None = None) -> Settings:
+def load(ini: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The settings of an ini file as `pserve INI name=value` would see them, for commands.
 
     Raises SettingError where a percent sign stands alone.
@@ -104,8 +102,8 @@ def load(ini: str, options: Mapping[str, str] | None = None) -> Settings:
     except configparser.InterpolationError as error:
         # The error's own words quote the value, which may be a password's second half.
         where = f"the command line or {Path(ini).name}"
-        accepted = "a percent sign is written twice there: %%"
-        raise SettingError(error.option, "…", where, accepted) from None
+        expected = "a percent sign to be written twice: %%"
+        raise SettingError(error.option, "…", where, expected) from None
     return merge(conf, conf.global_conf)
 
 

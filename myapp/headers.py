@@ -8,7 +8,6 @@ come by here. So one policy serves development and production.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Final
 
@@ -16,10 +15,7 @@ from pyramid.config import Configurator
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
-from pyramid.settings import asbool
 from pyramid.tweens import EXCVIEW, INGRESS
-
-from myapp import environment
 
 Handler = Callable[[Request], Response]
 
@@ -42,8 +38,7 @@ HSTS: Final = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains
 
 def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
     """A tween that adds each header which the response does not have yet."""
-    hsts = environment.lookup(registry.settings, "myapp.hsts", os.environ)
-    headers = (*ALWAYS, HSTS) if asbool(hsts) else ALWAYS
+    headers = (*ALWAYS, HSTS) if registry["application_settings"].hsts else ALWAYS
 
     def headers_tween(request: Request) -> Response:
         response = handler(request)

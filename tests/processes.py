@@ -19,7 +19,7 @@ from tests.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a developer exported for his own server has no business in a test.
-_SETTINGS = re.compile(r"DATABASE_|SESSION_|\w+_SESSION_|PYTHONOPTIMIZE$|PYTHONWARNINGS$")
+_SETTINGS = re.compile(r"DATABASE_|MYAPP_|SESSION_|\w+_SESSION_|PYTHONOPTIMIZE$|PYTHONWARNINGS$")
 
 
 class StartFailed(RuntimeError):

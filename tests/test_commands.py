@@ -66,6 +66,7 @@ def test_config_shows_each_setting_with_its_source(ini: Path) -> None:
     assert list(found) == [
         "sqlalchemy.url",
         "database.migrate_on_start",
+        "myapp.hsts",
         *(f"session.{name}" for name in TABLE),
     ]
     url = f"sqlite:///{ini.parent}/some.sqlite"
@@ -74,6 +75,7 @@ def test_config_shows_each_setting_with_its_source(ini: Path) -> None:
     assert found["database.migrate_on_start"] == ("yes", variable)
     assert found["session.lifetime"] == ("1d", "environment variable SESSION_LIFETIME")
     assert found["session.max_size"] == ("1 MiB", COMMAND_LINE)
+    assert found["myapp.hsts"] == ("false", "default")
     assert found["session.cookie_name"] == ("session", "default")
     assert found["session.url"] == ("", "default")
 
@@ -103,9 +105,30 @@ def test_config_refuses_what_the_server_refuses(ini: Path) -> None:
     """C2: it shows no settings with which nothing would start."""
     assert_one_line(
         run(ini, "config", SESSION_LIFETIME="soon"),
-        "session.lifetime = soon (from environment variable SESSION_LIFETIME): accepted is"
+        "session.lifetime = soon (from environment variable SESSION_LIFETIME): expected"
         " a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days",
     )
+
+
+def test_config_leaves_another_applications_names_alone(tmp_path: Path) -> None:
+    """I14: what it calls `database.…` is its own affair, and its database may be the sessions'."""
+    ini = tmp_path / "shop.ini"
+    ini.write_text(
+        "[app:main]\nuse = call:tests.foreign_app:main\n"
+        "session.url = sqlite:////x\ndatabase.pool = 3\n"
+    )
+    found = shown(run(ini, "config"))
+    assert list(found) == ["sqlalchemy.url", *(f"session.{name}" for name in TABLE)]
+    assert found["sqlalchemy.url"] == ("", "default")
+
+
+def test_config_knows_the_application_by_way_of_another_ini(ini: Path, tmp_path: Path) -> None:
+    """C4: a host's ini file may add a line or two to the common one."""
+    other = tmp_path / "other.ini"
+    other.write_text(f"[app:main]\nuse = config:{ini.name}\nmyapp.hsts = true\n")
+    found = shown(run(other, "config"))
+    assert found["myapp.hsts"] == ("true", "[app:main] of other.ini")
+    assert found["session.lifetime"][0] == "3d"
 
 
 # Errors
@@ -123,7 +146,7 @@ def test_an_unusable_database_is_one_line(ini: Path, key: str, command: str) -> 
     """C2: the same words as at start."""
     assert_one_line(
         run("--set", f"{key}=sqlite://", ini, command),
-        f"{key} = sqlite:// (from {COMMAND_LINE}): in-memory SQLite can't be used, name a file:"
+        f"{key} = sqlite:// (from {COMMAND_LINE}): expected a file, not in-memory SQLite:"
         " sqlite:////path/to/file",
     )
 
@@ -133,16 +156,18 @@ def test_a_lone_percent_sign_is_one_line(ini: Path) -> None:
     assert_one_line(
         run("--set", "sqlalchemy.url=postgresql://u:se%40cret@h/d", ini, "config"),
         "sqlalchemy.url = … (from the command line or some.ini):"
-        " a percent sign is written twice there: %%",
+        " expected a percent sign to be written twice: %%",
     )
 
 
-def test_an_unknown_setting_is_one_line(ini: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "nearest"), [("session.lifetim", "session.lifetime"), ("myapp.hst", "myapp.hsts")]
+)
+def test_an_unknown_setting_is_one_line(ini: Path, name: str, nearest: str) -> None:
     """C2: with the nearest known one."""
     assert_one_line(
-        run("--set", "session.lifetim=1h", ini, "config"),
-        f"session.lifetim = 1h (from {COMMAND_LINE}): there is no such setting; the nearest is"
-        " session.lifetime",
+        run("--set", f"{name}=1h", ini, "config"),
+        f"{name} = 1h (from {COMMAND_LINE}): expected a known setting; the nearest is {nearest}",
     )
 
 

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,7 +16,7 @@ OPTION = {"session.lifetime": "2d"}
 LINE = {"session.lifetime": "3d"}
 
 
-def merged(ini: Mapping[str, object], command_line: Mapping[str, str]) -> environment.Settings:
+def merged(ini: Mapping[str, object], command_line: Mapping[str, str]) -> dict[str, Any]:
     """The settings as `main` makes them of what pserve hands it."""
     return environment.merge(ini, {"__file__": "/etc/some.ini", **command_line})
 
@@ -166,7 +167,7 @@ def test_a_lone_percent_sign_is_one_line_without_the_value(tmp_path: Path, place
         environment.load(str(ini), options)
     assert str(caught.value) == (
         "sqlalchemy.url = … (from the command line or some.ini): "
-        "a percent sign is written twice there: %%"
+        "expected a percent sign to be written twice: %%"
     )
 
 
@@ -223,5 +224,5 @@ def test_a_value_is_shown_as_one_line(value: object, shown: str) -> None:
 
 def test_a_very_long_value_is_cut_in_an_error() -> None:
     """C2: one line that can be read."""
-    error = SettingError("session.lifetime", "9" * 100_000, "some.ini", "accepted is less")
-    assert str(error) == f"session.lifetime = {'9' * 200}… (from some.ini): accepted is less"
+    error = SettingError("session.lifetime", "9" * 100_000, "some.ini", "less")
+    assert str(error) == f"session.lifetime = {'9' * 200}… (from some.ini): expected less"

@@ -23,6 +23,7 @@ LAYERS = (
         *("myapp.sessions.sql.model", "myapp.sessions.sql.compiled"),
         *("myapp.sessions.core.store", "myapp.sessions.core.token"),
     ),
+    ("myapp.setting_table",),
     (
         *("myapp.database", "myapp.sessions.sql.breaker", "myapp.sessions.core.codec"),
         *("myapp.sessions.core.settings", "myapp.sessions.sql.statements"),
@@ -34,7 +35,7 @@ LAYERS = (
             "myapp.sessions.testing.memory_store",
             "myapp.sessions.core.merge",
         ),
-        *("myapp.sessions.core.session", "myapp.sessions.sql.writer"),
+        *("myapp.sessions.core.session", "myapp.sessions.sql.writer", "myapp.settings"),
     ),
     ("myapp.sessions.sql.pool", "myapp.sessions.core.loading"),
     ("myapp.sessions.core.saving", "myapp.sessions.sql.store"),
@@ -153,6 +154,7 @@ def test_the_environment_is_at_the_bottom() -> None:
     assert reached("myapp.database") & MODULES.keys() == {
         "myapp.bounded_psycopg",
         "myapp.environment",
+        "myapp.setting_table",
     }
 
 
@@ -193,7 +195,8 @@ def test_only_what_serves_requests_knows_pyramid() -> None:
 def test_the_session_package_knows_nothing_of_the_application(name: str) -> None:
     """I: any application can include it; of myapp it takes settings and engines."""
     ours = {found for found in reached(name) & MODULES.keys() if "myapp.sessions" not in found}
-    assert ours <= {"myapp.bounded_psycopg", "myapp.database", "myapp.environment"}
+    shared = ("bounded_psycopg", "database", "environment", "setting_table")
+    assert ours <= {f"myapp.{module}" for module in shared}
 
 
 APPLICATION = [

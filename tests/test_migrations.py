@@ -168,14 +168,14 @@ def test_migrations_are_applied_on_any_ini(tmp_path: Path) -> None:
         (
             "sqlite://",
             (),
-            "sqlalchemy.url = sqlite:// (from environment variable DATABASE_URL): in-memory SQLite"
-            " can't be used, name a file: sqlite:////path/to/file",
+            "sqlalchemy.url = sqlite:// (from environment variable DATABASE_URL):"
+            " expected a file, not in-memory SQLite: sqlite:////path/to/file",
         ),
         (
             "",
             ("-x", "sqlalchemy.url=postgresql://u:p%40ss@h/d"),
             "sqlalchemy.url = … (from the command line or development.ini):"
-            " a percent sign is written twice there: %%",
+            " expected a percent sign to be written twice: %%",
         ),
     ],
 )

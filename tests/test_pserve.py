@@ -154,7 +154,7 @@ def test_a_bad_setting_ends_the_process_with_one_line(ini: Path, folder: Path, s
     status, output = Pserve(ini, folder, *words, environment=environment).run_until_exit()
     assert status == 1
     assert output == (
-        f"myapp: session.lifetime = soon (from {where}): accepted is a duration such as 1w, 7d,"
+        f"myapp: session.lifetime = soon (from {where}): expected a duration such as 1w, 7d,"
         " 3h, 20m, 90s, 1h30m, at most 400 days\n"
     )
 
@@ -167,7 +167,7 @@ def test_a_bad_setting_is_refused_under_optimization_too(ini: Path, folder: Path
     assert status == 1
     assert output == (
         "myapp: session.cookie_name = __Host-x (from the command line or [DEFAULT]):"
-        " browsers take such a name only with session.cookie_secure = true\n"
+        " expected session.cookie_secure = true, or browsers ignore such a cookie\n"
     )
 
 

@@ -14,10 +14,18 @@ from pyramid.config import Configurator
 from pyramid.session import SignedCookieSessionFactory
 
 import myapp
-from myapp import database, environment
+from myapp import environment
 from myapp.environment import COMMAND_LINE, SettingError, variable_for
 from myapp.sessions.core import settings as session_settings
-from myapp.sessions.core.settings import TABLE, Settings, parse_duration, parse_size, read
+from myapp.sessions.core.settings import (
+    TABLE,
+    SessionSettings,
+    parse_duration,
+    parse_size,
+    read_session_settings,
+)
+from myapp.settings import TABLE as APPLICATION
+from myapp.settings import read_application_settings
 from tests.processes import ROOT, clean_environment
 from tests.sessions.app import create_table
 
@@ -27,7 +35,7 @@ PREFIXES = ("session.", "admin_session.")
 DURATION = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
 BOOL = "true or false"
 DOTTED = "a dotted name such as package.module:name, or empty"
-IN_MEMORY = "in-memory SQLite can't be used, name a file: sqlite:////path/to/file"
+IN_MEMORY = "expected a file, not in-memory SQLite: sqlite:////path/to/file"
 
 SECOND, MINUTE, HOUR, DAY = 1000, 60_000, 3_600_000, 86_400_000
 
@@ -37,7 +45,7 @@ class Given:
     """Settings that all come from one place."""
 
     source: str
-    settings: environment.Settings
+    settings: dict[str, Any]
     environ: dict[str, str]
 
     def words(self, key: str) -> str:
@@ -62,10 +70,12 @@ def given(source: str, values: Mapping[str, str]) -> Given:
     )
 
 
-def read_given(source: str, prefix: str, values: Mapping[str, str]) -> Settings:
+def read_given(source: str, prefix: str, values: Mapping[str, str]) -> SessionSettings:
     """The settings of one manager, whose values all come from one place."""
     found = given(source, {prefix + key: value for key, value in values.items()})
-    return read(found.settings, found.environ, name=prefix.rstrip("."), prefix=prefix)
+    return read_session_settings(
+        found.settings, found.environ, name=prefix.rstrip("."), prefix=prefix
+    )
 
 
 def refusal(source: str, prefix: str, values: Mapping[str, str]) -> str:
@@ -193,8 +203,8 @@ def test_anything_else_is_no_size(text: str) -> None:
 
 def test_without_any_setting_the_defaults_hold() -> None:
     """C: the table of the contract."""
-    found = read({}, {})
-    assert found == Settings(
+    found = read_session_settings({}, {})
+    assert found == SessionSettings(
         name="session",
         prefix="session.",
         url=None,
@@ -219,6 +229,7 @@ def test_without_any_setting_the_defaults_hold() -> None:
         statement_timeout=5 * SECOND,
         store=None,
         serializer=None,
+        reading=found.reading,
     )
 
 
@@ -277,18 +288,19 @@ def test_the_touch_interval_follows_the_idle_timeout(
     idle_timeout: str, touch_interval: int
 ) -> None:
     """C: `1m`, or a tenth of the idle timeout if that is less."""
-    assert read({"session.idle_timeout": idle_timeout}, {}).touch_interval == touch_interval
+    found = read_session_settings({"session.idle_timeout": idle_timeout}, {})
+    assert found.touch_interval == touch_interval
 
 
 def test_the_anonymous_lifetime_is_the_lifetime() -> None:
     """C: where it is not given."""
-    assert read({"session.lifetime": "3h"}, {}).anonymous_lifetime == 3 * HOUR
+    assert read_session_settings({"session.lifetime": "3h"}, {}).anonymous_lifetime == 3 * HOUR
 
 
 @pytest.mark.parametrize("value", [True, "true"])
 def test_values_given_in_python_count_as_well(value: object) -> None:
     """C: a foreign application may have booleans and numbers among its settings."""
-    found = read({"session.cookie_partitioned": value, "session.lifetime": 90}, {})
+    found = read_session_settings({"session.cookie_partitioned": value, "session.lifetime": 90}, {})
     assert (found.cookie_partitioned, found.lifetime) == (True, 90 * SECOND)
 
 
@@ -326,14 +338,14 @@ BAD_IDS = [f"{key}={value[:12]!r}" for key, value, _ in BAD]
 
 @pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize(("key", "value", "accepted"), BAD, ids=BAD_IDS)
+@pytest.mark.parametrize(("key", "value", "expected"), BAD, ids=BAD_IDS)
 def test_a_bad_value_is_refused_in_one_line(
-    key: str, value: str, accepted: str, source: str, prefix: str
+    key: str, value: str, expected: str, source: str, prefix: str
 ) -> None:
-    """C2: which setting, where it came from, the value and what is accepted."""
+    """C2: which setting, where it came from, the value and what was expected."""
     shown = value if value.isprintable() and value.strip() == value else repr(value)
     assert refusal(source, prefix, {key: value}) == (
-        f"{prefix}{key} = {shown} (from {words(source, prefix + key)}): accepted is {accepted}"
+        f"{prefix}{key} = {shown} (from {words(source, prefix + key)}): expected {expected}"
     )
 
 
@@ -343,14 +355,14 @@ def test_an_empty_value_is_refused_where_it_means_nothing(key: str, source: str)
     """C2: only where empty is the default it is a value, and only a variable is then not set."""
     assert refusal(source, "session.", {key: ""}) == (
         f"session.{key} = '' (from {words(source, 'session.' + key)}):"
-        f" accepted is {TABLE[key].accepts}"
+        f" expected {TABLE[key].expected}"
     )
 
 
 @pytest.mark.parametrize("key", TABLE)
 def test_an_empty_variable_is_no_value(key: str) -> None:
     """C: it counts as not set, whatever the setting."""
-    assert read_given("environment", "session.", {key: ""}) == read({}, {})
+    assert read_given("environment", "session.", {key: ""}) == read_session_settings({}, {})
 
 
 @pytest.mark.parametrize("source", ["ini", "command line"])
@@ -373,14 +385,14 @@ def test_an_unknown_setting_is_refused_with_the_nearest(
     """C2: a misspelt setting would otherwise be without effect."""
     assert refusal(source, prefix, {key: "1h"}) == (
         f"{prefix}{key} = 1h (from {words(source, prefix + key)}):"
-        f" there is no such setting; the nearest is {prefix}{nearest}"
+        f" expected a known setting; the nearest is {prefix}{nearest}"
     )
 
 
 def test_settings_of_others_are_left_alone() -> None:
     """C2: another manager's, Pyramid's, and what only begins alike."""
     others = ("admin_session.nonsense", "sessions.x", "session", "sessionlifetime", "pyramid.x")
-    assert read(dict.fromkeys(others, "x"), {}) == read({}, {})
+    assert read_session_settings(dict.fromkeys(others, "x"), {}) == read_session_settings({}, {})
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)
@@ -399,7 +411,9 @@ def test_a_variable_close_to_a_known_one_is_warned_of(
 ) -> None:
     """C2: it is no error, since tools have variables of their own."""
     start = "ADMIN_" if prefix.startswith("admin") else ""
-    found = read({}, {start + variable: "1h"}, name=prefix.rstrip("."), prefix=prefix)
+    found = read_session_settings(
+        {}, {start + variable: "1h"}, name=prefix.rstrip("."), prefix=prefix
+    )
     assert found.lifetime == 7 * DAY
     assert caplog.messages == [
         f"environment variable {start}{variable} is unknown; did you mean {start}{meant}?"
@@ -413,7 +427,7 @@ def test_variables_of_desktops_and_tools_are_not_warned_of(
     """C2: a warning at every start would soon be read by nobody."""
     others = ("SESSION_MANAGER", "SESSION_ID", "SESSIONNAME", "SESSION_SECRET", "XDG_SESSION_TYPE")
     known = ("SESSION_MAX_SIZE", "ADMIN_SESSION_LIFETIM")
-    read({}, dict.fromkeys(others, "x") | dict.fromkeys(known, "64 KiB"))
+    read_session_settings({}, dict.fromkeys(others, "x") | dict.fromkeys(known, "64 KiB"))
     assert not caplog.messages
 
 
@@ -422,7 +436,7 @@ def test_a_command_line_value_that_does_not_count_is_warned_of_once(
 ) -> None:
     """C2: with the variable that wins."""
     typed = given("command line", {"session.lifetime": "3h"})
-    found = read(typed.settings, {"SESSION_LIFETIME": "2h"})
+    found = read_session_settings(typed.settings, {"SESSION_LIFETIME": "2h"})
     assert found.lifetime == 2 * HOUR
     assert caplog.messages == [
         "session.lifetime=3h on the command line is ignored: SESSION_LIFETIME is set"
@@ -431,34 +445,35 @@ def test_a_command_line_value_that_does_not_count_is_warned_of_once(
 
 # C3: impossible combinations.
 
-NEED = "browsers take such a name only with"
+IGNORED = "or browsers ignore such a cookie"
 IMPOSSIBLE: tuple[tuple[dict[str, str], str, str], ...] = (
-    ({"idle_timeout": "1w"}, "idle_timeout", "it must be shorter than {0}lifetime"),
+    ({"idle_timeout": "1w"}, "idle_timeout", "expected a duration shorter than {0}lifetime"),
     ({"lifetime": "1h", "idle_timeout": "60m"}, "idle_timeout",
-     "it must be shorter than {0}lifetime"),
+     "expected a duration shorter than {0}lifetime"),
     ({"lifetime": "1h", "idle_timeout": "2h"}, "idle_timeout",
-     "it must be shorter than {0}lifetime"),
+     "expected a duration shorter than {0}lifetime"),
     ({"idle_timeout": "1m", "touch_interval": "60s"}, "touch_interval",
-     "it must be shorter than {0}idle_timeout"),
+     "expected a duration shorter than {0}idle_timeout"),
     ({"idle_timeout": "1m", "touch_interval": "2m"}, "touch_interval",
-     "it must be shorter than {0}idle_timeout"),
-    ({"anonymous_lifetime": "8d"}, "anonymous_lifetime", "it must not exceed {0}lifetime"),
+     "expected a duration shorter than {0}idle_timeout"),
+    ({"anonymous_lifetime": "8d"}, "anonymous_lifetime",
+     "expected a duration no longer than {0}lifetime"),
     ({"cookie_samesite": "None", "cookie_secure": "false"}, "cookie_samesite",
-     "none goes with {0}cookie_secure = true only"),
+     "expected {0}cookie_secure = true with this value"),
     ({"cookie_partitioned": "true", "cookie_secure": "false"}, "cookie_partitioned",
-     "it needs {0}cookie_secure = true"),
+     "expected {0}cookie_secure = true with this value"),
     *(({"cookie_name": f"{start}x", "cookie_secure": "false"}, "cookie_name",
-       f"{NEED} {{0}}cookie_secure = true")
+       f"expected {{0}}cookie_secure = true, {IGNORED}")
       for start in ("__Host-", "__Secure-", "__Http-", "__Host-Http-",
                     "__host-", "__SECURE-", "__hTTp-", "__HOST-http-")),
     *(({"cookie_name": f"{start}x", "cookie_httponly": "false"}, "cookie_name",
-       f"{NEED} {{0}}cookie_httponly = true")
+       f"expected {{0}}cookie_httponly = true, {IGNORED}")
       for start in ("__Http-", "__Host-Http-", "__HTTP-", "__host-http-")),
     *(({"cookie_name": f"{start}x", "cookie_domain": "example.com"}, "cookie_name",
-       f"{NEED} an empty {{0}}cookie_domain")
+       f"expected an empty {{0}}cookie_domain, {IGNORED}")
       for start in ("__Host-", "__Host-Http-", "__HOST-", "__host-HTTP-")),
     *(({"cookie_name": f"{start}x", "cookie_path": "/app"}, "cookie_name",
-       f"{NEED} {{0}}cookie_path = /")
+       f"expected {{0}}cookie_path = /, {IGNORED}")
       for start in ("__Host-", "__Host-Http-", "__hosT-", "__hosT-httP-")),
 )  # fmt: skip
 IMPOSSIBLE_IDS = [" ".join(f"{k}={v}" for k, v in values.items()) for values, _, _ in IMPOSSIBLE]
@@ -504,18 +519,18 @@ def test_the_source_of_the_blamed_value_is_told() -> None:
     """C3: of values from two places, the one that is named."""
     settings = environment.merge({"session.cookie_name": "__Host-x"}, {"__file__": "some.ini"})
     with pytest.raises(SettingError) as caught:
-        read(settings, {"SESSION_COOKIE_SECURE": "false"})
+        read_session_settings(settings, {"SESSION_COOKIE_SECURE": "false"})
     assert str(caught.value) == (
         "session.cookie_name = __Host-x (from [app:main] of some.ini):"
-        " browsers take such a name only with session.cookie_secure = true"
+        " expected session.cookie_secure = true, or browsers ignore such a cookie"
     )
 
 
 @pytest.mark.parametrize("name", ["", "A", "1a", "a-b", "a\0b", "a" * 65, "é"])
 def test_a_managers_name_is_a_plain_word(name: str) -> None:
     """L10: it is part of each digest, so nothing in it may be mistaken for something else."""
-    with pytest.raises(ValueError, match="is no name for a session manager"):
-        read({}, {}, name=name)
+    with pytest.raises(ValueError, match="can't be a session manager's name"):
+        read_session_settings({}, {}, name=name)
 
 
 def refusals() -> list[str | None]:
@@ -620,7 +635,7 @@ def test_two_managers_with_one_cookie_name_are_refused(
     found = given(source, {"session.url": url, "session.cookie_name": "sid", key: "sid"})
     assert start.message(found, two_managers) == (
         f"{key} = sid (from {found.words(key)}):"
-        " the session manager 'session' has a cookie of this name already"
+        " expected another name: the session manager 'session' has a cookie of this name already"
     )
 
 
@@ -628,7 +643,7 @@ def test_two_managers_with_the_default_cookie_name_are_refused(start: Started, u
     """C3: and the second one's source is its default."""
     assert start.message(given("ini", {"session.url": url}), two_managers) == (
         "admin_session.cookie_name = session (from its default):"
-        " the session manager 'session' has a cookie of this name already"
+        " expected another name: the session manager 'session' has a cookie of this name already"
     )
 
 
@@ -646,7 +661,7 @@ def test_a_bad_value_of_a_second_manager_is_refused(start: Started, url: str, so
     key = "admin_session.lifetime"
     found = given(source, {"session.url": url, key: "soon"})
     assert start.message(found, two_managers) == (
-        f"{key} = soon (from {found.words(key)}): accepted is {DURATION}"
+        f"{key} = soon (from {found.words(key)}): expected {DURATION}"
     )
 
 
@@ -671,18 +686,20 @@ BAD_URLS = {
         ],
         IN_MEMORY,
     ),
-    "nonsense": "that is no database URL, such as sqlite:////path/to/file",
-    "/tmp/x.sqlite": "that is no database URL, such as sqlite:////path/to/file",
-    "postgresql://h:port/d": "that is no database URL, such as sqlite:////path/to/file",
-    "nosuch://h/d": "there is no such database or driver",
-    "SQLITE://": "there is no such database or driver",
-    "postgresql+nosuch://h/d": "there is no such database or driver",
-    "postgresql+pg8000://h/d": "its driver pg8000 is not installed",
-    "postgresql+psycopg_async://h/d": "its driver is asynchronous, name another or none",
+    "nonsense": "expected a database URL such as sqlite:////path/to/file",
+    "/tmp/x.sqlite": "expected a database URL such as sqlite:////path/to/file",
+    "postgresql://h:port/d": "expected a database URL such as sqlite:////path/to/file",
+    "nosuch://h/d": "expected a database and a driver that SQLAlchemy knows",
+    "SQLITE://": "expected a database and a driver that SQLAlchemy knows",
+    "postgresql+nosuch://h/d": "expected a database and a driver that SQLAlchemy knows",
+    "postgresql+pg8000://h/d": "expected a driver that is installed, which pg8000 is not",
+    "postgresql+psycopg_async://h/d": (
+        "expected a driver that is not asynchronous; without one, ours is used"
+    ),
     "sqlite://x.sqlite": IN_MEMORY,
-    "sqlite://h/d": "its host or its options can't be used with this database",
-    "sqlite:////x?timeout=soon": "its host or its options can't be used with this database",
-    "mysql://h/d?connect_timeout=soon": "its host or its options can't be used with this database",
+    "sqlite://h/d": "expected a host and options that this database can use",
+    "sqlite:////x?timeout=soon": "expected a host and options that this database can use",
+    "mysql://h/d?connect_timeout=soon": "expected a host and options that this database can use",
 }
 
 
@@ -694,7 +711,7 @@ def test_an_unusable_application_database_is_refused(
     """C3: in `sqlalchemy.url`, by the application, alembic and commands."""
     found = given(source, {"sqlalchemy.url": bad})
     with pytest.raises(SettingError) as caught:
-        database.read_settings(found.settings, found.environ)
+        read_application_settings(found.settings, found.environ)
     where = found.words("sqlalchemy.url")
     assert str(caught.value) == f"sqlalchemy.url = {bad} (from {where}): {reason}"
 
@@ -724,32 +741,98 @@ def test_an_unusable_database_of_a_second_manager_is_refused(
     )
 
 
-@pytest.mark.parametrize("settings", [{}, {"session.url": ""}, {"sqlalchemy.url": ""}])
-def test_a_database_must_be_named(start: Started, settings: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    ("settings", "source"),
+    [
+        ({}, "its default"),
+        ({"session.url": ""}, "[app:main] of some.ini"),
+        ({"sqlalchemy.url": ""}, "its default"),
+    ],
+)
+def test_a_database_must_be_named(start: Started, settings: dict[str, str], source: str) -> None:
     """C2: with the two settings that can name it."""
     assert start.message(given("ini", settings), sessions) == (
-        "session.url = '' (from its default): name the sessions' database, or set sqlalchemy.url"
+        f"session.url = '' (from {source}):"
+        " expected a database for the sessions, here or in sqlalchemy.url"
     )
 
 
 def test_the_applications_database_must_be_named() -> None:
     """C2: the ini has it, unless somebody took it out."""
     with pytest.raises(SettingError) as caught:
-        database.read_settings({}, {})
+        read_application_settings({}, {})
     assert str(caught.value) == (
-        "sqlalchemy.url = '' (from its default): name a database, such as sqlite:////path/to/file"
+        "sqlalchemy.url = '' (from its default):"
+        " expected a database URL such as sqlite:////path/to/file"
     )
 
 
 @pytest.mark.parametrize("source", SOURCES)
 @pytest.mark.parametrize("bad", ["maybe", "2"])
-def test_migrate_on_start_is_a_boolean(source: str, bad: str) -> None:
+@pytest.mark.parametrize("key", ["database.migrate_on_start", "myapp.hsts"])
+def test_a_bad_boolean_of_the_application_is_refused(key: str, source: str, bad: str) -> None:
     """C2: one rule for the application's own settings as well."""
-    key = "database.migrate_on_start"
     found = given(source, {"sqlalchemy.url": "sqlite:////x", key: bad})
     with pytest.raises(SettingError) as caught:
-        database.read_settings(found.settings, found.environ)
-    assert str(caught.value) == f"{key} = {bad} (from {found.words(key)}): accepted is {BOOL}"
+        read_application_settings(found.settings, found.environ)
+    assert str(caught.value) == f"{key} = {bad} (from {found.words(key)}): expected {BOOL}"
+
+
+@pytest.mark.parametrize("source", ["ini", "command line"])
+@pytest.mark.parametrize(
+    ("key", "nearest"),
+    [
+        ("myapp.hst", "myapp.hsts"),
+        ("database.migrate_on_strat", "database.migrate_on_start"),
+        ("database.url", "sqlalchemy.url"),
+    ],
+)
+def test_an_unknown_setting_of_the_application_is_refused(
+    key: str, nearest: str, source: str
+) -> None:
+    """C2: with the nearest known one; `myapp.hst = true` would send no HSTS, without a word."""
+    found = given(source, {"sqlalchemy.url": "sqlite:////x", key: "true"})
+    with pytest.raises(SettingError) as caught:
+        read_application_settings(found.settings, found.environ)
+    assert str(caught.value) == (
+        f"{key} = true (from {found.words(key)}):"
+        f" expected a known setting; the nearest is {nearest}"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "meant"),
+    [
+        ("DATABSE_URL", "DATABASE_URL"),
+        ("DATABASE_URI", "DATABASE_URL"),
+        ("DATABASE_MIGRATE_ON_STRAT", "DATABASE_MIGRATE_ON_START"),
+        ("MYAPP_HST", "MYAPP_HSTS"),
+    ],
+)
+def test_a_variable_close_to_one_of_the_application_is_warned_of(
+    variable: str,
+    meant: str,
+    monkeypatch: pytest.MonkeyPatch,
+    url: str,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """C2: once at the start of the whole application."""
+    monkeypatch.setenv(variable, "x")
+    myapp.main({}, **{"sqlalchemy.url": url}).registry["dbengine"].dispose()
+    assert (
+        caplog.messages.count(f"environment variable {variable} is unknown; did you mean {meant}?")
+        == 1
+    )
+
+
+def test_settings_and_variables_like_those_of_the_application_are_left_alone(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """C2: what tools, other packages and hosts of databases have."""
+    others = ("DATABASE_USER", "DATABASE_NAME", "DATABASE_HOST", "TEST_DATABASE_URL", "MYAPP_INI")
+    settings = {"sqlalchemy.url": "sqlite:////x", "sqlalchemy.echo": "1", "databases.x": "1"}
+    read_application_settings(settings, dict.fromkeys(others, "x"))
+    assert not caplog.messages
 
 
 @pytest.mark.parametrize("key", ["session.url", "sqlalchemy.url"])
@@ -770,19 +853,23 @@ def test_no_message_shows_a_password(start: Started, bad: str, source: str, key:
 @pytest.mark.parametrize(
     ("key", "value", "reason"),
     [
-        ("session.store", "no_such_module", "can't be imported: No module named 'no_such_module'"),
+        (
+            "session.store",
+            "no_such_module",
+            "expected a name that can be imported: No module named 'no_such_module'",
+        ),
         (
             "session.store",
             "os:nothing",
-            "can't be imported: module 'os' has no attribute 'nothing'",
+            "expected a name that can be imported: module 'os' has no attribute 'nothing'",
         ),
-        ("session.store", "a..b", "can't be imported: No module named 'a'"),
+        ("session.store", "a..b", "expected a name that can be imported: No module named 'a'"),
         (
             "session.serializer",
             "no_such_module:x",
-            "can't be imported: No module named 'no_such_module'",
+            "expected a name that can be imported: No module named 'no_such_module'",
         ),
-        ("session.serializer", "os", "it has no loads and dumps"),
+        ("session.serializer", "os", "expected an object that has loads and dumps"),
     ],
 )
 def test_a_name_that_leads_nowhere_is_refused(
@@ -803,7 +890,7 @@ def test_explicit_tweens_without_ours_are_refused(start: Started, url: str, sour
     found = given(source, {"session.url": url, "pyramid.tweens": EXCVIEW})
     assert start.message(found, sessions) == (
         f"pyramid.tweens = {EXCVIEW} (from {found.words('pyramid.tweens')}):"
-        f" sessions need these, in this order: {TWEEN} {EXCVIEW}"
+        f" expected these, in this order: {TWEEN} {EXCVIEW}"
     )
 
 
@@ -863,7 +950,7 @@ def test_another_session_factory_is_refused(
     """C3: whichever came first, one of the two would be without effect."""
     assert start.message(given("ini", {"session.url": url}), configure).endswith(
         "(from config.set_session_factory):"
-        " another session factory is set; remove it, or do not include myapp.sessions"
+        " expected no other session factory: remove it, or do not include myapp.sessions"
     )
 
 
@@ -871,7 +958,7 @@ def test_another_factory_of_the_configurator_is_refused(url: str) -> None:
     """C3: `Configurator(session_factory=…)` is the usual way to have one."""
     with Configurator(settings={"session.url": url}, session_factory=other_factory()) as config:
         config.include("myapp.sessions")
-    with pytest.raises(SettingError, match="another session factory is set"):
+    with pytest.raises(SettingError, match="expected no other session factory"):
         config.make_wsgi_app()
 
 
@@ -886,6 +973,7 @@ def test_another_factory_of_the_configurator_is_refused(url: str) -> None:
         {"session.cookie_name": "__Host-x", "session.cookie_secure": "false"},
         {"sqlalchemy.url": "sqlite://"},
         {"database.migrate_on_start": "maybe"},
+        {"myapp.hsts": "maybe"},
     ],
     ids=lambda values: " ".join(f"{k}={v}" for k, v in values.items()),
 )
@@ -910,7 +998,7 @@ def test_the_application_ends_with_the_line(
 
 def test_an_unusual_default_would_be_noticed() -> None:
     """C4: each default of the table is a value that its own setting accepts."""
-    for setting in TABLE.values():
+    for setting in (*TABLE.values(), *APPLICATION.values()):
         if setting.default:
             setting.parse(setting.default)
     assert session_settings.MAX_LIFETIME == 400 * DAY

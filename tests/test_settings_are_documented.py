@@ -1,8 +1,9 @@
-"""What the table of settings says, the ini files, the reference page and the command say (C4)."""
+"""What the tables of settings say, the ini files, the reference page and the command say (C4)."""
 
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,20 @@ from click.testing import CliRunner
 
 from myapp import environment
 from myapp.environment import variable_for
-from myapp.scripts.reference import APPLICATION, Row, page
+from myapp.scripts.reference import APPLICATION, SESSIONS, page
 from myapp.scripts.sessions import cli
-from myapp.sessions.core.settings import TABLE, Setting, read
+from myapp.sessions.core.settings import read_session_settings
+from myapp.setting_table import Setting
+from myapp.settings import read_application_settings
 from tests.processes import ROOT, clean_environment
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")
 PAGE = ROOT / "docs" / "reference" / "settings.md"
+SETTINGS = {**APPLICATION, **SESSIONS}
+OURS = ("sqlalchemy.", "database.", "myapp.", "session.")
+
+every_setting = pytest.mark.parametrize("name", SETTINGS)
+every_ini = pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
 
 
 def one_line(text: str) -> str:
@@ -41,54 +49,42 @@ def paragraphs(ini: Path) -> dict[str, tuple[str, str, bool]]:
     return found
 
 
-@pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
-@pytest.mark.parametrize("setting", TABLE.values(), ids=TABLE)
-def test_a_setting_is_explained_in_the_ini(setting: Setting, ini: Path) -> None:
+@every_ini
+@every_setting
+def test_a_setting_is_explained_in_the_ini(name: str, ini: Path) -> None:
     """C4: with exactly the help, the default and the advice of the table."""
-    comment, _, _ = paragraphs(ini)[f"session.{setting.name}"]
-    default = setting.default or "empty"
-    assert comment == one_line(f"{setting.help} Default: {default}. {setting.when}")
+    comment, _, _ = paragraphs(ini)[name]
+    row = SETTINGS[name]
+    assert comment == one_line(f"{row.help} Default: {row.default_in_words}. {row.when}")
 
 
-@pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
-@pytest.mark.parametrize("setting", TABLE.values(), ids=TABLE)
-def test_a_line_that_is_commented_out_is_the_default(setting: Setting, ini: Path) -> None:
-    """C4: as the head of the file says."""
-    _, value, in_force = paragraphs(ini)[f"session.{setting.name}"]
-    assert in_force or value == setting.default
+@every_ini
+@every_setting
+def test_a_line_that_is_commented_out_is_the_default(name: str, ini: Path) -> None:
+    """C4: as the head of the file says; what has no default is in force."""
+    _, value, in_force = paragraphs(ini)[name]
+    assert in_force or (value == SETTINGS[name].default and not SETTINGS[name].required)
 
 
-@pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
-def test_the_ini_has_the_settings_in_the_order_of_the_table(ini: Path) -> None:
-    """C4: every one of them, and none that the table lacks."""
-    sessions = [name for name in paragraphs(ini) if name.startswith("session.")]
-    assert sessions == [f"session.{name}" for name in TABLE]
+@every_ini
+def test_the_ini_has_the_settings_in_the_order_of_the_tables(ini: Path) -> None:
+    """C4: every one of them, and none that the tables lack."""
+    assert [name for name in paragraphs(ini) if name.startswith(OURS)] == list(SETTINGS)
 
 
-@pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
-@pytest.mark.parametrize("row", APPLICATION, ids=lambda row: row.name)
-def test_a_setting_of_the_application_is_explained_in_the_ini(row: Row, ini: Path) -> None:
-    """C4: what else the reference page has."""
-    comment, _, in_force = paragraphs(ini)[row.name]
-    assert comment.startswith(row.help.rstrip("."))
-    if row.name == "sqlalchemy.url":
-        assert in_force
-        assert paragraphs(ini)[row.name][1] == row.default
-        assert f"Environment: {row.variable}." in comment
-    else:
-        assert one_line(row.when) in comment
-        assert comment.endswith(f"Default: {row.default}.")
-
-
-@pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
+@every_ini
 def test_a_line_can_be_put_in_force_by_its_first_character(ini: Path, tmp_path: Path) -> None:
     """C4: each stands in the right section, and to write down the default changes nothing."""
-    text = re.sub(r"^#(?=session\.)", "", ini.read_text("utf-8"), flags=re.MULTILINE)
+    pattern = rf"^#(?={'|'.join(map(re.escape, OURS))})"
+    text = re.sub(pattern, "", ini.read_text("utf-8"), flags=re.MULTILINE)
     changed = tmp_path / ini.name
     changed.write_text(text, "utf-8")
     before, after = environment.load(str(ini)), environment.load(str(changed))
-    assert read(after, {}) == read(before, {})
-    assert {f"session.{name}" for name in TABLE} <= after.keys()
+    assert read_session_settings(after, {}) == read_session_settings(before, {})
+    assert read_application_settings(after, {}) == replace(
+        read_application_settings(before, {}), url=f"sqlite:///{tmp_path}/myapp.sqlite"
+    )
+    assert SETTINGS.keys() <= after.keys()
 
 
 def test_production_is_not_a_copy_of_development() -> None:
@@ -119,29 +115,30 @@ def test_the_reference_page_is_printed_by_its_module() -> None:
     assert done.stdout.decode() == PAGE.read_text("utf-8")
 
 
-@pytest.mark.parametrize("setting", TABLE.values(), ids=TABLE)
-def test_a_setting_has_its_section_on_the_page(setting: Setting) -> None:
-    """C4: default, what is accepted, the variable, the meaning and the advice."""
-    name = f"session.{setting.name}"
+@every_setting
+def test_a_setting_has_its_section_on_the_page(name: str) -> None:
+    """C4: default, what is expected, the variable, the meaning and the advice."""
+    row: Setting = SETTINGS[name]
     sections = PAGE.read_text("utf-8").split("\n### ")
     (section,) = [text for text in sections if text.startswith(f"`{name}`\n")]
-    default = f"`{setting.default}`" if setting.default else "empty"
+    default = f"`{row.default}`" if row.default else row.default_in_words
     assert one_line(section.partition("\n## ")[0]) == one_line(
-        f"`{name}` {setting.help} - Default: {default} - Accepted: {setting.accepts}"
-        f" - Environment: `{variable_for(name)}` - When to change it: {setting.when}"
+        f"`{name}` {row.help} - Default: {default} - Expected: {row.expected}"
+        f" - Environment: `{variable_for(name)}` - When to change it: {row.when}"
     )
 
 
-@pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
+@every_ini
 def test_the_command_shows_every_setting(ini: Path) -> None:
-    """C4: with its value and where that came from."""
+    """C4: with its value and where that came from, and in the order of the tables."""
     done = CliRunner().invoke(cli, [str(ini), "config"], catch_exceptions=False)
     head, *lines = done.output.splitlines()
     second, third = head.index("value"), head.index("from")
     printed = {
         line[:second].strip(): (line[second:third].strip(), line[third:].strip()) for line in lines
     }
+    assert list(printed) == list(SETTINGS)
     for name, (_, value, in_force) in paragraphs(ini).items():
-        if name.startswith("session."):
+        if name in SETTINGS:
             source = f"[app:main] of {ini.name}" if in_force else "default"
-            assert printed[name] == (value, source)
+            assert printed[name] == (value.replace("%(here)s", str(ROOT)), source)

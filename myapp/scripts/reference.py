@@ -1,68 +1,34 @@
 """Prints docs/reference/settings.md: `python -m myapp.scripts.reference`.
 
-The page says what the table in `myapp.sessions.core.settings` says, and a test compares the two (C4).
+The page says what the tables in `myapp.settings` and `myapp.sessions.core.settings` say, and a test
+compares them (C4).
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Final
 
+from myapp import settings
 from myapp.environment import variable_for
-from myapp.sessions.core.settings import TABLE
+from myapp.sessions.core import settings as session_settings
+from myapp.setting_table import Setting
 
+APPLICATION: Final[Mapping[str, Setting]] = settings.TABLE
+"""The application's settings by their whole names."""
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
-    """One setting as the page shows it; the texts but `name` and `variable` may hold Markdown."""
-
-    name: str
-    variable: str
-    default: str
-    accepts: str
-    help: str
-    when: str
-
-
-# The settings of this application, which no table of the session package knows.
-APPLICATION: Final = (
-    Row(
-        name="sqlalchemy.url",
-        variable=variable_for("sqlalchemy.url"),
-        default="sqlite:///%(here)s/myapp.sqlite",
-        accepts="any SQLAlchemy URL but in-memory SQLite; `postgres://`, `postgresql://`,"
-        " `mysql://` and `mariadb://` stand for the drivers that come with myapp",
-        help="The database, by its SQLAlchemy URL.",
-        when="For anything but SQLite. The default is the line in both ini files: without any"
-        " value the start fails.",
-    ),
-    Row(
-        name="database.migrate_on_start",
-        variable=variable_for("database.migrate_on_start"),
-        default="false",
-        accepts="true or false",
-        help="Bring the database up to date when the application starts, else run"
-        " `alembic upgrade head`.",
-        when="Off where the application's database user may not change tables.",
-    ),
-    Row(
-        name="myapp.hsts",
-        variable=variable_for("myapp.hsts"),
-        default="false",
-        accepts="true or false",
-        help="Tell browsers to use HTTPS for this host and its subdomains during the next year.",
-        when="Turn it on once all of them have it, since it can't be taken back.",
-    ),
-)
+SESSIONS: Final[Mapping[str, Setting]] = {
+    f"session.{name}": setting for name, setting in session_settings.TABLE.items()
+}
+"""The first session manager's settings by their whole names."""
 
 _INTRODUCTION: Final = """\
 # Settings
 
-Printed by `python -m myapp.scripts.reference` from the table in `myapp/sessions/core/settings.py`; a
-test keeps the two equal. `myapp-sessions INI config` shows what is in force, and where each value
-came from.
+`myapp-sessions INI config` shows which settings are in force, and where each value came from. This
+page is printed by `python -m myapp.scripts.reference` from the tables in `myapp/settings.py` and
+`myapp/sessions/core/settings.py`; a test keeps it equal to them.
 
 ## Which value counts
 
@@ -77,8 +43,9 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
   `ADMIN_SESSION_LIFETIME`.
 - A value on the command line that a variable overrides is warned of.
 - A value that can't be used stops the start with one line: the setting, the value, where it came
-  from and what is accepted. So does an unknown name below `session.`, with the nearest known one. A
-  variable that looks like a misspelt one is warned of.
+  from and what was expected. So does an unknown name below `session.`, `database.` or `myapp.`,
+  with the nearest known one.
+- A variable that looks like a misspelt one, such as `DATABSE_URL`, is warned of.
 
 ## How to write a value
 
@@ -96,42 +63,29 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
 """
 
 
-def rows() -> Iterator[Row]:
-    """The settings of sessions, in the order of the table."""
-    for setting in TABLE.values():
-        yield Row(
-            name=f"session.{setting.name}",
-            variable=variable_for(f"session.{setting.name}"),
-            default=setting.default,
-            accepts=setting.accepts,
-            help=setting.help,
-            when=setting.when,
-        )
-
-
 def page() -> str:
     """The whole page, as Markdown."""
-    every = [*APPLICATION, *rows()]
+    every = {**APPLICATION, **SESSIONS}
     return "\n".join(
         [
             _INTRODUCTION,
             *("## All at a glance", "", "| setting | environment | default |", "|---|---|---|"),
-            *(f"| `{row.name}` | {_code(row.variable, '')} | {_default(row)} |" for row in every),
-            *("", "## The application", *map(_section, APPLICATION)),
-            *("", "## Sessions", *map(_section, rows())),
+            *(f"| `{n}` | `{variable_for(n)}` | {_default(row)} |" for n, row in every.items()),
+            *("", "## The application", *(_section(*pair) for pair in APPLICATION.items())),
+            *("", "## Sessions", *(_section(*pair) for pair in SESSIONS.items())),
         ]
     )
 
 
-def _section(row: Row) -> str:
+def _section(name: str, row: Setting) -> str:
     items = (
         f"- Default: {_default(row)}",
-        f"- Accepted: {row.accepts}",
-        f"- Environment: {_code(row.variable, 'none')}",
+        f"- Expected: {row.expected}",
+        f"- Environment: `{variable_for(name)}`",
         f"- When to change it: {row.when}",
     )
     text = "\n".join(map(_wrapped, items))
-    return f"\n### `{row.name}`\n\n{_wrapped(row.help)}\n\n{text}"
+    return f"\n### `{name}`\n\n{_wrapped(row.help)}\n\n{text}"
 
 
 def _wrapped(text: str) -> str:
@@ -139,12 +93,8 @@ def _wrapped(text: str) -> str:
     return textwrap.fill(text, 100, subsequent_indent=indent, break_on_hyphens=False)
 
 
-def _default(row: Row) -> str:
-    return _code(row.default, "empty")
-
-
-def _code(text: str, otherwise: str) -> str:
-    return f"`{text}`" if text else otherwise
+def _default(row: Setting) -> str:
+    return f"`{row.default}`" if row.default else row.default_in_words
 
 
 if __name__ == "__main__":

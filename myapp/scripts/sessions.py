@@ -6,10 +6,11 @@ import configparser
 import os
 import re
 from contextlib import closing
-from dataclasses import replace
+from pathlib import Path
 from typing import Any, Final
 
 import click
+from paste.deploy import loadwsgi
 from plaster import PlasterError
 from rich.console import Console
 from rich.markup import escape
@@ -19,15 +20,19 @@ from sqlalchemy import make_url
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
+import myapp
 from myapp import environment
-from myapp.database import read_url
+from myapp.database import URL_SETTING, read_url
 from myapp.environment import SettingError, printable
 from myapp.sessions import SessionError
 from myapp.sessions.core.lifetime import Clock, SteadyClock
-from myapp.sessions.core.settings import Settings, read, sources
+from myapp.sessions.core.settings import SessionSettings, read_session_settings
 from myapp.sessions.core.sweep import sweep as sweep_store
 from myapp.sessions.sql.model import table as sessions_table
 from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.web.include import with_url
+from myapp.setting_table import Reading
+from myapp.settings import read_application_settings
 
 DIALECTS: dict[str, Dialect] = {
     name: make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql", "mysql")
@@ -61,43 +66,57 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
         raise click.BadParameter("write NAME=VALUE", param_hint="--set")
     if not _PREFIX.fullmatch(prefix):
         raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
+    values = {name: value for name, _, value in words}
     try:
-        settings = environment.load(ini, {name: value for name, _, value in words})
+        settings = environment.load(ini, values)
+        ours = _is_ours(ini, values)
     except (configparser.Error, ImportError, LookupError, PlasterError) as error:
         raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
-    ctx.obj = _Given(settings, prefix)
+    ctx.obj = _Given(settings, prefix, ours=ours)
+
+
+def _is_ours(ini: str, values: dict[str, str]) -> bool:
+    """Whether an ini file starts this application, be it by way of another ini file."""
+    spec = f"config:{Path(ini).resolve()}"
+    found = loadwsgi.loadcontext(loadwsgi.APP, spec, "main", global_conf=values)
+    return found.object is myapp.main
 
 
 class _Given:
-    """The settings that the command line led to."""
+    """The settings that the command line led to; `ours` if they are those of this application."""
 
-    def __init__(self, settings: environment.Settings, prefix: str) -> None:
-        self.settings, self.prefix = settings, prefix
+    def __init__(self, settings: dict[str, Any], prefix: str, *, ours: bool) -> None:
+        self.settings, self.prefix, self.ours = settings, prefix, ours
 
-    def parsed(self) -> Settings:
+    def application(self) -> Reading:
+        """The application's settings; of another application's, its database. Raises SettingError.
+
+        What another application calls `database.…` is its own affair.
+        """
+        if self.ours:
+            return read_application_settings(self.settings, os.environ).reading
+        return Reading("", {URL_SETTING.name: read_url(self.settings, os.environ)})
+
+    def parsed(self) -> SessionSettings:
         """The manager's settings, with the database they lead to. Raises SettingError."""
-        name = self.prefix.rstrip(".").replace(".", "_")
-        parsed = read(self.settings, os.environ, name=name, prefix=self.prefix)
-        # As the application has it: a further manager's database is the first one's, if unnamed.
-        names = (f"{self.prefix}url", "session.url")
-        named = (name for name in names if environment.lookup(self.settings, name, os.environ))
-        url = read_url(self.settings, os.environ, next(named, "sqlalchemy.url"))
-        return replace(parsed, url=url)
+        own = self._manager(self.prefix)
+        # Read once, since what looks misspelt is warned of each time.
+        first = own if self.prefix == "session." else self._manager("session.")
+        return with_url(own, first, self.settings)
+
+    def _manager(self, prefix: str) -> SessionSettings:
+        name = prefix.rstrip(".").replace(".", "_")
+        return read_session_settings(self.settings, os.environ, name=name, prefix=prefix)
 
 
 @cli.command()
 @click.pass_obj
 def config(given: _Given) -> None:
     """Show the effective settings, each with its source."""
-    given.parsed()
     table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for name in ("sqlalchemy.url", "database.migrate_on_start"):
-        value = environment.lookup(given.settings, name, os.environ)
-        source = environment.source_of(value) if value is not None else "default"
-        table.add_row(name, escape(printable(value) if value else "false"), escape(source))
-    for setting, value, source in sources(given.settings, os.environ, given.prefix):
-        shown = escape(printable(value)) if value else ""
-        table.add_row(given.prefix + setting.name, shown, escape(source))
+    for reading in (given.application(), given.parsed().reading):
+        for name, text, source in reading.listed():
+            table.add_row(name, escape(printable(text)) if text else "", escape(source))
     # As wide as it needs to be: lines that are cut or wrapped can't be searched.
     Console(width=None if Console().is_terminal else 500).print(table)
 

@@ -28,7 +28,7 @@ from sqlalchemy import select
 from myapp.database import create_database_engine
 from myapp.sessions import make_manager
 from myapp.sessions.core.manager import SessionManager
-from myapp.sessions.core.settings import read
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.store import SqlStore
@@ -209,7 +209,7 @@ def _look_into(url: str, history: History) -> None:
         history.notes = set(connection.scalars(select(Note.id)))
         history.users = set(connection.scalars(select(User.id)))
     engine.dispose()
-    manager = make_manager(read({"session.url": url}, {}), SqlStore(url))
+    manager = make_manager(read_session_settings({"session.url": url}, {}), SqlStore(url))
     quiet, now = time.monotonic(), manager.clock()
     rows = {row.digest: row for row in manager.store.iterate(COOKIE) if row.expires_at > now}
     manager.store.close()

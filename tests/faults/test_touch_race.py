@@ -5,7 +5,7 @@ and its touch.
 import pytest
 
 from myapp.sessions import make_manager
-from myapp.sessions.core.settings import read
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import create_table
 
@@ -17,7 +17,7 @@ def test_a_touch_leaves_what_others_saved_alone(
     create_table(database_url)
     store = SqlStore(database_url)
     request.addfinalizer(store.close)
-    manager = make_manager(read({"session.idle_timeout": "1h"}, {}), store)
+    manager = make_manager(read_session_settings({"session.idle_timeout": "1h"}, {}), store)
     with manager.session() as session:
         session["a"] = 1
     began = manager.clock()

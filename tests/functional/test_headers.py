@@ -11,6 +11,7 @@ from pyramid.response import Response
 from webtest import TestApp
 
 from myapp.headers import headers_tween_factory
+from myapp.settings import read_application_settings
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,9 @@ def answer(settings: dict[str, Any], **headers: str) -> Response:
     def view(request: Request) -> Response:
         return Response(headerlist=list(headers.items()))
 
-    with testing.testConfig(settings=settings) as config:
+    with testing.testConfig() as config:
+        given = {"sqlalchemy.url": "sqlite:////unused", **settings}
+        config.registry["application_settings"] = read_application_settings(given, {})
         return headers_tween_factory(view, config.registry)(testing.DummyRequest())
 
 

@@ -15,7 +15,7 @@ from myapp.database import create_database_engine
 from myapp.sessions import SessionManager, make_manager
 from myapp.sessions.core.codec import Codec, Content, MessagePack
 from myapp.sessions.core.lifetime import SECOND, SteadyClock
-from myapp.sessions.core.settings import read
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.sql.model import metadata, table
 from myapp.sessions.sql.store import SqlStore
 
@@ -39,7 +39,9 @@ class Crowd:
 
 def manager_of(url: str) -> SessionManager:
     """A manager of the sessions in a database, whose sessions are touched often."""
-    settings = read({"session.idle_timeout": "1h", "session.touch_interval": "1s"}, {})
+    settings = read_session_settings(
+        {"session.idle_timeout": "1h", "session.touch_interval": "1s"}, {}
+    )
     return make_manager(settings, SqlStore(url))
 
 

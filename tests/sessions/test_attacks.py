@@ -108,10 +108,10 @@ def test_expired_sessions_served(app: App, store: SqlStore, clock: Clock) -> Non
 BORN = """
 import sys, time
 from myapp.sessions import make_manager
-from myapp.sessions.core.settings import read
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.sql.store import SqlStore
 
-settings = read({"session.url": sys.argv[1], "session.idle_timeout": "10m"}, {})
+settings = read_session_settings({"session.url": sys.argv[1], "session.idle_timeout": "10m"}, {})
 manager = make_manager(settings, SqlStore(sys.argv[1]))
 with manager.session() as session:
     session.sign_in("ann")

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from myapp.sessions import SessionManager, make_manager
-from myapp.sessions.core.settings import read
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.sweep import sweep
 from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import Clock, create_table
@@ -46,7 +46,9 @@ def machines(request: pytest.FixtureRequest, store: SqlStore, clock: Clock) -> l
 
 def machine(store: SqlStore, clock: Callable[[], int], **settings: str) -> SessionManager:
     return make_manager(
-        read({"session.url": "sqlite:////unused"} | settings, {}), store, clock=clock
+        read_session_settings({"session.url": "sqlite:////unused"} | settings, {}),
+        store,
+        clock=clock,
     )
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from webob.cookies import RequestCookies
 
 from myapp.environment import SettingError
-from myapp.sessions.core.settings import read as read_settings
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.token import new_token
 from myapp.sessions.web.cookie import MAX_TOKENS, CookieWriter, read, shield, was_sent
 
@@ -426,7 +426,9 @@ class TestJunk:
 
 def writer(**given: Any) -> CookieWriter:
     """A writer for these settings, by their short names without `cookie_`."""
-    return CookieWriter(read_settings({f"session.cookie_{k}": v for k, v in given.items()}, {}))
+    return CookieWriter(
+        read_session_settings({f"session.cookie_{k}": v for k, v in given.items()}, {})
+    )
 
 
 COMBINATIONS = [

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from myapp.sessions.core.codec import Codec
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.lifetime import Clock
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import SessionStore
 
 Publish = Callable[[SessionEvent], None]
@@ -21,7 +21,7 @@ class Kind:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: SessionSettings,
         store: SessionStore,
         codec: Codec,
         *,

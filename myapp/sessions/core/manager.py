@@ -18,7 +18,7 @@ from myapp.sessions.core.loading import content_of, load
 from myapp.sessions.core.saved import follow_up, settle
 from myapp.sessions.core.saving import save
 from myapp.sessions.core.session import Session
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.state import Loaded, State
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 from myapp.sessions.core.token import is_token
@@ -126,7 +126,7 @@ class SessionManager:
 
 
 def make_manager(
-    settings: Settings,
+    settings: SessionSettings,
     store: SessionStore,
     *,
     serializer: Serializer | None = None,

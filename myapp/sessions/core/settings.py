@@ -1,4 +1,4 @@
-"""Every setting of a session manager: name, default, meaning and what it accepts.
+"""Every setting of a session manager: name, default, meaning and what is expected.
 
 `TABLE` is the single source: the ini files, the reference page and `myapp-sessions INI config`
 are tested against it (C4). Values are parsed here and nowhere else.
@@ -6,18 +6,14 @@ are tested against it (C4). Values are parsed here and nowhere else.
 
 from __future__ import annotations
 
-import difflib
-import logging
 import re
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, NoReturn
 
-from myapp import environment
-from myapp.environment import SettingError, parse_bool
 from myapp.sessions.core.lifetime import MINUTE, SECOND
-
-log = logging.getLogger(__name__)
+from myapp.setting_table import Reading, Setting, bool_setting, read_table
 
 DAY: Final = 24 * 60 * MINUTE
 MAX_LIFETIME: Final = 400 * DAY  # what browsers keep a cookie for at most
@@ -34,23 +30,11 @@ _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 
 
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """One row of the table: what it is, its default, what it accepts, when to change it."""
-
-    name: str
-    default: str
-    parse: Callable[[str], Any]
-    accepts: str
-    help: str
-    when: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class SessionSettings:
     """The settings of one manager, parsed and checked; durations in milliseconds, sizes in bytes.
 
-    `None` stands for `off`, or for nothing given.
+    `None` stands for `off`, or for nothing given. `reading` knows where each value came from.
     """
 
     name: str
@@ -77,6 +61,11 @@ class Settings:
     statement_timeout: int
     store: str | None
     serializer: str | None
+    reading: Reading = field(compare=False, repr=False)
+
+    def refuse(self, key: str, expected: str) -> NoReturn:
+        """Raise SettingError for one of the values, with its source: it can't be used after all."""
+        self.reading.refuse(key, expected)
 
 
 def parse_duration(text: str) -> int:
@@ -137,13 +126,8 @@ def _path(text: str) -> str:
 
 
 _A_DURATION: Final = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
-_A_BOOL: Final = "true or false"
 _A_DOTTED_NAME: Final = "a dotted name such as package.module:name, or empty"
 _ATTRIBUTE_TEXT: Final = "printable ASCII without a semicolon"
-
-
-def _bool(name: str, default: str, help: str, when: str) -> Setting:
-    return Setting(name, default, parse_bool, _A_BOOL, help, when)
 
 
 def _duration(name: str, default: str, help: str, when: str) -> Setting:
@@ -206,26 +190,26 @@ _ROWS: Final = (
         "Size of one session's stored data; what would exceed it is refused.",
         "Smaller to notice early that something large is put into sessions.",
     ),
-    _bool(
+    bool_setting(
         "cookie_secure",
         "true",
         "Send the cookie over HTTPS only.",
         "false only for plain http on another host than localhost, or for Safari, which takes no"
         " such cookie from http://localhost either.",
     ),
-    _bool(
+    bool_setting(
         "cookie_httponly",
         "true",
         "Hide the cookie from JavaScript.",
         "Hardly ever: a script that can read it can steal the session.",
     ),
-    _bool(
+    bool_setting(
         "cookie_persist",
         "true",
         "Keep the cookie when the browser is closed.",
         "false where computers are shared. session.remember_me() decides for one session.",
     ),
-    _bool(
+    bool_setting(
         "cookie_partitioned",
         "false",
         "Keep the cookie apart for each site that embeds this one in a frame (CHIPS).",
@@ -268,11 +252,11 @@ _ROWS: Final = (
         "url",
         "",
         str,
-        "any SQLAlchemy URL but in-memory SQLite",
+        "a database URL, as in sqlalchemy.url",
         "A database for the sessions alone. Empty: the application's, sqlalchemy.url.",
         "To keep their many small writes away from the application's data.",
     ),
-    _bool(
+    bool_setting(
         "join",
         "true",
         "Save a session within the request's transaction where one reaches the same database, so"
@@ -319,143 +303,67 @@ TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROW
 """The settings by name, in the order in which the ini files and the reference have them."""
 
 
-def read(
+def read_session_settings(
     settings: Mapping[str, Any],
     environ: Mapping[str, str],
     *,
     name: str = "session",
     prefix: str = "session.",
-) -> Settings:
+) -> SessionSettings:
     """The settings of the manager `name`, whose keys begin with `prefix`.
 
-    Raises SettingError, whose message names the setting, where its value came from, the value and
-    what is accepted, for the first one that can't be used (C2, C3).
+    Raises SettingError, whose message names the setting, its value, where that came from and what
+    was expected, for the first one that can't be used (C2, C3).
     """
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,63}", name):
-        raise ValueError(f"{name!r} is no name for a session manager: use a-z, 0-9 and _")
-    _refuse_unknown(settings, prefix)
-    _warn_of_variables(environ, prefix)
-    given = {key: environment.lookup(settings, prefix + key, environ) for key in TABLE}
-    reader = _Reader(prefix, given)
-    values: dict[str, Any] = {key: reader.parse(key) for key in TABLE}
-    idle = values["idle_timeout"]
-    if not given["touch_interval"]:
+        raise ValueError(f"{name!r} can't be a session manager's name: use a-z, 0-9 and _")
+    reading = read_table(TABLE, settings, environ, prefix=prefix, owned=(prefix,))
+    values = reading.values()
+    if values["touch_interval"] is None:
+        idle = values["idle_timeout"]
         values["touch_interval"] = MINUTE if idle is None else min(MINUTE, max(1, idle // 10))
-    if not given["anonymous_lifetime"]:
+    if values["anonymous_lifetime"] is None:
         values["anonymous_lifetime"] = values["lifetime"]
-    result = Settings(name=name, prefix=prefix, **values)
-    _check_combinations(result, reader)
+    result = SessionSettings(name=name, prefix=prefix, reading=reading, **values)
+    _check_combinations(result)
     return result
 
 
-def sources(
-    settings: Mapping[str, Any], environ: Mapping[str, str], prefix: str = "session."
-) -> Iterable[tuple[Setting, str, str]]:
-    """Each setting with its effective text and where that came from, for the config command."""
-    for key, setting in TABLE.items():
-        given = environment.lookup(settings, prefix + key, environ)
-        if given is None:
-            yield setting, setting.default, "default"
-        else:
-            yield setting, str(given), environment.source_of(given)
-
-
-class _Reader:
-    """Parses one manager's values and words the refusals."""
-
-    def __init__(self, prefix: str, given: Mapping[str, Any]) -> None:
-        self.prefix, self.given = prefix, given
-
-    def parse(self, key: str) -> Any:
-        setting, value = TABLE[key], self.given[key]
-        if value is None:
-            value = setting.default
-        if value == "" and setting.default == "":
-            return None
-        try:
-            return setting.parse(_text(value))
-        except ValueError:
-            self.refuse(key, f"accepted is {setting.accepts}")
-
-    def refuse(self, key: str, accepted: str) -> NoReturn:
-        value = self.given[key]
-        source = "its default" if value is None else environment.source_of(value)
-        shown = TABLE[key].default if value is None else value
-        raise SettingError(self.prefix + key, shown, source, accepted)
-
-
-def _text(value: object) -> str:
-    # Settings given in Python may be bool or int.
-    return value if isinstance(value, str) else str(value)
-
-
-def _refuse_unknown(settings: Mapping[str, Any], prefix: str) -> None:
-    for key in settings:
-        if not key.startswith(prefix) or key.removeprefix(prefix) in TABLE:
-            continue
-        nearest = difflib.get_close_matches(key.removeprefix(prefix), TABLE, n=1, cutoff=0)
-        raise SettingError(
-            key,
-            settings[key],
-            environment.source_of(settings[key]),
-            f"there is no such setting; the nearest is {prefix}{nearest[0]}",
-        )
-
-
-def _warn_of_variables(environ: Mapping[str, str], prefix: str) -> None:
-    """Warn of a variable that looks like a misspelt setting: SESSION_LIFETIM, say.
-
-    It is no error: desktops and tools have variables of their own that begin alike.
-    """
-    known = [environment.variable_for(prefix + key) for key in TABLE]
-    start = environment.variable_for(prefix)
-    for variable in environ:
-        if variable.startswith(start) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=0.85)
-            if near:
-                log.warning("environment variable %s is unknown; did you mean %s?", variable, *near)
+def _check_combinations(s: SessionSettings) -> None:
+    """Refuse what each value allows and all together do not (C3)."""
+    if s.idle_timeout is not None and s.idle_timeout >= s.lifetime:
+        s.refuse("idle_timeout", f"a duration shorter than {s.prefix}lifetime")
+    if s.idle_timeout is not None and s.touch_interval >= s.idle_timeout:
+        s.refuse("touch_interval", f"a duration shorter than {s.prefix}idle_timeout")
+    if s.anonymous_lifetime > s.lifetime:
+        s.refuse("anonymous_lifetime", f"a duration no longer than {s.prefix}lifetime")
+    if s.cookie_samesite == "none" and not s.cookie_secure:
+        s.refuse("cookie_samesite", f"{s.prefix}cookie_secure = true with this value")
+    if s.cookie_partitioned and not s.cookie_secure:
+        s.refuse("cookie_partitioned", f"{s.prefix}cookie_secure = true with this value")
+    _check_name_prefix(s)
 
 
 # What a cookie with such a name must be for browsers to accept it, by RFC 6265bis.
 _NAME_PREFIXES: Final = {
     "__secure-": ("cookie_secure",),
     "__http-": ("cookie_secure", "cookie_httponly"),
-    "__host-": ("cookie_secure", "no domain", "path /"),
-    "__host-http-": ("cookie_secure", "cookie_httponly", "no domain", "path /"),
+    "__host-": ("cookie_secure", "cookie_domain", "cookie_path"),
+    "__host-http-": ("cookie_secure", "cookie_httponly", "cookie_domain", "cookie_path"),
+}
+_DEMANDED: Final[Mapping[str, tuple[object, str]]] = {
+    "cookie_secure": (True, "{0}cookie_secure = true"),
+    "cookie_httponly": (True, "{0}cookie_httponly = true"),
+    "cookie_domain": (None, "an empty {0}cookie_domain"),
+    "cookie_path": ("/", "{0}cookie_path = /"),
 }
 
 
-def _check_combinations(s: Settings, reader: _Reader) -> None:
-    """Refuse what each value allows and all together do not (C3)."""
-    if s.idle_timeout is not None and s.idle_timeout >= s.lifetime:
-        reader.refuse("idle_timeout", f"it must be shorter than {s.prefix}lifetime")
-    if s.idle_timeout is not None and s.touch_interval >= s.idle_timeout:
-        reader.refuse("touch_interval", f"it must be shorter than {s.prefix}idle_timeout")
-    if s.anonymous_lifetime > s.lifetime:
-        reader.refuse("anonymous_lifetime", f"it must not exceed {s.prefix}lifetime")
-    if s.cookie_samesite == "none" and not s.cookie_secure:
-        reader.refuse("cookie_samesite", f"none goes with {s.prefix}cookie_secure = true only")
-    if s.cookie_partitioned and not s.cookie_secure:
-        reader.refuse("cookie_partitioned", f"it needs {s.prefix}cookie_secure = true")
-    _check_name_prefix(s, reader)
-
-
-def _check_name_prefix(s: Settings, reader: _Reader) -> None:
-    met = {
-        "cookie_secure": s.cookie_secure,
-        "cookie_httponly": s.cookie_httponly,
-        "no domain": s.cookie_domain is None,
-        "path /": s.cookie_path == "/",
-    }
-    words = {
-        "cookie_secure": f"{s.prefix}cookie_secure = true",
-        "cookie_httponly": f"{s.prefix}cookie_httponly = true",
-        "no domain": f"an empty {s.prefix}cookie_domain",
-        "path /": f"{s.prefix}cookie_path = /",
-    }
+def _check_name_prefix(s: SessionSettings) -> None:
     # Browsers compare the prefix without regard to case, so a check by case would be evaded.
     name = s.cookie_name.lower()
-    for start, needs in _NAME_PREFIXES.items():
-        missing = [words[need] for need in needs if name.startswith(start) and not met[need]]
-        if missing:
-            reader.refuse("cookie_name", f"browsers take such a name only with {missing[0]}")
+    demands = (keys for start, keys in _NAME_PREFIXES.items() if name.startswith(start))
+    for key in chain.from_iterable(demands):
+        value, words = _DEMANDED[key]
+        if getattr(s, key) != value:
+            s.refuse("cookie_name", f"{words.format(s.prefix)}, or browsers ignore such a cookie")

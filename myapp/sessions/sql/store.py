@@ -17,7 +17,7 @@ import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine
 from myapp.sessions.core.errors import SchemaError
 from myapp.sessions.core.fork import after_fork_in_child
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
 from myapp.sessions.sql import pymysql
 from myapp.sessions.sql.breaker import Breaker
@@ -60,7 +60,7 @@ class SqlStore:
         self._executor = Executor(self._engine, self._pool, timeout)
 
     @classmethod
-    def from_settings(cls, settings: Settings) -> SqlStore:
+    def from_settings(cls, settings: SessionSettings) -> SqlStore:
         """The store that a manager's settings describe."""
         if settings.url is None:
             raise ValueError(f"{settings.prefix}url names no database")

@@ -16,7 +16,7 @@ from myapp.sessions import get_manager, make_manager
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.manager import SessionManager, Tokens
 from myapp.sessions.core.session import Session
-from myapp.sessions.core.settings import read
+from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.state import State
 from myapp.sessions.testing.memory_store import MemoryStore
 
@@ -24,7 +24,9 @@ from myapp.sessions.testing.memory_store import MemoryStore
 def memory_manager(clock: Callable[[], int] | None = None, **settings: str) -> SessionManager:
     """A manager whose sessions live in memory; settings by their short names: `lifetime="3h"`."""
     given = {f"session.{name}": value for name, value in settings.items()}
-    return make_manager(read(given, {}), MemoryStore(), clock=clock or SteadyClock())
+    return make_manager(
+        read_session_settings(given, {}), MemoryStore(), clock=clock or SteadyClock()
+    )
 
 
 def session(user_id: str | None = None, /, **values: Any) -> Session:

@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from msgspec.structs import replace
 
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession
 
 
 class MemoryStore:
     """A SessionStore in the memory of one process."""
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: SessionSettings | None = None) -> None:
         # As `session.store` it is called with the settings, none of which concerns it.
         self._rows: dict[bytes, StoredSession] = {}
         self._locks: dict[bytes, tuple[str, int]] = {}

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from myapp.sessions.core.settings import Settings
+from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.token import SHAPE
 
 MAX_TOKENS: Final = 3
@@ -63,14 +63,14 @@ def _named(name: str) -> re.Pattern[str]:
     return re.compile(rf'{re.escape(name)}=[ \t]*"?({SHAPE})"?[ \t]*(?=;|\Z)')
 
 
-def set_cookie(settings: Settings, token: str, max_age: int | None) -> str:
+def set_cookie(settings: SessionSettings, token: str, max_age: int | None) -> str:
     """The header's value that stores a token; `max_age` in seconds, None until browser end."""
     scope, flags = _attributes(settings)
     age = "" if max_age is None else f"; Max-Age={max_age}"
     return f"{settings.cookie_name}={token}{scope}{age}{flags}"
 
 
-def delete_cookie(settings: Settings) -> str:
+def delete_cookie(settings: SessionSettings) -> str:
     """The header's value that removes the cookie, with the attributes it was set with (R2)."""
     scope, flags = _attributes(settings)
     past = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
@@ -78,7 +78,7 @@ def delete_cookie(settings: Settings) -> str:
 
 
 @lru_cache
-def _attributes(settings: Settings) -> tuple[str, str]:
+def _attributes(settings: SessionSettings) -> tuple[str, str]:
     domain = f"; Domain={settings.cookie_domain}" if settings.cookie_domain else ""
     flags = (
         ("; Secure" if settings.cookie_secure else "")

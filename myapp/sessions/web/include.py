@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from pyramid.tweens import EXCVIEW
 from zope.interface import classImplements, implementedBy
 
 from myapp import environment
-from myapp.database import read_url
+from myapp.database import parse_url, read_url
 from myapp.environment import SettingError
 from myapp.sessions.core.codec import Serializer
 from myapp.sessions.core.errors import (
@@ -31,7 +31,7 @@ from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.manager import SessionManager, make_manager
 from myapp.sessions.core.session import Session
-from myapp.sessions.core.settings import Settings, read
+from myapp.sessions.core.settings import SessionSettings, read_session_settings
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.sql.store import SqlStore
@@ -44,6 +44,7 @@ from myapp.sessions.web.shield import shielding
 from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
 from myapp.sessions.web.tween import TWEEN
+from myapp.setting_table import Expected
 
 log = logging.getLogger(__name__)
 
@@ -114,13 +115,13 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
     if name in sessions.managers:
         raise ConfigurationError(f"there is a session manager named {name!r} already")
     given = config.registry.settings
-    settings = read(given, os.environ, name=name, prefix=prefix)
-    _refuse_taken_name(sessions, given, settings)
+    settings = read_session_settings(given, os.environ, name=name, prefix=prefix)
+    _refuse_taken_name(sessions, settings)
     store = _shared_store(sessions, given, settings)
     manager = make_manager(
         settings,
         store,
-        serializer=_serializer(given, settings),
+        serializer=_serializer(settings),
         publish=_guarded(config.registry),
     )
     sessions.managers[name] = manager
@@ -143,79 +144,67 @@ def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
     return publish_one
 
 
-def _refuse_taken_name(
-    sessions: SessionRegistry, given: dict[str, Any], settings: Settings
-) -> None:
-    key = f"{settings.prefix}cookie_name"
-    value = environment.lookup(given, key, os.environ)
+def _refuse_taken_name(sessions: SessionRegistry, settings: SessionSettings) -> None:
     for other in sessions.managers.values():
         if other.settings.cookie_name == settings.cookie_name:
-            raise SettingError(
-                key,
-                settings.cookie_name,
-                environment.source_of(value) if value else "its default",
-                f"the session manager {other.name!r} has a cookie of this name already",
-            )
+            taken = f"the session manager {other.name!r} has a cookie of this name already"
+            settings.refuse("cookie_name", f"another name: {taken}")
 
 
 def _shared_store(
-    sessions: SessionRegistry, given: dict[str, Any], settings: Settings
+    sessions: SessionRegistry, given: Mapping[str, Any], settings: SessionSettings
 ) -> SessionStore:
     """The store of a manager: managers that mean the same database share it and its sweeper."""
-    make = _own_store(given, settings) if settings.store else SqlStore.from_settings
+    make = _own_store(settings) if settings.store else SqlStore.from_settings
     if not settings.store:
-        settings = _with_url(given, settings)
+        first = sessions.managers.get("session")
+        settings = with_url(settings, first.settings if first else settings, given)
     key = (make, settings.url, settings.connect_timeout, settings.statement_timeout)
     if key not in sessions.stores:
         sessions.stores[key] = make(settings)
     return sessions.stores[key]
 
 
-def _own_store(given: dict[str, Any], settings: Settings) -> Callable[[Settings], SessionStore]:
-    found: Any = _resolve(given, settings.prefix, "store")
+def _own_store(settings: SessionSettings) -> Callable[[SessionSettings], SessionStore]:
+    found: Any = _resolve(settings, "store")
     if not callable(found):
-        value = environment.lookup(given, f"{settings.prefix}store", os.environ)
-        source = environment.source_of(value)
-        raise SettingError(f"{settings.prefix}store", value, source, "it can't be called")
-    make: Callable[[Settings], SessionStore] = found
+        settings.refuse("store", "something that can be called with the settings")
+    make: Callable[[SessionSettings], SessionStore] = found
     return make
 
 
-def _with_url(given: dict[str, Any], settings: Settings) -> Settings:
+def with_url(
+    settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
+) -> SessionSettings:
     """The settings with a URL: their own, the first manager's, or the application's."""
-    names = (f"{settings.prefix}url", "session.url", "sqlalchemy.url")
-    name = next((name for name in names if environment.lookup(given, name, os.environ)), None)
-    if name is None:
-        raise SettingError(
-            names[0], "", "its default", "name the sessions' database, or set sqlalchemy.url"
-        )
-    return replace(settings, url=read_url(given, os.environ, name))
+    for each in (settings, first):
+        if each.url is not None:
+            try:
+                parse_url(each.url)
+            except Expected as error:
+                each.refuse("url", error.expected)
+            return replace(settings, url=each.url)
+    url: str | None = read_url(given, os.environ).value
+    if url is None:
+        settings.refuse("url", "a database for the sessions, here or in sqlalchemy.url")
+    return replace(settings, url=url)
 
 
-def _serializer(given: dict[str, Any], settings: Settings) -> Serializer | None:
+def _serializer(settings: SessionSettings) -> Serializer | None:
     if not settings.serializer:
         return None
-    found = _resolve(given, settings.prefix, "serializer")
+    found = _resolve(settings, "serializer")
     serializer: Serializer = found() if isinstance(found, type) else found
     if not (hasattr(serializer, "loads") and hasattr(serializer, "dumps")):
-        value = environment.lookup(given, f"{settings.prefix}serializer", os.environ)
-        raise SettingError(
-            f"{settings.prefix}serializer",
-            value,
-            environment.source_of(value),
-            "it has no loads and dumps",
-        )
+        settings.refuse("serializer", "an object that has loads and dumps")
     return serializer
 
 
-def _resolve(given: dict[str, Any], prefix: str, key: str) -> Any:
-    value = environment.lookup(given, prefix + key, os.environ)
+def _resolve(settings: SessionSettings, key: str) -> Any:
     try:
-        return DottedNameResolver(None).resolve(value)
+        return DottedNameResolver(None).resolve(getattr(settings, key))
     except (ImportError, AttributeError) as error:
-        raise SettingError(
-            prefix + key, value, environment.source_of(value), f"can't be imported: {error}"
-        ) from error
+        settings.refuse(key, f"a name that can be imported: {error}")
 
 
 def _on_application_created(event: ApplicationCreated) -> None:
@@ -265,7 +254,7 @@ def _refuse_other_factory(factory: object) -> None:
             "session factory",
             getattr(factory, "__qualname__", type(factory).__qualname__),
             "config.set_session_factory",
-            "another session factory is set; remove it, or do not include myapp.sessions",
+            "no other session factory: remove it, or do not include myapp.sessions",
         )
 
 
@@ -280,7 +269,7 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
             "pyramid.tweens",
             " ".join(names),
             environment.source_of(explicit),
-            f"sessions need these, in this order: {' '.join(wanted)}",
+            f"these, in this order: {' '.join(wanted)}",
         )
 
 

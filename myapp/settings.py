@@ -1,0 +1,61 @@
+"""Every setting of the application itself; those of sessions are in `myapp.sessions.core.settings`.
+
+`TABLE` is the single source: the ini files, the reference page and `myapp-sessions INI config`
+are tested against it (C4).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from myapp import database
+from myapp.setting_table import Reading, Setting, bool_setting, read_table
+
+_ROWS: Final = (
+    database.URL_SETTING,
+    bool_setting(
+        "database.migrate_on_start",
+        "false",
+        "Bring the database up to date when the application starts, else run"
+        " `alembic upgrade head`.",
+        "Off where the application's database user may not change tables.",
+    ),
+    bool_setting(
+        "myapp.hsts",
+        "false",
+        "Tell browsers to use HTTPS for this host and its subdomains during the next year.",
+        "Turn it on once all of them have it, since it can't be taken back.",
+    ),
+)
+
+TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
+"""The settings by name, in the order in which the ini files and the reference have them."""
+
+# Whatever begins so is the application's. Not `sqlalchemy.`, below which others have theirs.
+_OWNED: Final = ("database.", "myapp.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApplicationSettings:
+    """The application's settings, parsed; `reading` knows where each came from."""
+
+    url: str
+    migrate_on_start: bool
+    hsts: bool
+    reading: Reading = field(compare=False, repr=False)
+
+
+def read_application_settings(
+    settings: Mapping[str, Any], environ: Mapping[str, str]
+) -> ApplicationSettings:
+    """Raises SettingError for the first setting that can't be used, or is unknown (C2)."""
+    reading = read_table(TABLE, settings, environ, owned=_OWNED)
+    values = reading.values()
+    return ApplicationSettings(
+        url=values["sqlalchemy.url"],
+        migrate_on_start=values["database.migrate_on_start"],
+        hsts=values["myapp.hsts"],
+        reading=reading,
+    )

@@ -210,7 +210,7 @@ def _look_into(url: str, history: History) -> None:
         history.users = set(connection.scalars(select(User.id)))
     engine.dispose()
     manager = make_manager(read_session_settings({"session.url": url}, {}), SqlStore(url))
-    quiet, now = time.monotonic(), manager.clock()
+    quiet, now = time.monotonic(), manager.kind.clock()
     rows = {row.digest: row for row in manager.store.iterate(COOKIE) if row.expires_at > now}
     manager.store.close()
     tokens = {digest(COOKIE, token): token for token in history.tokens}
@@ -240,7 +240,7 @@ def _scan(
         outcome=Outcome.DONE, token=token or "(unknown)", live=row is not None,
     )  # fmt: skip
     if row is not None:
-        content = manager.codec.decode(row.data)
+        content = manager.kind.codec.decode(row.data)
         scan.user, scan.values = row.user_id, stamped(content.values)
         scan.count = content.values.get(COUNT, 0)
         scan.flash = [message for _, message in content.flash.get("", [])]

@@ -391,7 +391,7 @@ def _skew(registry: Registry, skew: int) -> None:
         return steady() + skew
 
     for name in (COOKIE, OTHER_COOKIE):
-        get_manager(registry, name).clock = clock
+        get_manager(registry, name).kind.clock = clock
     # The package's own sweeper keeps the right time; a machine that is wrong is so in everything.
     Sweeper(get_manager(registry).store, clock, SWEEP_INTERVAL).ensure_running()
 

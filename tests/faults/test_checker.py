@@ -387,9 +387,9 @@ def test_the_server_tells_of_a_touch_that_was_not_made(tmp_path: Path) -> None:
     manager = get_manager(app.app.registry)
     told = {"lineage": "0", "database": "none", "ending": "return"}
     app.get("/", told | {"number": "1", "action": "set", "key": "a"}, extra_environ=HTTPS)
-    now = manager.clock() + 4_000
+    now = manager.kind.clock() + 4_000
     moments = iter([now, now + 2_000])
-    manager.clock = lambda: next(moments)
+    manager.kind.clock = lambda: next(moments)
     with listening_for_touches():
         looked = app.get("/", told | {"number": "2", "action": "show"}, extra_environ=HTTPS)
     assert looked.json["live"]

@@ -166,4 +166,4 @@ def _row(made: OutcomeApp, token: str) -> StoredSession | None:
 
 
 def _values(made: OutcomeApp, row: StoredSession) -> dict[str, Any]:
-    return made.manager.codec.decode(row.data).values
+    return made.manager.kind.codec.decode(row.data).values

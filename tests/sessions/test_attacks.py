@@ -142,7 +142,7 @@ def test_sessions_born_expired_through_clock_or_time_zone(
         # And read where the clock on the wall shows another time.
         app = make_app(VIEWS, url=database_url)
         assert app.get("/who", born.stdout.strip()).text == "ann"
-        assert list(sweep(app.manager.store, app.manager.clock)) == []
+        assert list(sweep(app.manager.store, app.manager.kind.clock)) == []
         assert len(app.manager.of_user("ann")) == 1
 
 
@@ -237,7 +237,7 @@ def test_logout_that_deletes_nothing(app: App, store: SqlStore, clock: Clock) ->
         None,
         None,
     )
-    assert app.manager.codec.decode(left.data).values == {}
+    assert app.manager.kind.codec.decode(left.data).values == {}
     assert app.get("/who", token).text == "nobody"
     assert app.manager.of_user("ann") == []
     clock.forward(60)

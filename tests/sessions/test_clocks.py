@@ -63,11 +63,11 @@ def test_skew_moves_a_limit_by_at_most_the_skew(
     with machines[maker].session() as session:
         session["key"] = "value"
     clock.forward(LIMIT - skew - 0.001)
-    list(sweep(machines[reader].store, machines[reader].clock))
+    list(sweep(machines[reader].store, machines[reader].kind.clock))
     assert machines[reader].load(session.token) is not None
     clock.forward(2 * skew + 0.001)
     assert machines[reader].load(session.token) is None
-    list(sweep(machines[reader].store, machines[reader].clock))
+    list(sweep(machines[reader].store, machines[reader].kind.clock))
     assert list(machines[reader].store.iterate("session")) == []
 
 

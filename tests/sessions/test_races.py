@@ -321,7 +321,7 @@ def test_two_proofs_of_identity_at_once_both_succeed(app: App) -> None:
 def test_a_session_that_idled_out_is_not_revived(app: App) -> None:
     """S3, S9: by a request that took longer than the session had left, writing or reading."""
     clock = Clock()
-    app.manager.clock = clock
+    app.manager.kind.clock = clock
     for change in ("write", "read"):
         with app.manager.session() as session:
             session["key"] = "value"
@@ -337,7 +337,7 @@ def test_a_session_that_idled_out_is_not_revived(app: App) -> None:
 def test_the_marker_of_an_idle_session_lives_its_minute(app: App) -> None:
     """R3: when anybody was there last says nothing of a marker."""
     clock = Clock()
-    app.manager.clock = clock
+    app.manager.kind.clock = clock
     token = token_of(app.get("/set"))
     app.manager.settings = replace(app.manager.settings, idle_timeout=600_000)
     clock.forward(599)
@@ -364,7 +364,7 @@ def test_a_lock_comes_before_a_renewal(app: App) -> None:
 def test_a_lock_held_too_long_saves_nothing(app: App) -> None:
     """S13: another may have had it meanwhile."""
     clock = Clock()
-    app.manager.clock = clock
+    app.manager.kind.clock = clock
     token = token_of(app.get("/set"))
     with contextlib.suppress(SessionLost), app.manager.session(token) as session:
         with session.lock():

@@ -1057,9 +1057,9 @@ class TestEnding:
             end(session)
         marker = row_of(manager, token)
         assert (marker.ended, marker.user_id, marker.generation) == (reason, None, None)
-        assert manager.codec.decode(marker.data).csrf == csrf
+        assert manager.kind.codec.decode(marker.data).csrf == csrf
         assert b"value" not in marker.data
-        assert marker.expires_at == manager.clock() + 60_000
+        assert marker.expires_at == manager.kind.clock() + 60_000
 
     def test_what_is_set_afterwards_begins_a_new_session(
         self, manager: SessionManager, clock: Clock

@@ -110,7 +110,7 @@ def test_a_renewal_is_one_transaction(app: App, tap: Tap) -> None:
 
 def test_a_touch_is_one_update_when_it_is_due(app: App, tap: Tap) -> None:
     """S9: and none before."""
-    clock = app.manager.clock = Clock()
+    clock = app.manager.kind.clock = Clock()
     token = stored(app)
     clock.forward(59)
     with counting(tap) as wire:

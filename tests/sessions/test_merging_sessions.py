@@ -126,7 +126,7 @@ class TestAChangeOfTheOtherOne:
             assert session.peek_flash() == ["Hello."]
 
     def test_within_a_lock_it_is_taken_at_the_end_of_the_block(self, app: App) -> None:
-        """I4, S13: what it becomes after that is nobody's, and told to whoever tries."""
+        """I4, S13: as it is then; it ends there, and what we change afterwards is saved."""
         ours, theirs = stored(app, mine=1), stored(app, cart=[1])
         with app.manager.session(ours) as session:
             with session.lock():
@@ -139,13 +139,13 @@ class TestAChangeOfTheOtherOne:
 
     def test_of_two_sessions_each_comes_as_it_is_then(self, app: App, heard: Heard) -> None:
         """I4: on a key of both, the one merged last wins, whichever was changed last."""
-        ours, first, second = stored(app), stored(app, a=1, both=1), stored(app, b=1, both=2)
+        ours, first, second = stored(app, c=0), stored(app, a=1, both=1), stored(app, b=1, both=2)
         with app.manager.session(ours) as session:
             assert session.merge(first)
             assert session.merge(second)
             with app.manager.session(first) as other:
                 other.update(a=11, both=11)
-        assert contents_of(app, session.token) == {"a": 11, "b": 1, "both": 2}
+        assert contents_of(app, ours) == {"a": 11, "b": 1, "both": 2, "c": 0}
         assert reasons(heard) in (["merged"], ["merged", "merged"])
 
 

@@ -34,8 +34,10 @@ def stored(app: App, **values: Any) -> str:
 
 def row_of(app: App, token: str) -> StoredSession:
     """The row of a live session."""
-    (row,) = (row for row in app.rows() if row.digest == digest(app.manager.name, token))
-    return row
+    found: list[StoredSession]
+    found = [row for row in app.rows() if row.digest == digest(app.manager.name, token)]
+    assert len(found) == 1
+    return found[0]
 
 
 def contents_of(app: App, token: str) -> dict[str, Any] | None:

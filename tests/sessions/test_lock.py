@@ -11,6 +11,7 @@ from pyramid.request import Request
 
 from myapp.sessions import (
     ConflictMerged,
+    Session,
     SessionEnded,
     SessionLost,
     SessionRenewed,
@@ -313,10 +314,13 @@ class TestHeldTooLong:
         """S13: though the view goes on; what it did before and does afterwards is stored."""
 
         def view(request: Request) -> None:
-            session = request.session
-            cart = session["cart"]
-            session["before"] = 1
-            with pytest.raises(SessionLost), session.lock():
+            request.session["before"] = 1
+            with pytest.raises(SessionLost):
+                hold_too_long(request.session, request.session["cart"])
+            request.session["after"] = 1
+
+        def hold_too_long(session: Session, cart: list[int]) -> None:
+            with session.lock():
                 session["key"] = "late"
                 session.pop("gone")
                 cart.append(2)
@@ -326,7 +330,6 @@ class TestHeldTooLong:
                 session.remember_me(False)
                 assert session.merge(theirs)
                 clock.forward(31)
-            session["after"] = 1
 
         app = serving(view)
         ours, theirs = stored(app, key=1, gone=1, cart=[1]), stored(app, taken=2)

@@ -333,7 +333,7 @@ def test_two_that_merge_each_other_become_one(
         configure=heard,
     )
     for _ in range(10):
-        tokens |= {"a": stored(app, a=[1]), "b": stored(app, b=[2])}
+        tokens.update(a=stored(app, a=[1]), b=stored(app, b=[2]))
         heard.events.clear()
         answers = at_once(
             lambda: app.get("/a", tokens["a"]).status_code,

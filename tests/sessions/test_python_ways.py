@@ -112,9 +112,10 @@ def test_it_is_a_mutable_mapping(make_app: MakeApp) -> None:
     app = make_app({})
     with app.manager.session() as session:
         session["key"] = 1
-        assert isinstance(session, MutableMapping)
-        assert isinstance(session, Mapping)
-        match session:
+        anything: Any = session
+        assert isinstance(anything, MutableMapping)
+        assert isinstance(anything, Mapping)
+        match anything:
             case {"key": found}:
                 assert found == 1
             case _:
@@ -122,7 +123,7 @@ def test_it_is_a_mutable_mapping(make_app: MakeApp) -> None:
     assert issubclass(Session, MutableMapping)
 
 
-TYPED = '''
+TYPED = """
 from collections.abc import Mapping, MutableMapping
 from typing import Any, assert_type
 
@@ -153,16 +154,16 @@ def use(session: Session) -> None:
     print(held, {**session}, dict(session), sorted(session))
     session.get_as("a", int) + 1  # type: ignore[operator]
     session[1] = 2  # type: ignore[index]
-'''
+"""
 
 
 def test_a_type_checker_takes_it_for_one(tmp_path: Path) -> None:
     """I15, I2: strictly, without a cast, and with the types that `get_as` promises."""
     snippet = tmp_path / "snippet.py"
     snippet.write_text(TYPED)
-    command = [sys.executable, "-m", "mypy", "--config-file", ROOT / "setup.cfg", snippet]
+    command = [sys.executable, "-m", "mypy", "--config-file", str(ROOT / "setup.cfg")]
     checked = subprocess.run(
-        command,
+        [*command, str(snippet)],
         cwd=ROOT,
         env=os.environ | {"MYPYPATH": str(ROOT)},
         capture_output=True,

@@ -71,9 +71,7 @@ def test_max_age_follows_a_deadline_that_was_moved_meanwhile(
     assert max_age_of(response) == left_of(app, response) == minutes * 60
 
 
-def test_max_age_is_what_is_left_when_a_slow_request_ends(
-    answering: Making, clock: Clock
-) -> None:
+def test_max_age_is_what_is_left_when_a_slow_request_ends(answering: Making, clock: Clock) -> None:
     """R5: counted from the save, with the deadline that the row has by then."""
 
     def move(session: Session) -> None:
@@ -165,4 +163,3 @@ def test_what_sends_no_cookie_still_sends_none(answering: Making, clock: Clock) 
     app = answering(lambda session: session.update(more=1), move)
     assert cookies_of(app.get("/view", token := stored(app, key=1))) == []
     assert row_of(app, token).deadline == clock() + 600_000
-

@@ -23,8 +23,8 @@ from sqlalchemy import Engine, insert, select
 from sqlalchemy.orm import Session
 
 from myapp.database import create_database_engine
-from myapp.sessions import SessionEvent, SessionManager, get_manager
 from myapp.sessions import Session as WebSession
+from myapp.sessions import SessionEvent, SessionManager, get_manager
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import metadata, table
 from tests.outcomes.app import Base, Note
@@ -120,8 +120,7 @@ class Site:
     ) -> None:
         self.url, self.sessions = url, sessions
         self.engine: Engine = create_database_engine(url, **(engine or {}))
-        self._session_options = {"twophase": twophase}
-        self._initial_state = initial_state
+        self._twophase, self._initial_state = twophase, initial_state
         self.ids = itertools.count(1000)
         self.events: list[SessionEvent] = []
         self.errors: list[Exception] = []
@@ -182,7 +181,7 @@ class Site:
 
     def new_dbsession(self, request: Request) -> Session:
         """A session of SQLAlchemy's that takes part in the request's transaction."""
-        session = Session(self.engine, **self._session_options)
+        session = Session(self.engine, twophase=self._twophase)
         zope.sqlalchemy.register(
             session, initial_state=self._initial_state, transaction_manager=request.tm
         )

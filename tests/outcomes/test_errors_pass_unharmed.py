@@ -155,16 +155,22 @@ def test_another_data_manager_fails_as_it_would_without_sessions(
         assert learnt == (None, 1, [KeyError])
 
 
-def test_a_transaction_that_cannot_be_prepared_fails_as_it_would(postgresql: Any) -> None:
-    """S6: two-phase commit, which PostgreSQL refuses unless it was told to allow it."""
+def test_a_prepared_transaction_fails_and_succeeds_as_it_would(mariadb: Any) -> None:
+    """S6: two-phase commit; another resource refuses after the database was prepared."""
     ids = count(100)
-    with postgresql.database() as url:
-        learnt = compared(
-            url,
-            lambda request, use: request.dbsession.add(Note(id=next(ids))),
-            twophase=True,
-        )
-    assert learnt == (None, 1, [OperationalError])
+
+    def write(request: Request, use: str) -> None:
+        request.dbsession.add(Note(id=next(ids)))
+
+    def refuse(request: Request, use: str) -> None:
+        write(request, use)
+        resource = failing("tpc_vote", KeyError())
+        resource.sort_key = "~last"
+        request.tm.get().join(resource)
+
+    with mariadb.database() as url:
+        assert compared(url, write, twophase=True) == (200, 1, [])
+        assert compared(url, refuse, twophase=True) == (None, 1, [KeyError])
 
 
 def test_a_hook_of_the_application_fails_as_it_would(database_url: str) -> None:

@@ -61,6 +61,7 @@ def check(history: History, times: Times) -> list[Violation]:
     """Every violation that the history proves, the earliest first."""
     found = list(_check_application(history))
     found += _check_answers(history)
+    found += _check_errors(history)
     lineages = list(_lineages(history, times))
     for lineage in lineages:
         found += lineage.violations()
@@ -96,6 +97,17 @@ def _check_answers(history: History) -> Iterator[Violation]:
         elif operation.live and operation.token is None:
             text = "no token was sent, and a session was seen"
             yield Violation("foreign", NO_LINEAGE, text, (operation,))
+
+
+def _check_errors(history: History) -> Iterator[Violation]:
+    """Nobody is told of an internal error: a race is won in the end, or is a 503.
+
+    While the database is away the application fails by itself.
+    """
+    for operation in history.operations:
+        told = operation.ending == "500"
+        if operation.status == 500 and not told and not history.was_out(operation):
+            yield Violation("error", operation.lineage, "an internal error", (operation,))
 
 
 def _check_limit(

@@ -27,7 +27,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from myapp.database import create_database_engine
 from myapp.sessions import get_manager
-from myapp.sessions.core.errors import LockTimeout, SessionError
+from myapp.sessions.core.errors import LockTimeout, SessionError, SessionLost
 from myapp.sessions.core.events import SessionEnded, SessionEvent
 from myapp.sessions.core.lifetime import SECOND, SteadyClock
 from myapp.sessions.core.sweep import Sweeper
@@ -168,7 +168,7 @@ def _count(act: Act) -> None:
             # So that whoever may get in meanwhile has the time to.
             time.sleep(HELD)
             session[COUNT] = counted
-    except LockTimeout:
+    except (LockTimeout, SessionLost):
         return
     act.answer["counted"] = counted
 
@@ -249,6 +249,10 @@ ACTIONS: Final[dict[str, Callable[[Act], None]]] = {
 
 
 def _view(request: Request) -> Response:
+    if request.params["database"] == "read_first":
+        request.dbsession.scalars(select(Note).limit(1)).first()
+        # So that others save the session between the transaction's snapshot and our look at it.
+        time.sleep(HELD)
     act = Act(request)
     _use_database(act)
     ACTIONS[act.told["action"]](act)
@@ -352,9 +356,13 @@ def _log() -> None:
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
-def make_app(url: str, skew: int) -> Any:
-    """The WSGI application, whose clock goes wrong by `skew` milliseconds."""
-    engine = create_database_engine(url)
+def make_app(url: str, skew: int, isolation: str | None = None) -> Any:
+    """The WSGI application, whose clock goes wrong by `skew` milliseconds.
+
+    `isolation` is the level of the application's transactions, if not the database's own.
+    """
+    options: dict[str, Any] = {"isolation_level": isolation} if isolation else {}
+    engine = create_database_engine(url, **options)
     settings = {
         "session.url": url,
         "session.idle_timeout": f"{IDLE_TIMEOUT}s",
@@ -372,7 +380,9 @@ def make_app(url: str, skew: int) -> Any:
         config.include("pyramid_retry")
         config.include("myapp.sessions")
         config.add_session("admin_session")
-        config.add_tween("tests.faults.server.telling_tween_factory", over=TWEEN)
+        # By the name under which this module runs: imported once more, it would be there twice, and
+        # the log's handler would know nothing of the tween's request.
+        config.add_tween(f"{__name__}.telling_tween_factory", over=TWEEN)
         config.add_subscriber(_note_event, SessionEvent)
         config.add_request_method(_dbsession_of(engine), "dbsession", reify=True)
         config.add_route("act", "/")
@@ -411,11 +421,12 @@ def main() -> None:
     parser.add_argument("--url", required=True)
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--skew", type=int, default=0, help="milliseconds")
+    parser.add_argument("--isolation", help="of the application's transactions")
     given = parser.parse_args()
     if abs(given.skew) > SECOND:
         parser.error("a clock is wrong by at most one second here")
     _log()
-    app = make_app(given.url, given.skew)
+    app = make_app(given.url, given.skew, given.isolation)
     with listening_for_touches():
         waitress.serve(app, host=LOOPBACK, port=given.port, threads=6)
 

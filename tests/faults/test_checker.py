@@ -102,6 +102,7 @@ class Story:
 
 RIGHT: dict[str, Steps] = {
     "nothing": [{}],
+    "an error was asked for": [{"status": 500, "ending": "500"}],
     "a write is read": [SET, {"values": {"a": "1.2"}}],
     "a write is overwritten": [SET, OTHER, {"values": {"a": "1.3"}}],
     "a removal removes": [SET, REMOVE, {}],
@@ -235,6 +236,7 @@ RIGHT |= {
 }  # fmt: skip
 
 WRONG: dict[str, tuple[str, Steps]] = {
+    "a race is lost for good": ("error", [SET | UNKNOWN | {"status": 500}]),
     "a write is lost": ("write", [SET, {}]),
     "a write is undone": ("write", [SET, OTHER, {"values": {"a": "1.2"}}]),
     "a removal is undone": ("write", [SET, REMOVE, {"values": {"a": "1.2"}}]),

@@ -155,12 +155,19 @@ class OutcomeApp:
     def _view(self, request: Request) -> Response:
         told = request.environ["test"]
         _use_database(request, told["dbsession"], told["note"])
+        if told["dbsession"] == "collided" and request.environ["retry.attempt"] == 0:
+            self._save_meanwhile(request.headers["Cookie"].partition("=")[2])
         _use_session(request, told["action"], told["outcome"])
         self.attempts += 1
         if told["outcome"] in ("cut_before", "cut_after"):
             getattr(self.proxy, told["outcome"])("COMMIT")
         self.before_response()
         return _OUTCOMES[told["outcome"]](request)
+
+    def _save_meanwhile(self, token: str) -> None:
+        """Another request changes the session, which the transaction's snapshot does not show."""
+        with self.manager.session(token) as session:
+            session["theirs"] = 1
 
 
 def _engine(url: str, isolation: str | None) -> Engine:
@@ -196,7 +203,7 @@ _TRIGGERS = {
 
 
 def _use_database(request: Request, dbsession: str, note: int) -> None:
-    if dbsession == "read":
+    if dbsession in ("read", "collided"):
         request.dbsession.scalars(select(Note).limit(1)).first()
     elif dbsession != "unused":
         request.dbsession.add(Note(id=note))

@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 VETOES = ("unset", "default")
-DBSESSIONS = ("unused", "read", "written", "elsewhere")
+DBSESSIONS = ("unused", "read", "written", "elsewhere", "collided")
+"""How the view uses request.dbsession; `collided` reads, then another request changes the
+session, and only then this one loads it."""
 JOINED = ("read", "written")
 """The uses of request.dbsession with which the session is saved within the transaction."""
 ACTIONS = ("changed", "renewed", "signed_in", "ended")

@@ -109,7 +109,8 @@ def assert_as_in_the_table(
     if dbsession in ("written", "elsewhere"):
         assert made.has_note(note, dbsession) is meant.data
     assert _cookie(response) == meant.cookie
-    assert _is_as_meant(made, token, _new_token(response), action) is meant.saved
+    theirs = {"theirs": 1} if dbsession == "collided" else {}
+    assert _is_as_meant(made, token, _new_token(response), action, **theirs) is meant.saved
 
 
 @pytest.mark.parametrize("fault", ["unsavable", "refused"])
@@ -140,25 +141,29 @@ def _new_token(response: Any) -> str | None:
     return str(header.partition(";")[0].partition("=")[2])
 
 
-def _is_as_meant(made: OutcomeApp, old: str, new: str | None, action: str) -> bool:
-    """Whether the view's action is in the table; it must be there whole, or not at all."""
+def _is_as_meant(made: OutcomeApp, old: str, new: str | None, action: str, **theirs: int) -> bool:
+    """Whether the view's action is in the table; it must be there whole, or not at all.
+
+    What another request saved meanwhile must be there in any case.
+    """
     before = _row(made, old)
     assert before is not None
     if action == "ended":
         return before.ended == "invalidated"
     if action == "changed":
         assert before.ended is None
+        assert theirs.items() <= _values(made, before).items()
         return "after" in _values(made, before)
     if new is None:
         assert before.ended is None
         assert before.user_id is None
-        assert "after" not in _values(made, before)
+        assert _values(made, before) == {"before": 1} | theirs
         return False
     after = _row(made, new)
     assert after is not None
     assert before.ended == "renewed"
     assert after.user_id == ("ann" if action == "signed_in" else None)
-    return _values(made, after) == {"before": 1, "after": [1]}
+    return _values(made, after) == {"before": 1, "after": [1]} | theirs
 
 
 def _row(made: OutcomeApp, token: str) -> StoredSession | None:

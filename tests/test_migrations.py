@@ -138,6 +138,27 @@ def test_models_and_migrations_agree(database_url: str) -> None:
     assert "No new upgrade operations" in alembic("check", url=database_url)
 
 
+def test_a_sign_in_before_the_migration_was_when_its_session_began(database_url: str) -> None:
+    """R8: a session that nobody signed in to has no such moment; and back again."""
+    migrations.upgrade(database_url, "0001")
+    for digit, user in (("1", "NULL"), ("2", "'ann'")):
+        execute(
+            database_url,
+            "INSERT INTO sessions (version, created_at, seen_at, deadline, expires_at, sweep_at,"
+            f" digest, manager, handle, data, user_id) VALUES (1, {digit}7, 1, 1, 1, 1,"
+            f" '{digit * 32}', 'session', '{digit}', '', {user});\n",
+        )
+    migrations.upgrade(database_url)
+    with engine_of(database_url) as engine, engine.connect() as connection:
+        found = rows(connection, "SELECT user_id, signed_in_at FROM sessions ORDER BY handle")
+    assert found == [(None, None), ("ann", 27)]
+    alembic("downgrade", "0001", url=database_url)
+    with engine_of(database_url) as engine:
+        present = {column["name"] for column in inspect(engine).get_columns("sessions")}
+    assert "signed_in_at" not in present
+    assert "user_id" in present
+
+
 def test_a_difference_would_be_found(database_url: str) -> None:
     """I14: the comparison above can fail."""
     migrations.upgrade(database_url)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Executable
 
+from myapp.sessions.sql import statements
+from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, a_session
 from tests.sessions.app import create_table
@@ -15,7 +18,7 @@ from tests.sessions.app import create_table
 # PostgreSQL locks what it finds, so that nobody touches it meanwhile.
 @pytest.mark.parametrize("database_url", ["sqlite", "mariadb"], indirect=True)
 def test_what_is_touched_after_a_sweeper_found_it_lives_on(
-    database_url: str, request: pytest.FixtureRequest
+    database_url: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """W1: the deletion tests expiry again; the sweeper's clock is ahead of the toucher's."""
     create_table(database_url)
@@ -26,17 +29,21 @@ def test_what_is_touched_after_a_sweeper_found_it_lives_on(
     other.insert(row)
     touched = []
 
-    def touch_before_deletion(
-        connection: Any, cursor: Any, statement: str, parameters: Any, context: Any, many: bool
-    ) -> None:
-        if statement.startswith("DELETE"):
-            touched.append(
-                other.touch(
-                    row.digest, seen_at=NOW - 900, expires_at=NOW + 4100, not_since=NOW - 1000
-                )
-            )
+    class Interrupted(Connection):
+        """A connection that lets the other store in before it deletes."""
 
-    event.listen(sweeping.engine, "before_cursor_execute", touch_before_deletion)
+        __slots__ = ()
+
+        def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
+            if statement is statements.sweep:
+                touched.append(
+                    other.touch(
+                        row.digest, seen_at=NOW - 900, expires_at=NOW + 4100, not_since=NOW - 1000
+                    )
+                )
+            return super().execute(statement, values)
+
+    monkeypatch.setattr("myapp.sessions.sql.pool.Connection", Interrupted)
     sweeping.sweep(NOW + 100, 10)
     assert touched == [True]
     assert [found.digest for found in other.load([row.digest])] == [row.digest]

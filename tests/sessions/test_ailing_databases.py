@@ -20,6 +20,7 @@ from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, get_manager
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import table
+from myapp.sessions.sql.pool import MOST
 from myapp.sessions.sql.store import SqlStore
 from tests.functional.visitors import visitor
 from tests.sessions.app import App, Clock, create_table, token_of
@@ -122,11 +123,10 @@ def locked(store: SqlStore, place: Place, token: str) -> Iterator[None]:
 
 @contextmanager
 def busy(store: SqlStore, place: Place, token: str) -> Iterator[None]:
-    """Every connection is in use, those that requests share and those that make them."""
-    store.close()
+    """Every connection is in use."""
     with ExitStack() as stack:
-        for _ in range(5):
-            stack.enter_context(store.engine.connect())
+        for _ in range(MOST):
+            stack.callback(store._pool.give_back, store._pool.take())
         yield
 
 

@@ -4,8 +4,11 @@ import logging
 import secrets
 
 import pytest
+from sqlalchemy import select
 
 from myapp.sessions.core.token import digest
+from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import VIEWS
@@ -32,7 +35,11 @@ def test_tokens_are_never_logged(make_app: MakeApp, caplog: pytest.LogCaptureFix
         tokens = [unknown, token_of(app.get("/set"))]
         tokens.append(token_of(app.get("/sign_in", tokens[-1])))
         app.get("/end", tokens[-1])
-        app.rows()
+        # The store's own statements go past that log, so somebody else looks.
+        assert isinstance(app.manager.store, SqlStore)
+        with app.manager.store.engine.connect() as connection:
+            of_token = table.c.digest == digest("session", tokens[-1])
+            connection.execute(select(table.c.digest).where(of_token)).all()
     finally:
         logging.getLogger("sqlalchemy.engine").setLevel(logging.NOTSET)
     assert "FROM sessions" in caplog.text

@@ -268,7 +268,7 @@ class StoreContract:
             for each in sessions:
                 store.insert(each)
             endings = [marking(each) for each in sessions]
-            counts = at_once(lambda e=endings: store.end(e), lambda e=endings: store.end(e[::-1]))
+            counts = at_once(partial(store.end, endings), partial(store.end, endings[::-1]))
             assert sum(counts) == 6
 
     def test_renewing_puts_the_new_in_the_place_of_the_old(self, store: SessionStore) -> None:

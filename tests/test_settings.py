@@ -880,7 +880,7 @@ def test_a_name_that_leads_nowhere_is_refused(
     assert start.message(found, sessions) == f"{key} = {value} (from {found.words(key)}): {reason}"
 
 
-TWEEN = "myapp.sessions.web.factory.session_tween_factory"
+TWEEN = "myapp.sessions.web.tween.session_tween_factory"
 EXCVIEW = "pyramid.tweens.excview_tween_factory"
 
 

@@ -85,15 +85,15 @@ BUGS: Final = (
     ),
     Bug(
         name="cookie before commit",
-        file="myapp/sessions/web/factory.py",
-        old="if joined is not None and (",
-        new="if joined is not None and (True or ",
+        file="myapp/sessions/web/finish.py",
+        old="if joined is not None and not committed and _was_committed(state.kind, joined):",
+        new="if joined is not None and not committed:",
         check=checker("lost"),
     ),
     Bug(
         name="no marker",
-        file="myapp/sessions/core/saving.py",
-        old="expires_at=self.clock() + lifetime.MARKER_LIFETIME,",
+        file="myapp/sessions/core/ending.py",
+        old="expires_at=kind.clock() + MARKER_LIFETIME,",
         new="expires_at=None,",
         check=checker("late"),
     ),
@@ -101,39 +101,38 @@ BUGS: Final = (
         name="what the session remembers moved before the commit",
         file="myapp/sessions/web/transaction.py",
         old="""\
-                outcome = manager.save(session, writer=writer, client=client, touch=False)
+            self._record.saved[name] = saved
 """,
         new="""\
-                outcome = manager.save(session, writer=writer, client=client, touch=False)
-                if outcome.row is not None:
-                    session.rebase(outcome.row, session.content)
+            self._record.saved[name] = saved
+            settle(state, saved)
 """,
         check=checker("write", 8000),
     ),
     Bug(
         name="mark_changed missing",
         file="myapp/sessions/web/transaction.py",
-        old="zope.sqlalchemy.mark_changed(database_session, manager.transaction_manager)",
-        new="pass",
+        old="joined = partial(mark, resource.session, resource.transaction_manager)",
+        new="joined = lambda: None",
         check=checker("write"),
     ),
     Bug(
         name="a touch that writes data",
         file="myapp/sessions/core/saving.py",
         old="""\
-            touched = self.store.touch(
-                stored.digest,
+            touched = self.kind.store.touch(
+                row.digest,
                 seen_at=now,
                 # Its deadline may have been moved since: the store knows it.
-                expires_at=lifetime.expiry(now, lifetime.NEVER, idle_timeout),
-                not_since=now - self.settings.touch_interval,
+                expires_at=lifetime.expiry(now, lifetime.NEVER, settings.idle_timeout),
+                not_since=now - settings.touch_interval,
             )
 """,
         new="""\
             touched = False
-            for present in self.store.load([stored.digest]):
-                written = replace(stored, version=present.version + 1, seen_at=now)
-                touched = self.store.update(written, present.version)
+            for found in self.kind.store.load([row.digest]):
+                written = replace(row, version=found.version + 1, seen_at=now)
+                touched = self.kind.store.update(written, found.version)
 """,
         check=pytest("tests/faults/test_touch_race.py", "sqlite"),
     ),
@@ -160,9 +159,9 @@ BUGS: Final = (
     ),
     Bug(
         name="a sign-in kept after an abort that rolled its user back",
-        file="myapp/sessions/web/factory.py",
-        old="drop = session.signing_in and transaction.wrote and not committed",
-        new="drop = False",
+        file="myapp/sessions/web/finish.py",
+        old="if sign_in is not None and not committed and transaction.wrote is not False:",
+        new="if False:",
         check=checker("sign-up"),
     ),
     Bug(
@@ -174,29 +173,23 @@ BUGS: Final = (
     ),
     Bug(
         name="a limit of a user's sessions that is too high",
-        file="myapp/sessions/core/saving.py",
-        old="self.store.end_oldest(self.name, user_id, keep, self.clock())",
-        new="self.store.end_oldest(self.name, user_id, keep + 5, self.clock())",
+        file="myapp/sessions/core/saved.py",
+        old="kind.store.end_oldest(kind.name, user_id, keep, kind.clock())",
+        new="kind.store.end_oldest(kind.name, user_id, keep + 5, kind.clock())",
         check=checker("limit", 8000),
     ),
     Bug(
         name="a merge of sessions that leaves the other alive",
         file="myapp/sessions/core/saving.py",
-        old="""\
-        endings = (
-            [self._ending(row, "merged") for row in session.absorbed] if session.absorbed else ()
-        )
-""",
-        new="""\
-        endings = ()
-""",
+        old="endings = self._endings() if self.draft.absorb else []",
+        new="endings: list[Ending] = []",
         check=checker("ended", 8000),
     ),
     Bug(
         name="a session that merges itself",
         file="myapp/sessions/core/session.py",
-        old="stored.digest == self.stored.digest",
-        new="stored == self.stored",
+        old="own.digest == digest",
+        new="own is digest",
         check=pytest("tests/sessions/test_session.py", "merge_itself"),
     ),
 )

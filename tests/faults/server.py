@@ -26,12 +26,12 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from myapp.database import create_database_engine
-from myapp.sessions import get_manager
+from myapp.sessions import SessionUnavailable, get_manager
 from myapp.sessions.core.errors import LockTimeout, SessionError, SessionLost
 from myapp.sessions.core.events import SessionEnded, SessionEvent
 from myapp.sessions.core.lifetime import SECOND, SteadyClock
 from myapp.sessions.core.sweep import Sweeper
-from myapp.sessions.web.factory import TWEEN, SessionUnavailable
+from myapp.sessions.web.tween import TWEEN
 from tests.outcomes.app import FailingAtCommit, LostRace
 from tests.servers.ports import LOOPBACK
 

@@ -93,7 +93,7 @@ class Visitor:
         assert isinstance(store, SqlStore)
         due = update(table).where(table.c.digest == digest(self._manager.name, token))
         with store.engine.connect() as connection:
-            connection.execute(due.values(sweep_at=self._manager.clock() - IDLE_TIMEOUT))
+            connection.execute(due.values(sweep_at=self._manager.kind.clock() - IDLE_TIMEOUT))
 
     def _check(self, token: str, counter: object) -> None:
         if counter != self._counted[token]:

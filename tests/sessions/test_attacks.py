@@ -20,6 +20,7 @@ from sqlalchemy import make_url, update
 
 from myapp.database import create_database_engine
 from myapp.sessions.core.lifetime import to_datetime
+from myapp.sessions.core.loading import load
 from myapp.sessions.core.store import Ending
 from myapp.sessions.core.sweep import sweep
 from myapp.sessions.core.token import digest
@@ -80,7 +81,7 @@ def test_session_table_flooding(make_app: MakeApp) -> None:
     app = make_app(VIEWS)
     assert isinstance(app.manager.store, SqlStore)
     for _ in range(10_000):
-        app.manager.open([secrets.token_urlsafe(32)])
+        load(app.manager.kind, [secrets.token_urlsafe(32)], app.manager.kind.publish)
     for path in ("/show", "/end", "/pop", "/who"):
         app.get(path, secrets.token_urlsafe(32))
     assert app.manager.store.count() == 0

@@ -17,9 +17,11 @@ from hypothesis import strategies as st
 from webob.cookies import RequestCookies
 
 from myapp.environment import SettingError
-from myapp.sessions.core.settings import read_session_settings
+from myapp.sessions.core.settings import SessionSettings, read_session_settings
 from myapp.sessions.core.token import new_token
-from myapp.sessions.web.cookie import MAX_TOKENS, CookieWriter, read, shield, was_sent
+from myapp.sessions.web import cookie
+from myapp.sessions.web.cookie import MAX_TOKENS, delete_cookie, set_cookie, was_sent
+from myapp.sessions.web.shield import shield
 
 A, B, C, D = ("A" * 43, "B" * 43, "C" * 43, "D" * 43)
 
@@ -32,9 +34,9 @@ def environ_of(header: str) -> dict[str, Any]:
 
 
 def tokens_in(header: str, name: str = "session") -> Sequence[str]:
-    """What `read` finds in a header, which is the same with and without the shield."""
-    found = read(environ_of(header), name)
-    assert found == read({"HTTP_COOKIE": header}, name)
+    """What we find in a header, which is the same with and without the shield."""
+    found = cookie.tokens_in(environ_of(header), name)
+    assert found == cookie.tokens_in({"HTTP_COOKIE": header}, name)
     return found
 
 
@@ -138,7 +140,7 @@ class TestReading:
         environ: dict[str, Any] = {}
         shield(environ)
         assert environ == {}
-        assert read(environ, "session") == ()
+        assert cookie.tokens_in(environ, "session") == ()
         assert not was_sent(environ, "session")
 
     @pytest.mark.parametrize(
@@ -226,7 +228,7 @@ class TestAnyHeader:
     def test_nothing_ever_raises(self, header: str) -> None:
         """L6: neither here nor in WebOb behind the shield, which raises on `x="\\377"` without."""
         environ = environ_of(header)
-        assert len(read(environ, "session")) <= MAX_TOKENS
+        assert len(cookie.tokens_in(environ, "session")) <= MAX_TOKENS
         was_sent(environ, "session")
         for name, value in RequestCookies(environ).items():
             assert name + value == (name + value).encode().decode()
@@ -395,7 +397,7 @@ def everything(header: str) -> Callable[[], object]:
     def work() -> object:
         environ = environ_of(header)
         dict(RequestCookies(environ))
-        return read(environ, "session"), was_sent(environ, "session")
+        return cookie.tokens_in(environ, "session"), was_sent(environ, "session")
 
     return work
 
@@ -424,11 +426,9 @@ class TestJunk:
         assert tokens_in(f'x="\\377{junk};session={A}; y="\\377"') == (A,)
 
 
-def writer(**given: Any) -> CookieWriter:
-    """A writer for these settings, by their short names without `cookie_`."""
-    return CookieWriter(
-        read_session_settings({f"session.cookie_{k}": v for k, v in given.items()}, {})
-    )
+def settings_of(**given: Any) -> SessionSettings:
+    """Settings by their short names, without `cookie_`."""
+    return read_session_settings({f"session.cookie_{k}": v for k, v in given.items()}, {})
 
 
 COMBINATIONS = [
@@ -476,7 +476,7 @@ class TestWriting:
         self, given: dict[str, Any], max_age: int | None, header: str
     ) -> None:
         """ASVS 3.3.4: name, token and attributes, to the letter."""
-        assert writer(**given).set(A, max_age) == header
+        assert set_cookie(settings_of(**given), A, max_age) == header
 
     @pytest.mark.parametrize("given", COMBINATIONS, ids=str)
     @pytest.mark.parametrize("max_age", [None, 3600])
@@ -493,14 +493,14 @@ class TestWriting:
             f"SameSite={given['samesite'].title()}",
             "Partitioned" if given["partitioned"] else "",
         ]
-        header = writer(**given).set(A, max_age)
+        header = set_cookie(settings_of(**given), A, max_age)
         assert header.split("; ") == [f"session={A}", *filter(None, said)]
 
     @pytest.mark.parametrize("given", COMBINATIONS, ids=str)
     def test_the_deletion_has_the_attributes_of_the_cookie(self, given: dict[str, Any]) -> None:
         """R2: a browser keeps a cookie that is deleted with other ones."""
-        pair, *attributes = writer(**given).set(A, None).split("; ")
-        empty, *deleting = writer(**given).deletion.split("; ")
+        pair, *attributes = set_cookie(settings_of(**given), A, None).split("; ")
+        empty, *deleting = delete_cookie(settings_of(**given)).split("; ")
         assert (pair, empty) == (f"session={A}", "session=")
         assert set(deleting) - set(attributes) == {
             "Max-Age=0",
@@ -511,7 +511,7 @@ class TestWriting:
     @pytest.mark.parametrize("name", ["__Host-sid", "__Secure-sid", "__host-sid"])
     def test_the_deletion_of_a_prefixed_cookie_has_secure(self, name: str) -> None:
         """R2: Django #28989: without Secure the browser refuses the deletion."""
-        assert writer(name=name).deletion == (
+        assert delete_cookie(settings_of(name=name)) == (
             f"{name}=; Path=/; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT;"
             " Secure; HttpOnly; SameSite=Lax"
         )
@@ -529,11 +529,11 @@ class TestWriting:
         """ASVS 3.3.5: and name and value stay below 4096 bytes."""
         if name.lower().startswith("__"):
             given = given | {"secure": True, "httponly": True, "path": "/", "domain": ""}
-        made = writer(name=name, **given)
+        made = settings_of(name=name, **given)
         token = new_token()
         for header, value, age in (
-            (made.set(token, max_age), token, "" if max_age is None else str(max_age)),
-            (made.deletion, "", "0"),
+            (set_cookie(made, token, max_age), token, "" if max_age is None else str(max_age)),
+            (delete_cookie(made), "", "0"),
         ):
             assert len(header.partition(";")[0].encode("ascii")) < 4096
             # Python learns of Partitioned in 3.14.
@@ -551,7 +551,7 @@ class TestWriting:
         """L3: a browser sends back what stands before the first semicolon."""
         for name in ("session", "__Host-session_a1b2c3d4", "a.b+c"):
             token = new_token()
-            pair = writer(name=name).set(token, 60).partition(";")[0]
+            pair = set_cookie(settings_of(name=name), token, 60).partition(";")[0]
             assert tokens_in(f"x=1; {pair}; y=2", name) == (token,)
 
     @pytest.mark.parametrize("attribute", ["name", "path", "domain", "samesite"])
@@ -562,7 +562,7 @@ class TestWriting:
     ) -> None:
         """C3: response splitting (CR, LF) and attribute injection (`;`) stop the start."""
         with pytest.raises(SettingError):
-            writer(**{attribute: at.format(char)})
+            settings_of(**{attribute: at.format(char)})
 
     @given(st.sampled_from(["name", "path", "domain", "samesite"]), st.text(max_size=8))
     def test_a_header_is_printable_ascii_whatever_the_settings(
@@ -570,9 +570,9 @@ class TestWriting:
     ) -> None:
         """C3: else the setting is refused."""
         try:
-            made = writer(**{attribute: f"/{text}" if attribute == "path" else text})
+            made = settings_of(**{attribute: f"/{text}" if attribute == "path" else text})
         except SettingError:
             return
-        for header in (made.set(A, 60), made.deletion):
+        for header in (set_cookie(made, A, 60), delete_cookie(made)):
             assert header.isascii()
             assert header.isprintable()

@@ -22,6 +22,7 @@ from myapp.sessions.core.lifetime import (
     to_datetime,
     touch_due,
 )
+from myapp.sessions.core.store import StoredSession
 
 NOW = 1_800_000_000_000
 HOUR = 60 * MINUTE
@@ -30,17 +31,21 @@ moments = st.integers(0, 4_000_000_000_000)
 durations = st.integers(1, 400 * 24 * HOUR)
 
 
+def row_of(*, seen_at: int, expires_at: int, deadline: int) -> StoredSession:
+    """A live row with these moments."""
+    return StoredSession(
+        digest=bytes(32), manager="session", handle="handle", version=1, data=b"",
+        created_at=seen_at, seen_at=seen_at, deadline=deadline, expires_at=expires_at,
+    )  # fmt: skip
+
+
 def expired(
     *, now: int, seen_at: int = NOW, deadline: int = NOW + 8 * HOUR, idle: int | None = None
 ) -> bool:
     """Whether a row is dead that was written with the idle timeout of today."""
-    return is_expired(
-        now=now,
-        seen_at=seen_at,
-        expires_at=expiry(seen_at, deadline, idle),
-        deadline=deadline,
-        idle_timeout=idle,
-    )
+    expires_at = expiry(seen_at, deadline, idle)
+    row = row_of(seen_at=seen_at, expires_at=expires_at, deadline=deadline)
+    return is_expired(now, row, idle)
 
 
 class TestExpiry:
@@ -82,15 +87,15 @@ class TestExpiry:
 
     def test_todays_shorter_idle_timeout_counts_for_old_rows(self) -> None:
         """L4: a row says when it dies, and the setting may have become stricter since."""
-        row = {"seen_at": NOW, "expires_at": NOW + 8 * HOUR, "deadline": NOW + 8 * HOUR}
-        assert is_expired(now=NOW + HOUR, idle_timeout=HOUR, **row)
-        assert not is_expired(now=NOW + HOUR - 1, idle_timeout=HOUR, **row)
+        row = row_of(seen_at=NOW, expires_at=NOW + 8 * HOUR, deadline=NOW + 8 * HOUR)
+        assert is_expired(NOW + HOUR, row, HOUR)
+        assert not is_expired(NOW + HOUR - 1, row, HOUR)
 
     def test_a_longer_idle_timeout_does_not_revive_old_rows(self) -> None:
         """L4: what the row says holds as well."""
-        row = {"seen_at": NOW, "expires_at": NOW + HOUR, "deadline": NOW + 8 * HOUR}
-        assert is_expired(now=NOW + HOUR, idle_timeout=4 * HOUR, **row)
-        assert is_expired(now=NOW + HOUR, idle_timeout=None, **row)
+        row = row_of(seen_at=NOW, expires_at=NOW + HOUR, deadline=NOW + 8 * HOUR)
+        assert is_expired(NOW + HOUR, row, 4 * HOUR)
+        assert is_expired(NOW + HOUR, row, None)
 
     @given(moments, durations, durations, st.none() | durations)
     def test_a_row_from_the_future_is_alive(

@@ -339,7 +339,7 @@ def test_the_marker_of_an_idle_session_lives_its_minute(app: App) -> None:
     clock = Clock()
     app.manager.kind.clock = clock
     token = token_of(app.get("/set"))
-    app.manager.settings = replace(app.manager.settings, idle_timeout=600_000)
+    app.manager.kind.settings = replace(app.manager.settings, idle_timeout=600_000)
     clock.forward(599)
     with app.manager.session(token) as session:
         session.renew()

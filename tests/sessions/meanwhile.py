@@ -55,10 +55,10 @@ def max_age_of(response: Any) -> int | None:
 
 def left_of(app: App, response: Any) -> int:
     """How many seconds are left to the row that a response's cookie opens."""
-    return (row_of(app, token_of(response)).deadline - app.manager.clock()) // 1000
+    return (row_of(app, token_of(response)).deadline - app.manager.kind.clock()) // 1000
 
 
 def in_minutes(app: App, minutes: int) -> datetime:
     """A moment to come, by the application's clock."""
-    now = datetime.fromtimestamp(app.manager.clock() / 1000).astimezone()
+    now = datetime.fromtimestamp(app.manager.kind.clock() / 1000).astimezone()
     return now + timedelta(minutes=minutes)

@@ -10,7 +10,7 @@ from myapp.sessions.core.errors import OldSnapshot
 from myapp.sessions.core.events import ChangeDropped, SessionEnded
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.lifetime import MARKER_LIFETIME
-from myapp.sessions.core.loading import csrf_of, nothing
+from myapp.sessions.core.loading import csrf_of
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved
 from myapp.sessions.core.state import Intent, Loaded, Origin
 from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
@@ -56,11 +56,17 @@ def end(kind: Kind, loaded: Loaded, intent: Intent, writer: SessionWriter) -> Sa
     endings = _end_loaded(kind, loaded, writer, reason)
     if endings is None:
         return None
-    writer.end([marker(kind, row.digest, "merged") for row in intent.end_also])
     own = [ended(kind, loaded.row, reason)] if endings else []
-    merged = [ended(kind, row, "merged") for row in intent.end_also]
+    merged = [
+        ended(kind, row, "merged")
+        for row in intent.end_also
+        if writer.end([marker(kind, row.digest, "merged")])
+    ]
     return Saved(
-        loaded=nothing(), deletes_cookie=True, events=(*own, *merged), endings=tuple(endings)
+        loaded=Loaded(origin=Origin.ENDED),
+        deletes_cookie=True,
+        events=(*own, *merged),
+        endings=tuple(endings),
     )
 
 

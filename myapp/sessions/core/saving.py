@@ -141,7 +141,10 @@ class Save:
         if self.intent.sign_in is not None and self.loaded.origin is not Origin.MARKER:
             digests = digests_of(self.loaded)
             self.replaced = [marker(self.kind, digest, "replaced") for digest in digests]
-        row = self._write()
+        try:
+            row = self._write()
+        except _Ended:
+            return NOTHING_SAVED
         started = SessionStarted(manager=self.kind.name, handle=row.handle, user_id=row.user_id)
         replaced = [ended(self.kind, None, "replaced")] if self.replaced else []
         return self._saved(row, [*replaced, *self._merged(), started], sets_cookie=True)
@@ -239,6 +242,9 @@ class Save:
         self.draft.absorb_again(partial(present, self.kind))
         if self.before is not None:
             self._read_again(self.before)
+        elif self.draft.content.is_empty() and self.intent.sign_in is None:
+            # It held nothing but what was merged into it, and that has ended.
+            raise _Ended
         if known == (self.before, self.draft.absorb) and self.writer is not self.kind.store:
             raise OldSnapshot("the transaction does not see the session as it is")
 
@@ -334,4 +340,4 @@ class Save:
 
 
 class _Ended(Exception):
-    """Somebody else ended the session that was to be saved."""
+    """Somebody else ended the session that was to be saved, or all that was to be in it."""

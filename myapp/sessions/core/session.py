@@ -332,7 +332,7 @@ class Session(MutableMapping[str, Any]):
     def status(self) -> Status:
         """Whether this session is about to be changed, ended or neither."""
         content, state = self._opened(), self._state
-        if state.intent.end is not None:
+        if state.intent.end or (state.loaded and state.loaded.origin is Origin.ENDED):
             return Status.ENDED
         return Status.MODIFIED if self._is_modified(content) else Status.UNMODIFIED
 

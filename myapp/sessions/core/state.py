@@ -28,6 +28,8 @@ class Origin(enum.Enum):
     UNREADABLE = enum.auto()
     AMBIGUOUS = enum.auto()
     """Several live sessions, of which none is taken."""
+    ENDED = enum.auto()
+    """A session that this very request has ended."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):

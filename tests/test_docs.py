@@ -15,9 +15,9 @@ from myapp.sessions.core.settings import TABLE
 from myapp.sessions.sql.model import table
 from myapp.sessions.testing import memory_manager
 from tests.processes import ROOT
-from tests.test_layers import LAYERS
 
 DOCS = ROOT / "docs"
+SESSIONS = ROOT / "myapp" / "sessions"
 PAGES = [ROOT / "README.md", *sorted(DOCS.rglob("*.md"))]
 DECISIONS = sorted((DOCS / "decisions").glob("*.md"))
 API = DOCS / "reference" / "api.md"
@@ -217,41 +217,45 @@ def test_decisions_are_numbered_without_gaps() -> None:
 
 
 def test_the_picture_of_the_house_is_true() -> None:
-    """Every module is in it, and nothing else; a folder's __init__ stands for the folder too."""
-    picture, _ = [text for language, text in fences(DESIGN) if not language]
-    drawn, folder = set(), ""
-    for line in picture.partition("myapp/\n")[2].splitlines():
+    """Every module of the session package is in it, and no other; the application's may change."""
+    drawn, folders = set(), dict[int, str]()
+    for line in _drawn_below("sessions/").splitlines():
         indent = len(line) - len(line.lstrip())
         names = re.split(r" {3,}", line.strip())[0].split()
-        if indent == 2:
-            folder = names[0] if names[0].endswith("/") else ""
-        drawn |= {(folder if indent == 4 else "") + name for name in names if name[-1] != "/"}
-    package = ROOT / "myapp"
-    modules = {path.relative_to(package).with_suffix("") for path in package.rglob("*.py")}
-    assert drawn == {path.as_posix() for path in modules}
+        folders = {outer: folder for outer, folder in folders.items() if outer < indent}
+        if names[0].endswith("/"):
+            folders[indent] = names[0]
+        drawn |= {"".join(folders.values()) + name for name in names if name[-1] != "/"}
+    modules = {
+        path.relative_to(SESSIONS).with_suffix("").as_posix() for path in SESSIONS.rglob("*.py")
+    }
+    # A folder stands for its __init__ too.
+    assert {name for name in drawn if "__init__" not in name} == {
+        name for name in modules if "__init__" not in name
+    }
 
 
-def test_the_picture_of_the_layers_is_true() -> None:
-    """The rows of the page are those of the test of imports, from the top to the bottom."""
-    _, picture = [text for language, text in fences(DESIGN) if not language]
-    drawn = [set(line.split()) for line in picture.splitlines()]
-    names = [
-        [re.sub(r"^myapp\.sessions$", "myapp.sessions.__init__", n) for n in row] for row in LAYERS
-    ]
-    inside = [{n[15:] for n in row if n.startswith("myapp.sessions.")} for row in names]
-    assert drawn[::-1] == [row for row in inside if row]
+def _drawn_below(folder: str) -> str:
+    """The lines of the picture that stand for what is in a folder."""
+    picture = next(text for language, text in fences(DESIGN) if not language)
+    found = re.search(rf"^( *){folder}.*\n((?:\1 +\S.*\n)*)", picture, re.MULTILINE)
+    assert found is not None
+    return found[2]
 
 
 def test_every_step_of_the_fast_path_exists() -> None:
-    """Each `module.name` on its page is a name that the module defines."""
+    """Each `module.name` on its page, be it with the wing in front, is defined by the module."""
     for text in re.findall(r"`([a-z_]+\.[\w.]+)`", prose(FAST_PATH)):
-        module, *names = text.split(".")
-        path = ROOT / "myapp" / "sessions" / f"{module}.py"
+        wing, _, rest = text.partition(".")
+        module, *names = (rest if (SESSIONS / wing).is_dir() else text).split(".")
         if module == "request":  # Pyramid's
             continue
-        source = path.read_text("utf-8")
-        for name in names:
-            assert re.search(rf"^ *(?:def |class )?{name}\b *[(:=]", source, re.MULTILINE), text
+        sources = [path.read_text("utf-8") for path in SESSIONS.rglob(f"{module}.py")]
+        assert any(all(_defines(source, name) for name in names) for source in sources), text
+
+
+def _defines(source: str, name: str) -> bool:
+    return bool(re.search(rf"^ *(?:def |class )?{name}\b *[(:=]", source, re.MULTILINE))
 
 
 def test_what_is_said_to_be_safe_has_a_proof() -> None:
@@ -262,7 +266,7 @@ def test_what_is_said_to_be_safe_has_a_proof() -> None:
     tests = "\n".join(
         path.read_text("utf-8") for path in (ROOT / "tests").rglob("*.py") if path != here
     )
-    tests += (ROOT / "myapp" / "sessions" / "store_contract.py").read_text("utf-8")
+    tests += (SESSIONS / "testing" / "contract.py").read_text("utf-8")
     ids = {id for row in rows for id in row.split(", ")}
     assert ids
     assert not {id for id in ids if not re.search(rf"\b{re.escape(id)}\b", tests)}

@@ -166,6 +166,21 @@ def test_a_difference_would_be_found(database_url: str) -> None:
     assert [found[0] for found in differences(database_url)] == ["add_column"]
 
 
+def test_the_migrations_do_not_shadow_alembic() -> None:
+    """A folder with an `__init__.py` would be imported in place of the package of its name."""
+    assert (ROOT / "alembic").is_dir()
+    assert not (ROOT / "alembic" / "__init__.py").exists()
+    done = subprocess.run(
+        [sys.executable, "-c", "import alembic; print(alembic.__file__)"],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=clean_environment(),
+        check=True,
+    )
+    assert not Path(done.stdout.strip()).is_relative_to(ROOT / "alembic")
+
+
 def test_migrations_are_applied_on_any_ini(tmp_path: Path) -> None:
     """C: `-x ini=…` and `-x name=value` are the ini and the command line of alembic."""
     ini = tmp_path / "some.ini"

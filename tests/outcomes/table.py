@@ -32,6 +32,8 @@ class Row:
     """False where the session's own data are at fault."""
     cut: bool = False
     """Whether the connection breaks at the COMMIT: only where there is one, and one to a server."""
+    resource: bool = False
+    """Whether something that is no database takes part: it may have written, for all we know."""
 
     def is_committed(self, veto: str) -> bool:
         """What becomes of the application's data."""
@@ -76,7 +78,7 @@ ROWS = (
     ),
     Row(
         name="integrity", words="returns 200, the commit fails, rendered as 4xx",
-        commits=False, commits_with_veto=False, status=409,
+        commits=False, commits_with_veto=False, status=409, resource=True,
     ),
     Row(
         name="retried", words="returns 200, the commit loses a race and is retried",
@@ -125,7 +127,7 @@ def expected(row: Row, veto: str, dbsession: str, action: str) -> Expected:
         # Within the commit nothing is committed; after it, it is too late for that.
         return Expected(committed and not joined, False, "none")
     saved = committed or (row.status is not None and row.status < 500)
-    wrote = dbsession in ("written", "elsewhere")
+    wrote = row.resource or dbsession in ("written", "elsewhere")
     if action == "signed_in" and not committed and wrote:
         saved = False
     cookie = "new" if saved and action in ("renewed", "signed_in") else "none"

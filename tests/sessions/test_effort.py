@@ -26,9 +26,9 @@ BUDGETS = {
     # work: (calls, statements)
     "untouched": (8, 0),
     "anonymous": (42, 0),
-    "read": (79, 1),
-    "save": (125, 2),
-    "first": (225, 1),
+    "read": (77, 1),
+    "save": (119, 2),
+    "first": (203, 1),
 }
 
 TOLERANCE = 2
@@ -61,7 +61,11 @@ VIEWS: dict[str, View] = {
 
 
 def configure(views: dict[str, View]) -> Callable[[Configurator], None]:
-    """Adds views that answer alike, whatever they did."""
+    """Adds views that answer alike, whatever they did, and a property of the request.
+
+    Nearly every application has one, a `dbsession` for example. For the first of them Pyramid makes
+    a class at each request, which is then nothing that sessions would add.
+    """
 
     def answering(view: View) -> View:
         def answer(request: Request) -> Response:
@@ -71,6 +75,7 @@ def configure(views: dict[str, View]) -> Callable[[Configurator], None]:
         return answer
 
     def add(config: Configurator) -> None:
+        config.add_request_method(lambda request: None, "dbsession", reify=True)
         for name, view in views.items():
             config.add_route(name, f"/{name}")
             config.add_view(answering(view), route_name=name)

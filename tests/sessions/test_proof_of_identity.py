@@ -248,7 +248,7 @@ class TestHowItBegan:
             assert mine == {}
             mine["more"] = 1
             mine.sign_out()
-            assert mine.signed_in_at is mine.confirmed_at is mine.method is None
+            assert (mine.signed_in_at, mine.confirmed_at, mine.method) == (None, None, None)
 
     def test_the_same_user_again_moves_the_confirmation_alone(self, app: App, clock: Clock) -> None:
         """R9, I16: seen at once, by the next request, and where sessions are listed."""
@@ -280,7 +280,7 @@ class TestHowItBegan:
         ((info, _),) = app.manager.iterate()
         everywhere: list[Session | SessionInfo] = [later(app, session.token), info]
         for seen in everywhere:
-            assert seen.signed_in_at is seen.confirmed_at is seen.method is None
+            assert (seen.signed_in_at, seen.confirmed_at, seen.method) == (None, None, None)
 
     def test_a_merge_brings_none_along(self, app: App, clock: Clock) -> None:
         """I4, I16: it is our session still, with our beginning and our proof."""

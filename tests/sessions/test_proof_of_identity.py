@@ -248,7 +248,7 @@ class TestHowItBegan:
             assert mine == {}
             mine["more"] = 1
             mine.sign_out()
-            assert (mine.signed_in_at, mine.confirmed_at, mine.method) == (None, None, None)
+            assert [mine.signed_in_at, mine.confirmed_at, mine.method] == [None] * 3
 
     def test_the_same_user_again_moves_the_confirmation_alone(self, app: App, clock: Clock) -> None:
         """R9, I16: seen at once, by the next request, and where sessions are listed."""

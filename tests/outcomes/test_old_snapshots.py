@@ -76,7 +76,7 @@ def _begin_as_documented(engine: Engine) -> None:
 @pytest.fixture(params=PLACES)
 def site(request: pytest.FixtureRequest, tmp_path: Any) -> Iterator[Site]:
     with site_at(request.param, request, tmp_path) as made:
-        made.manager.clock = Clock()
+        made.manager.kind.clock = Clock()
         made.add_note(1)
         yield made
 
@@ -93,7 +93,7 @@ def meanwhile(site: Site, token: str, other: Change, mine: Change, *, loaded_fir
                 other(session)
         mine(request.session)
 
-    clock = site.manager.clock
+    clock = site.manager.kind.clock
     assert isinstance(clock, Clock)
     clock.forward(120)  # so that a touch is due
     return site.call(view, token)

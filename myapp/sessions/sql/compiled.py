@@ -22,8 +22,10 @@ Fill = Callable[[Mapping[str, Any]], tuple[str, Sequence[Any]]]
 class CompiledStatements(dict[Executable, Fill]):
     """The statements of one dialect, each compiled when it is first asked for."""
 
-    def __init__(self, dialect: Dialect) -> None:
+    def __init__(self, dialect: Dialect, schema: str | None = None) -> None:
+        """`schema`: where to say that the table is; None leaves it to the connection."""
         super().__init__()
+        self._schemas = {None: schema} if schema else None
         # Places instead of names: psycopg takes 4 µs more to look the names up, each time.
         by_name = dialect.paramstyle == "pyformat"
         kind: Any = type(dialect)
@@ -31,7 +33,12 @@ class CompiledStatements(dict[Executable, Fill]):
 
     def __missing__(self, statement: Executable) -> Fill:
         with_text: Any = statement
-        self[statement] = _filling(with_text.compile(dialect=self._dialect))
+        compiled = with_text.compile(
+            dialect=self._dialect,
+            schema_translate_map=self._schemas,
+            render_schema_translate=self._schemas is not None,
+        )
+        self[statement] = _filling(compiled)
         return self[statement]
 
 

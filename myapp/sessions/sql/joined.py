@@ -6,28 +6,34 @@ the sessions' table is none of ours, and must not fail because of us (S6).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from sqlalchemy import URL, Connection, Executable, text
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.engine import Dialect
 
 from myapp.database import is_read_only
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.errors import RaceLost, translated
 from myapp.sessions.sql.model import table
+from myapp.sessions.sql.statements import load_some
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.writer import SqlWriter
 
-_DISCREET: Final = "myapp.sessions.discreet_engine"
+log = logging.getLogger(__name__)
 
 # One round trip, before the first write: on PostgreSQL an error would end the whole transaction.
 _MAY_WRITE: Final = text(
-    "SELECT current_setting('transaction_read_only') = 'off'"
-    " AND to_regclass(:name)::oid = CAST(:oid AS oid)"
-    " AND has_table_privilege(to_regclass(:name)::oid, 'SELECT')"
-    " AND has_table_privilege(to_regclass(:name)::oid, 'INSERT')"
-    " AND has_table_privilege(to_regclass(:name)::oid, 'UPDATE')"
-    " AND has_table_privilege(to_regclass(:name)::oid, 'DELETE')"
+    "SELECT current_setting('transaction_isolation') FROM CAST(to_regclass(:name) AS oid) AS ours"
+    " WHERE ours = CAST(:oid AS oid) AND current_setting('transaction_read_only') = 'off'"
+    " AND has_table_privilege(ours, 'SELECT') AND has_table_privilege(ours, 'INSERT')"
+    " AND has_table_privilege(ours, 'UPDATE') AND has_table_privilege(ours, 'DELETE')"
 )
+# Of MariaDB; MySQL, and MariaDB before 10.6.18, know no such thing.
+_SEES_A_SNAPSHOT: Final = text("SELECT @@innodb_snapshot_isolation")
 # What MariaDB and MySQL say to a user without the right to do it.
 _NOT_ALLOWED: Final = frozenset({1044, 1142, 1143})
 
@@ -39,33 +45,85 @@ class CannotJoin(Exception):
 class JoinedWriter(SqlWriter):
     """Writes on the connection of a transaction, which it asks for only to write.
 
-    Raises CannotJoin before the first write if none is possible there.
+    It goes past SQLAlchemy, whose log may show what a session holds (R6). Raises CannotJoin
+    before the first write if none is possible there.
     """
 
     def __init__(
         self, connect: Callable[[], Connection], joined: Callable[[], None], store: SqlStore
     ) -> None:
-        """`joined` is called once the transaction is known to be one to write in."""
+        """`joined` is called once something was written."""
         super().__init__(store.engine.dialect.name)
         self._connect, self._joined, self._store = connect, joined, store
-        self._connection: Connection | None = None
+        self._cursor: Any = None
+        self._isolation = ""
         self._wrote = False
 
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
-        """As SqlWriter has it."""
-        if self._connection is None:
-            connection = self._connect()
-            _refuse(connection, self._store)
-            self._joined()
-            self._connection = discreet(connection, self._store.engine.url)
+        """As SqlWriter has it; raises this package's errors."""
+        if self._cursor is None:
+            self._open()
+        log.debug("within the request's transaction: %s", statement)
         try:
-            met: int = self._connection.execute(statement, values).rowcount
-        except DBAPIError as error:
-            if not self._wrote and _is_not_allowed(error.orig):
+            self._cursor.execute(*self._statements[statement](values))
+        except self._driver_error as error:
+            trouble = translated(error)
+            if not self._wrote and (_is_not_allowed(error) or self._has_lost_on_sqlite(trouble)):
                 raise CannotJoin from error
-            raise
-        self._wrote = True
+            raise trouble from error
+        if not self._wrote:
+            self._wrote = True
+            self._joined()
+        met: int = self._cursor.rowcount
         return met
+
+    def sees_the_present(self, digest: bytes) -> bool:
+        """Whether the transaction sees a row as it is now, and not by an old snapshot.
+
+        Raises CannotJoin. A second attempt at ending a session would only meet what another
+        request has made of it: so this is asked before the first.
+        """
+        if self._cursor is None:
+            self._open()
+        if not self._sees_a_snapshot():
+            return True
+        seen = self._ask(load_some, {"digests": [digest]})
+        return [StoredSession(*row) for row in seen] == list(self._store.load([digest]))
+
+    def _sees_a_snapshot(self) -> bool:
+        if self._dialect == "postgresql":
+            return self._isolation != "read committed"
+        if self._dialect == "sqlite":
+            return True
+        try:
+            return bool(self._ask(_SEES_A_SNAPSHOT, {})[0][0])
+        except self._driver_error:
+            return False
+
+    def _open(self) -> None:
+        """Look at the connection. Raises CannotJoin for what can be told without a write."""
+        connection = self._connect()
+        driver: Any = connection.connection.dbapi_connection
+        if _is_autocommit(self._dialect, driver):
+            raise CannotJoin
+        self._driver_error = connection.dialect.loaded_dbapi.Error
+        self._statements = _statements(connection.dialect, _schema_of(self._store.engine.url))
+        self._cursor = driver.cursor()
+        if self._dialect == "postgresql":
+            values = {"name": table.name, "oid": self._store.table_oid}
+            answer = self._ask(_MAY_WRITE, values)
+            if not answer:
+                raise CannotJoin
+            self._isolation = answer[0][0]
+
+    def _ask(self, question: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
+        self._cursor.execute(*self._statements[question](values))
+        rows: Sequence[Any] = self._cursor.fetchall()
+        return rows
+
+    def _has_lost_on_sqlite(self, trouble: Exception) -> bool:
+        """Whether the file has changed since it was read: the transaction goes on, reading."""
+        return self._dialect == "sqlite" and isinstance(trouble, RaceLost)
 
 
 def same_place(one: URL, other: URL) -> bool:
@@ -78,48 +136,25 @@ def _place(url: URL) -> tuple[object, ...]:
     return url.get_backend_name(), url.username, url.host, url.port, query, url.database
 
 
-def discreet(connection: Connection, url: URL) -> Connection:
-    """The same connection, in the same transaction, whose log and errors show no parameters.
+@lru_cache(maxsize=8)
+def _statements(dialect: Dialect, schema: str | None) -> CompiledStatements:
+    return CompiledStatements(dialect, schema)
 
-    The application's engine may be told to log them, and ours are what a session holds (R6).
+
+def _schema_of(url: URL) -> str | None:
+    """Where the table is, by name: after a `USE other` MariaDB would write to another database,
+    and SQLite would prefer a temporary table.
     """
-    engine = connection.info.get(_DISCREET)
-    if engine is None:
-        # Making it takes longer than a statement, so the driver's connection bears it from then on.
-        # After a `USE other` MariaDB would write to the other database.
-        names = {"schema_translate_map": {None: url.database}} if _is_mysql(url) else {}
-        engine = connection.info[_DISCREET] = connection.engine.execution_options(**names)
-        engine.hide_parameters = True
-    # It begins nothing and commits nothing. After an error SQLAlchemy may roll it back, and so may
-    # we: whoever calls aborts the transaction then.
-    return Connection(engine, connection=connection.connection, _allow_autobegin=False)
+    named = {"mysql": url.database, "mariadb": url.database, "sqlite": "main"}
+    return named.get(url.get_backend_name())
 
 
-def _refuse(connection: Connection, store: SqlStore) -> None:
-    """Raise CannotJoin for what can be told before anything is written."""
-    if _is_autocommit(connection):
-        raise CannotJoin
-    if connection.dialect.name == "postgresql":
-        values = {"name": table.name, "oid": store.table_oid}
-        if not connection.execute(_MAY_WRITE, values).scalar():
-            raise CannotJoin
-
-
-def _is_autocommit(connection: Connection) -> bool:
+def _is_autocommit(dialect: str, driver: Any) -> bool:
     """Whether each statement is committed at once, as the driver has it: nothing is asked."""
-    driver: Any = connection.connection.dbapi_connection
-    if connection.dialect.name == "sqlite":
+    if dialect == "sqlite":
         return driver.isolation_level is None and not driver.in_transaction
-    if connection.dialect.name == "postgresql":
-        return bool(driver.autocommit)
-    return bool(driver.get_autocommit())
+    return bool(driver.autocommit if dialect == "postgresql" else driver.get_autocommit())
 
 
-def _is_not_allowed(error: BaseException | None) -> bool:
-    if error is None:
-        return False
+def _is_not_allowed(error: BaseException) -> bool:
     return is_read_only(error) or bool({*error.args[:1]} & _NOT_ALLOWED)
-
-
-def _is_mysql(url: URL) -> bool:
-    return url.get_backend_name() in ("mysql", "mariadb")

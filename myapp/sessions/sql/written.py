@@ -1,7 +1,7 @@
 """Whether a transaction of the application's has written anything, by whatever means.
 
-SQLAlchemy's ORM knows only what it wrote itself, so each statement is looked at; PostgreSQL is
-asked, where a SELECT may call a function that writes.
+SQLAlchemy's ORM knows only what it wrote itself, so each statement is looked at; and the database
+is asked, since a SELECT may call a function that writes.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from sqlalchemy import Connection, Engine, event, text
+from sqlalchemy import Connection, Engine, TextClause, event, text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -21,7 +21,13 @@ _READS: Final = re.compile(
     r"|LOCK|USE|FETCH|CLOSE|DECLARE)\b|WITH\b(?!.*\b(?:INSERT|UPDATE|DELETE|MERGE)\b))",
     re.IGNORECASE | re.DOTALL,
 )
+# PostgreSQL numbers a transaction at its first write. MariaDB and MySQL tell the rows that were
+# changed, to users who may know it.
 _HAS_ID: Final = text("SELECT pg_current_xact_id_if_assigned() IS NOT NULL")
+_HAS_MODIFIED: Final = text(
+    "SELECT trx_rows_modified > 0 FROM information_schema.innodb_trx"
+    " WHERE trx_mysql_thread_id = CONNECTION_ID()"
+)
 
 
 def watch() -> None:
@@ -47,7 +53,9 @@ def _has_written(connection: Connection) -> bool:
     if connection.info.get(_WROTE, False):
         return True
     if connection.dialect.name == "postgresql":
-        return _has_id(connection)
+        return _answer(connection, _HAS_ID, otherwise=True)
+    if connection.dialect.name in ("mysql", "mariadb"):
+        return _answer(connection, _HAS_MODIFIED, otherwise=False)
     if connection.dialect.name == "sqlite":
         # The driver itself begins a transaction before the first statement that writes.
         driver: Any = connection.connection.dbapi_connection
@@ -55,12 +63,12 @@ def _has_written(connection: Connection) -> bool:
     return False
 
 
-def _has_id(connection: Connection) -> bool:
-    """Whether PostgreSQL has numbered the transaction, as it does at the first write."""
+def _answer(connection: Connection, question: TextClause, *, otherwise: bool) -> bool:
+    """What the database says; `otherwise` if it won't, or the transaction has failed."""
     try:
-        return bool(connection.execute(_HAS_ID).scalar())
+        return bool(connection.execute(question).scalar())
     except DBAPIError:
-        return True  # It has failed, and nobody can tell any more.
+        return otherwise
 
 
 def _forget(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from pyramid.request import Request
 
 from myapp.sessions.core.kind import Kind
-from myapp.sessions.core.manager import SessionManager
+from myapp.sessions.core.manager import SessionManager, revoked
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.web.scope import SCOPE, Scope, publish
 
@@ -52,10 +52,12 @@ def manager_for(request: Request, manager: SessionManager) -> SessionManager:
 
 
 def carry_out_revocations(request: Request, scope: Scope) -> None:
-    """End what a view has ended by its handle, unless the transaction has done so."""
+    """End what a view has ended by its handle, unless the transaction has done so; tell of it."""
     done = scope.transaction.ended if scope.transaction and scope.transaction.committed else ()
     for kind, row in scope.revoked:
-        if row.digest not in done and row.handle is not None:
+        if row.digest in done:
+            publish(request, kind, revoked(kind, row))
+        elif row.handle is not None:
             told = Kind(
                 kind.settings, kind.store, kind.codec,
                 clock=kind.clock, publish=partial(publish, request, kind),

@@ -9,6 +9,7 @@ Without pyramid_tm nothing here has an effect.
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from functools import partial
 from typing import Any, Final
 
@@ -18,7 +19,7 @@ from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid_retry import mark_error_retryable
-from sqlalchemy.exc import DBAPIError, UnboundExecutionError
+from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session as DatabaseSession
 from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_READONLY, SessionDataManager
 
@@ -27,8 +28,8 @@ from myapp.sessions.core.errors import OldSnapshot, StoreUnavailable
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.saved import NOTHING_SAVED, settle
 from myapp.sessions.core.saving import is_at_rest, save
-from myapp.sessions.core.store import Ending
-from myapp.sessions.sql.errors import translated
+from myapp.sessions.core.state import State
+from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.sql.joined import CannotJoin, JoinedWriter, same_place
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.written import has_written, watch
@@ -99,9 +100,11 @@ class SessionsDataManager:
         if will_be_retried(self._request):
             return
         try:
-            for name in sorted(self._scope.states):
-                self._save(name, transaction)
-            self._revoke(transaction)
+            # In one order, so that no two requests wait for each other.
+            for _, state in sorted(self._scope.states.items()):
+                self._save(state, transaction)
+            for kind, row in sorted(self._scope.revoked, key=_digest_of):
+                self._revoke(kind, row, transaction)
         except Exception as error:
             self._record.saved.clear()
             raise self._meaning(error) from error
@@ -146,62 +149,59 @@ class SessionsDataManager:
             others = [each for each in transaction._resources if each is not self]
             self._record.wrote = any(map(_has_written, others))
 
-    def _save(self, name: str, transaction: Any) -> None:
+    def _save(self, state: State, transaction: Any) -> None:
         """Save one session within the transaction if that can be; else it is saved afterwards."""
-        state = self._scope.states[name]
         if state.loaded is None or state.saved_apart or is_at_rest(state):
             return
-        writer = _writer(state.kind, transaction)
-        if writer is None:
-            return
         client = partial(client_of, self._request.environ, state.kind.settings.record_client)
-        try:
-            saved = save(state, writer=writer, client=client, touch=False)
-        except (CannotJoin, OldSnapshot):
-            return
-        if saved is not NOTHING_SAVED:
-            self._record.saved[name] = saved
-            # A change after this would be lost; one within a list is found when all is over.
-            state.closed = True
-
-    def _revoke(self, transaction: Any) -> None:
-        """End the sessions that a view has ended by their handles."""
-        for kind, row in sorted(self._scope.revoked, key=lambda pair: pair[1].digest):
-            writer = _writer(kind, transaction)
+        for writer in _writers(state.kind, transaction):
             try:
-                if writer is not None and writer.end([Ending(row.digest, "revoked")]):
+                row = state.loaded.row if state.intent.end is not None else None
+                if row is not None and not writer.sees_the_present(row.digest):
+                    continue
+                saved = save(state, writer=writer, client=client, touch=False)
+            except (CannotJoin, OldSnapshot):
+                continue
+            if saved is not NOTHING_SAVED:
+                self._record.saved[state.kind.name] = saved
+                # A change after this would be lost; one in a list is found when all is over.
+                state.closed = True
+            return
+
+    def _revoke(self, kind: Kind, row: StoredSession, transaction: Any) -> None:
+        """End a session that a view has ended by its handle."""
+        for writer in _writers(kind, transaction):
+            try:
+                if writer.end([Ending(row.digest, "revoked")]):
                     self._record.ended.add(row.digest)
-            except CannotJoin:
                 return
+            except CannotJoin:
+                continue
 
     def _meaning(self, error: Exception) -> Exception:
         """What a failed save is to the application. A lost race is its to retry (S11)."""
-        meaning = error
-        if isinstance(error, DBAPIError):
-            meaning = translated(error.orig or error)
-        if isinstance(meaning, StoreUnavailable):
-            meaning = SessionUnavailable(meaning)
-        if isinstance(error, DBAPIError) and error.orig is not None and is_lost_race(error.orig):
+        meaning = SessionUnavailable(error) if isinstance(error, StoreUnavailable) else error
+        if error.__cause__ is not None and is_lost_race(error.__cause__):
             mark_error_retryable(meaning)
-            log.warning("a session lost a race within its request's transaction: %s", error.orig)
+            log.warning("a session lost a race within its request's transaction: %s", error)
         else:
-            log.error("a session was not saved, nor is its request's transaction committed: %s",
-                      getattr(error, "orig", None) or error)  # fmt: skip
+            log.error(
+                "a session was not saved: %s; its request's transaction: not committed", error
+            )
         return meaning
 
 
-def _writer(kind: Kind, transaction: Any) -> JoinedWriter | None:
-    """A writer within the transaction, if there is one that may reach the kind's store."""
+def _writers(kind: Kind, transaction: Any) -> Iterator[JoinedWriter]:
+    """Writers within the transaction, for each part that may reach the kind's store."""
     store = kind.store
     if not kind.settings.join or not isinstance(store, SqlStore):
-        return None
+        return
     for resource in transaction._resources:
         if isinstance(resource, SessionDataManager) and _reaches(resource.session, store):
             # zope.sqlalchemy commits only what was marked, and what goes past the ORM is not.
             mark = zope.sqlalchemy.mark_changed
             joined = partial(mark, resource.session, resource.transaction_manager)
-            return JoinedWriter(resource.session.connection, joined, store)
-    return None
+            yield JoinedWriter(resource.session.connection, joined, store)
 
 
 def _reaches(session: DatabaseSession | None, store: SqlStore) -> bool:
@@ -221,3 +221,7 @@ def _has_written(resource: object) -> bool:
     if not isinstance(resource, SessionDataManager):
         return True
     return resource.session is not None and has_written(resource.session)
+
+
+def _digest_of(revoked: tuple[Kind, StoredSession]) -> bytes:
+    return revoked[1].digest

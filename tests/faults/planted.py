@@ -101,11 +101,11 @@ BUGS: Final = (
         name="what the session remembers moved before the commit",
         file="myapp/sessions/web/transaction.py",
         old="""\
-            self._record.saved[name] = saved
+                self._record.saved[state.kind.name] = saved
 """,
         new="""\
-            self._record.saved[name] = saved
-            settle(state, saved)
+                self._record.saved[state.kind.name] = saved
+                settle(state, saved)
 """,
         check=checker("write", 8000),
     ),

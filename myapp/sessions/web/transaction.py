@@ -21,6 +21,8 @@ from pyramid.response import Response
 from pyramid_retry import mark_error_retryable
 from sqlalchemy.exc import UnboundExecutionError
 from sqlalchemy.orm import Session as DatabaseSession
+from transaction._transaction import Status
+from transaction.interfaces import NoTransaction
 from zope.sqlalchemy.datamanager import _SESSION_STATE, STATUS_READONLY, SessionDataManager
 
 from myapp.database import is_lost_race
@@ -57,7 +59,7 @@ def join_tween_factory(handler: Handler, registry: Registry) -> Handler:
         try:
             response = handler(request)
         except Exception:
-            _join(request, scope)
+            _note_writes(request, scope)
             raise
         _join(request, scope)
         return response
@@ -70,11 +72,29 @@ def _tweens(registry: Registry) -> Any:
     return tweens.explicit or tweens.implicit()
 
 
+def _transaction_of(request: Request) -> Any:
+    """The request's transaction, unless its view has ended it, or it can't be committed any more."""
+    try:
+        transaction = request.tm.get()
+    except NoTransaction:
+        return None
+    return None if transaction.status is Status.COMMITFAILED else transaction
+
+
 def _join(request: Request, scope: Scope) -> None:
     """Take part in the transaction if there may be something to save."""
-    if (scope.states or scope.revoked) and scope.transaction is None:
-        scope.transaction = RequestTransaction()
-        SessionsDataManager(request, scope, request.tm.get())
+    transaction = _transaction_of(request)
+    if transaction is not None and (scope.states or scope.revoked) and scope.transaction is None:
+        scope.transaction = RequestTransaction(wrote=_has_written(scope, transaction))
+        transaction.join(SessionsDataManager(request, scope, scope.transaction))
+
+
+def _note_writes(request: Request, scope: Scope) -> None:
+    """The transaction is going to be aborted: write down what can't be told afterwards."""
+    if scope.states and scope.transaction is None:
+        transaction = _transaction_of(request)
+        wrote = None if transaction is None else _has_written(scope, transaction)
+        scope.transaction = RequestTransaction(wrote=wrote)
 
 
 class SessionsDataManager:
@@ -86,14 +106,12 @@ class SessionsDataManager:
 
     transaction_manager = None
 
-    def __init__(self, request: Request, scope: Scope, transaction: Any) -> None:
-        self._request, self._scope = request, scope
-        self._note_writes(transaction)
-        transaction.join(self)
+    def __init__(self, request: Request, scope: Scope, record: RequestTransaction) -> None:
+        self._request, self._scope, self._record = request, scope, record
 
     def tpc_begin(self, transaction: Any) -> None:
         """The commit begins: hooks may have written since."""
-        self._note_writes(transaction)
+        self._record.wrote = _has_written(self._scope, transaction)
 
     def commit(self, transaction: Any) -> None:
         """Save, after all others have said what they want to write."""
@@ -136,18 +154,6 @@ class SessionsDataManager:
 
     def rollback(self) -> None:
         """To a savepoint, which concerns no session."""
-
-    @property
-    def _record(self) -> RequestTransaction:
-        if self._scope.transaction is None:
-            raise AssertionError("it was made when this was")
-        return self._scope.transaction
-
-    def _note_writes(self, transaction: Any) -> None:
-        """Write down whether anything was written: asked only where somebody signs in."""
-        if any(state.intent.sign_in is not None for state in self._scope.states.values()):
-            others = [each for each in transaction._resources if each is not self]
-            self._record.wrote = any(map(_has_written, others))
 
     def _save(self, state: State, transaction: Any) -> None:
         """Save one session within the transaction if that can be; else it is saved afterwards."""
@@ -214,10 +220,17 @@ def _reaches(session: DatabaseSession | None, store: SqlStore) -> bool:
         return False  # bound to several, by model
 
 
-def _has_written(resource: object) -> bool:
-    """Whether a participant of the transaction has written; what is no database takes part only
-    if it has.
-    """
+def _has_written(scope: Scope, transaction: Any) -> bool | None:
+    """Whether anything was written in a transaction; asked only where somebody signs in."""
+    if all(state.intent.sign_in is None for state in scope.states.values()):
+        return None
+    return any(map(_has_part_written, transaction._resources))
+
+
+def _has_part_written(resource: object) -> bool:
+    """Whether a participant has written; what is no database takes part only if it has."""
+    if isinstance(resource, SessionsDataManager):
+        return False
     if not isinstance(resource, SessionDataManager):
         return True
     return resource.session is not None and has_written(resource.session)

@@ -66,7 +66,11 @@ BUGS: Final = (
         name="upsert instead of update",
         file="myapp/sessions/sql/statements.py",
         old="""\
-    .where(_is_updatable("seen_at"))
+    .where(
+        _is_at_version,
+        _c.expires_at > bindparam("seen_at"),
+        _c.seen_at <= bindparam("seen_at"),
+    )
     .values(
 """,
         new="""\

@@ -52,18 +52,15 @@ load_some = select(_c.digest, *_LOADED).where(_c.digest.in_(bindparam("digests",
 insert_one = insert(table).values(_given())
 _is_live = and_(_c.digest == bindparam("b_digest"), _c.ended.is_(None))
 _is_at_version = and_(_is_live, _c.version == bindparam("b_version"))
-
-
-def _is_updatable(now: str) -> ColumnElement[bool]:
-    """Whether a save that knows a version may replace it, at the moment of that name."""
-    # A session that expired has ended, like any other: no late save brings it back (S3). One that
-    # was seen since, by a touch or another machine, would lose time: then the save looks again.
-    return and_(_is_at_version, _c.expires_at > bindparam(now), _c.seen_at <= bindparam(now))
-
-
 _update = (
     update(table)
-    .where(_is_updatable("seen_at"))
+    # A session that expired has ended, like any other: no late save brings it back (S3). One that
+    # was seen since, by a touch or another machine, would lose time: then the save looks again.
+    .where(
+        _is_at_version,
+        _c.expires_at > bindparam("seen_at"),
+        _c.seen_at <= bindparam("seen_at"),
+    )
     .values(
         version=bindparam("version"),
         data=bindparam("data"),
@@ -122,11 +119,10 @@ _becomes_marker: dict[str, Any] = {
 }
 mark = update(table).where(_is_live).values(_becomes_marker)
 mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)
-_is_renewable = and_(_is_at_version, _c.expires_at > bindparam("now"))
-mark_renewable = update(table).where(_is_renewable).values(_becomes_marker)
+mark_unless_expired = mark_at_version.where(_c.expires_at > bindparam("now"))
 # The same and `insert_one` as one statement, for a database that can do that. The new row comes
 # from the old one, so that there is none without the other.
-_marked = mark_renewable.returning(_c.digest).cte("marked")
+_marked = mark_unless_expired.returning(_c.digest).cte("marked")
 renew_at_once = (
     insert(table)
     .from_select(
@@ -140,13 +136,11 @@ renew_at_once = (
 )
 remove = delete(table).where(_is_live)
 remove_at_version = delete(table).where(_is_at_version)
-# They change nothing: they lock a row until the transaction ends, and tell whether it is as was
-# read. On the application's connection, parameters named like columns would be set.
+# These change nothing: they lock a row until the transaction ends, and tell whether it is as was
+# read.
 _hold = update(table).values(version=_c.version)
 hold_live = _hold.where(_is_live)
 hold_at_version = _hold.where(_is_at_version)
-hold_updatable = _hold.where(_is_updatable("now"))
-hold_renewable = _hold.where(_is_renewable)
 find = select(*_FIELDS).where(
     _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
 )

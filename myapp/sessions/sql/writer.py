@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import Executable
@@ -42,8 +43,7 @@ class SqlWriter(ABC):
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """As SessionStore has it."""
-        own = {"b_digest": changed.digest, "b_version": version, "now": changed.seen_at}
-        if endings and not self._hold(endings, (sql.hold_updatable, own)):
+        if endings and not self._hold(endings, (changed.digest, version)):
             return False
         values = _changes(changed, version)
         updated = False
@@ -59,15 +59,14 @@ class SqlWriter(ABC):
         self, old: Ending, version: int, new: StoredSession, endings: Sequence[Ending] = ()
     ) -> bool:
         """As SessionStore has it."""
-        own = {"b_digest": old.digest, "b_version": version, "now": new.seen_at}
-        if endings and not self._hold(endings, (sql.hold_renewable, own)):
+        if endings and not self._hold(endings, (old.digest, version)):
             return False
-        values = own | _marker(old)
+        values = _place(old.digest, version) | _marker(old) | {"now": new.seen_at}
         if renews_at_once(self._dialect):
             row = {f"new_{name}": value for name, value in _row(new).items()}
             renewed = self.execute(sql.renew_at_once, values | row) == 1
         else:
-            renewed = self.execute(sql.mark_renewable, values) == 1
+            renewed = self.execute(sql.mark_unless_expired, values) == 1
             if renewed:
                 self.execute(sql.insert_one, _row(new))
         if endings and renewed:
@@ -76,27 +75,29 @@ class SqlWriter(ABC):
 
     def end(self, endings: Sequence[Ending]) -> int:
         """As SessionStore has it."""
-        return sum(self._end_one(ending) for ending in sorted(endings, key=_digest_of))
+        return sum(map(self._end_one, sorted(endings, key=lambda ending: ending.digest)))
 
     def _end_one(self, ending: Ending) -> bool:
         anyway = ending.version is None
+        values = _place(ending.digest, ending.version)
         if ending.expires_at is None:
-            remove = sql.remove if anyway else sql.remove_at_version
-            return self.execute(remove, _place(ending)) == 1
+            return self.execute(sql.remove if anyway else sql.remove_at_version, values) == 1
         mark = sql.mark if anyway else sql.mark_at_version
-        return self.execute(mark, _place(ending) | _marker(ending)) == 1
+        return self.execute(mark, values | _marker(ending)) == 1
 
-    def _hold(self, endings: Sequence[Ending], *own: tuple[Executable, Values]) -> bool:
+    def _hold(self, endings: Sequence[Ending], *own: tuple[bytes, int]) -> bool:
         """Lock all rows of a write, by updates that change nothing; whether its conditions hold.
 
         In the order of the digests: of two writes that meet, one waits for the other, and never
         both. An ending without a version is no condition, but its row is locked in its turn.
         """
-        holds = [*own, *map(_holding, endings)]
-        return all(
-            self.execute(statement, values) == 1 or statement is sql.hold_live
-            for statement, values in sorted(holds, key=lambda hold: bytes(hold[1]["b_digest"]))
-        )
+        rows = [*own, *((ending.digest, ending.version) for ending in endings)]
+        for digest, version in sorted(rows, key=itemgetter(0)):
+            hold = sql.hold_live if version is None else sql.hold_at_version
+            held = self.execute(hold, _place(digest, version)) == 1
+            if not held and version is not None:
+                return False
+        return True
 
 
 def renews_at_once(dialect: str) -> bool:
@@ -104,18 +105,8 @@ def renews_at_once(dialect: str) -> bool:
     return dialect == "postgresql"
 
 
-def _digest_of(ending: Ending) -> bytes:
-    return ending.digest
-
-
-def _holding(ending: Ending) -> tuple[Executable, Values]:
-    statement = sql.hold_live if ending.version is None else sql.hold_at_version
-    return statement, _place(ending)
-
-
-def _place(ending: Ending) -> Values:
-    version = {} if ending.version is None else {"b_version": ending.version}
-    return {"b_digest": ending.digest, **version}
+def _place(digest: bytes, version: int | None) -> Values:
+    return {"b_digest": digest} if version is None else {"b_digest": digest, "b_version": version}
 
 
 def _row(session: StoredSession) -> Values:

@@ -97,6 +97,7 @@ class StoreContract:
         unknown = secrets.token_bytes(32)
         assert [row.digest for row in store.load([unknown, new.digest])] == [new.digest]
         assert list(store.load([unknown])) == []
+        assert list(store.load([])) == []
 
     def test_digests_that_differ_in_case_alone_are_two(self, store: SessionStore) -> None:
         """L3: no collation may make two digests one."""

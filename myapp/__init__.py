@@ -32,7 +32,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             migrations.upgrade(own.url)
         with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
             config.registry["application_settings"] = own
-            config.include("myapp.headers")
+            config.include("myapp.security_headers")
             config.include("myapp.models")
             config.include("myapp.sessions")
             check = get_manager(config.registry).check

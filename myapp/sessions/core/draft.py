@@ -45,8 +45,7 @@ class Draft(msgspec.Struct, eq=False):
     @property
     def remembers_otherwise(self) -> bool:
         """Whether the cookie's life differs from what was loaded."""
-        # Nobody compared: nothing but plain values was assigned.
-        return self._base is not None and self.content.remember != self._base.remember
+        return self.content.remember != self.base.remember
 
     def encode(self) -> bytes:
         """The content in bytes. Raises NotStorable and SessionTooLarge."""

@@ -27,14 +27,19 @@ DescribeClient = Callable[[], Client]
 
 
 def new_row(
-    kind: Kind, token: str, intent: Intent, data: bytes, *, signed_in_at: int | None
+    kind: Kind,
+    token: str,
+    intent: Intent,
+    data: bytes,
+    client: Client,
+    *,
+    signed_in_at: int | None,
 ) -> StoredSession:
     """The row of a session that begins, be it by signing in."""
     now, settings, sign_in = kind.clock(), kind.settings, intent.sign_in
     lifetime = settings.lifetime if sign_in else settings.anonymous_lifetime
     deadline = intent.deadline or now + lifetime
     return StoredSession(
-        digest=digest(kind.name, token),
         manager=kind.name,
         handle=intent.handle or new_handle(),
         version=1,
@@ -43,9 +48,12 @@ def new_row(
         seen_at=now,
         deadline=deadline,
         expires_at=expiry(now, deadline, settings.idle_timeout),
+        digest=digest(kind.name, token),
         user_id=sign_in.user_id if sign_in else None,
         generation=sign_in.generation if sign_in else None,
         signed_in_at=signed_in_at,
+        address=client.address,
+        user_agent=client.user_agent,
     )
 
 
@@ -64,19 +72,15 @@ def changed_row(kind: Kind, before: StoredSession, intent: Intent, data: bytes) 
 
 
 def renewed_row(
-    kind: Kind, before: StoredSession, token: str, intent: Intent, data: bytes
+    kind: Kind, before: StoredSession, token: str, intent: Intent, data: bytes, client: Client
 ) -> StoredSession:
     """The same session under a new token; its user may have proved who they are again (R9)."""
-    row = changed_row(kind, before, intent, data)
     sign_in = intent.sign_in
     return replace(
-        row,
+        changed_row(kind, before, intent, data),
         digest=digest(kind.name, token),
         version=1,
         generation=sign_in.generation if sign_in else before.generation,
+        address=client.address,
+        user_agent=client.user_agent,
     )
-
-
-def with_client(row: StoredSession, client: Client) -> StoredSession:
-    """A row that says who made the request."""
-    return replace(row, address=client.address, user_agent=client.user_agent)

@@ -25,7 +25,6 @@ from myapp.sessions.core.rows import (
     changed_row,
     new_row,
     renewed_row,
-    with_client,
 )
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved
 from myapp.sessions.core.state import NOTHING_WANTED, Intent, Loaded, Origin, State
@@ -141,6 +140,7 @@ class Save:
         if self.intent.sign_in is not None and self.loaded.origin is not Origin.MARKER:
             digests = digests_of(self.loaded)
             self.replaced = [marker(self.kind, digest, "replaced") for digest in digests]
+        self.draft.check()
         try:
             row = self._write()
         except _Ended:
@@ -152,7 +152,9 @@ class Save:
     def _go_on(self, row: StoredSession) -> Saved:
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
         intent = self.intent
-        if not (self._is_changed(row) or intent.token or intent.deadline or intent.absorb):
+        if intent.token or intent.deadline or intent.absorb:
+            self.draft.check()
+        elif not self._is_changed(row):
             return self._leave(row)
         try:
             written = self._write()
@@ -265,19 +267,16 @@ class Save:
     # What is written, and what is told.
 
     def _new_row(self, data: bytes) -> StoredSession:
-        self.draft.check()
-        moment = self._moment_of_sign_in()
-        row = new_row(self.kind, self.token, self.intent, data, signed_in_at=moment)
-        return with_client(row, self.client())
+        client, moment = self.client(), self._moment_of_sign_in()
+        return new_row(self.kind, self.token, self.intent, data, client, signed_in_at=moment)
 
     def _renewed_row(self, before: StoredSession, data: bytes) -> StoredSession:
         sign_in = self.intent.sign_in
-        if sign_in is not None and not sign_in.again:
-            row = self._new_row(data)
-            return replace(row, seen_at=max(row.seen_at, before.seen_at))
-        self.draft.check()
-        row = renewed_row(self.kind, before, self.token, self.intent, data)
-        return with_client(row, self.client())
+        if sign_in is None or sign_in.again:
+            client = self.client()
+            return renewed_row(self.kind, before, self.token, self.intent, data, client)
+        row = self._new_row(data)
+        return replace(row, seen_at=max(row.seen_at, before.seen_at))
 
     def _moment_of_sign_in(self) -> int | None:
         """When the user signed in: later than ever before, whatever other machines' clocks say.

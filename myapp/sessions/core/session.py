@@ -206,7 +206,11 @@ class Session(MutableMapping[str, Any]):
         loaded = self._state.loaded
         if loaded is None:
             return "<Session, not loaded>"
-        origin, handle = loaded.origin.name.lower(), loaded.row and loaded.row.handle
+        row = self._state.row
+        origin, handle = (
+            loaded.origin.name.lower(),
+            self._state.intent.handle or (row and row.handle),
+        )
         return f"<Session {handle} from {origin}, {len(self._state.content.values)} keys>"
 
     def __copy__(self) -> dict[str, Any]:

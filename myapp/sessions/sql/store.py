@@ -49,6 +49,7 @@ class SqlStore:
         self._as_session: Callable[..., StoredSession]
         self._as_session = pymysql.unpacked if packed else StoredSession
         self._claims = self._engine.dialect.name == "postgresql"
+        self._renews_at_once = renews_at_once(self._engine.dialect.name)
         self._inherited: list[Pool] = []
         self._begin()
         after_fork_in_child(self._forget_connections)
@@ -106,7 +107,7 @@ class SqlStore:
         return self._executor.run(
             Connection.renew,
             *(old, version, new, endings),
-            single=not endings and renews_at_once(self._engine.dialect.name),
+            single=not endings and self._renews_at_once,
             done=lambda: self._has(new),
         )
 

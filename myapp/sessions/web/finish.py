@@ -24,7 +24,7 @@ from myapp.sessions.core.state import State
 from myapp.sessions.core.store import is_ended, is_written
 from myapp.sessions.web.client import client_of
 from myapp.sessions.web.headers import add_vary, write_headers
-from myapp.sessions.web.manager import carry_out_revocations
+from myapp.sessions.web.revocations import carry_out_revocations
 from myapp.sessions.web.scope import RequestTransaction, Scope, SessionUnavailable, publish
 
 log = logging.getLogger(__name__)

@@ -27,13 +27,13 @@ def write_headers(request: Request, response: Response, state: State, saved: Sav
     kind, row = state.kind, state.loaded.row if state.loaded else None
     header = None
     if saved.sets_cookie and saved.loaded is not None:
+        _warn_of_plain_http(request, kind)
         header = _cookie(kind, saved.loaded)
     elif saved.deletes_cookie and was_sent(request.environ, kind.settings.cookie_name):
         header = delete_cookie(kind.settings)
     if header is not None:
         response.headers.add("Set-Cookie", header)
         response.headers["Cache-Control"] = "no-store"
-        _warn_of_plain_http(request, kind)
     elif row is not None and row.user_id is not None and "Cache-Control" not in response.headers:
         response.headers["Cache-Control"] = "no-store"
 

@@ -38,8 +38,8 @@ from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.factory import SessionFactory
 from myapp.sessions.web.finish import rendered
 from myapp.sessions.web.headers import REGISTRY_KEY
-from myapp.sessions.web.manager import manager_for
 from myapp.sessions.web.policy import SessionCSRFPolicy
+from myapp.sessions.web.revocations import manager_for
 from myapp.sessions.web.shield import shielding
 from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN

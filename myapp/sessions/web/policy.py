@@ -87,8 +87,8 @@ class SessionSecurityPolicy:
                 f"remember takes no {', '.join(kw)}: session.remember_me() and the settings of the"
                 " session say how long it lasts"
             )
-        user = self.user(request, str(userid))
-        request.session.sign_in(userid, generation=self.generation(user), method=method)
+        generation = self.generation(self.user(request, str(userid)))
+        request.session.sign_in(userid, generation=generation, method=method)
         self._identities.clear(request)
         return []
 

@@ -73,7 +73,7 @@ def _tweens(registry: Registry) -> Any:
 
 
 def _transaction_of(request: Request) -> Any:
-    """The request's transaction, unless its view has ended it, or it can't be committed any more."""
+    """The request's transaction, unless it was ended by its view or can't be committed any more."""
     try:
         transaction = request.tm.get()
     except NoTransaction:

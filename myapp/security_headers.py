@@ -52,7 +52,7 @@ def headers_tween_factory(handler: Handler, registry: Registry) -> Handler:
 def includeme(config: Configurator) -> None:
     """Put the tween over all that can answer a request, and under the debug toolbar."""
     config.add_tween(
-        "myapp.headers.headers_tween_factory",
+        "myapp.security_headers.headers_tween_factory",
         under=("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS),
         over=(
             "myapp.sessions.web.factory.session_tween_factory",

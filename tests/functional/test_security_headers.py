@@ -10,7 +10,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 from webtest import TestApp
 
-from myapp.headers import headers_tween_factory
+from myapp.security_headers import headers_tween_factory
 from myapp.settings import read_application_settings
 
 

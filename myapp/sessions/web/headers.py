@@ -10,7 +10,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from myapp.sessions.core.kind import Kind
-from myapp.sessions.core.lifetime import max_age
+from myapp.sessions.core.lifetime import SECOND, max_age
 from myapp.sessions.core.saved import Saved
 from myapp.sessions.core.state import Loaded, State
 from myapp.sessions.web.cookie import delete_cookie, set_cookie, was_sent
@@ -42,7 +42,12 @@ def _cookie(kind: Kind, loaded: Loaded) -> str:
     """The cookie of what was written: it never lives longer than its row (R5)."""
     remember, row = loaded.content.remember, loaded.row
     persist = kind.settings.cookie_persist if remember is None else remember
-    left = max_age(now=kind.clock(), deadline=row.deadline) if persist and row else None
+    left = None
+    if persist and row is not None:
+        now = kind.clock()
+        # It was written a moment ago, and a new session's cookie lasts as long as the settings say.
+        written = row.seen_at if 0 <= now - row.seen_at < SECOND else now
+        left = max_age(now=written, deadline=row.deadline)
     return set_cookie(kind.settings, loaded.token or "", left)
 
 

@@ -176,8 +176,32 @@ def _lineages(history: History, times: Times) -> Iterator[Lineage]:
         limiting=[each for each in history.operations if _may_limit(each, history)],
     )
     for number in sorted(operations.keys() | tokens.keys()):
-        mine = operations[number], tokens[number], absorbing[number]
+        done = [
+            _as_saved(each, operations[each.absorbs]) if each.absorbs else each
+            for each in operations[number]
+            if each.target == number and each.happened
+        ]
+        mine = operations[number], done, tokens[number], absorbing[number]
         yield Lineage(number, *mine, wide, history, times)
+
+
+def _as_saved(merge: Operation, others: Sequence[Operation]) -> Operation:
+    """What a merge came to: its view tells what it saw, but what others did meanwhile counts too.
+
+    `others` are the operations on the session that was merged into another (I4).
+    """
+    if merge.outcome is Outcome.DONE and "SessionEnded" not in merge.events:
+        # Somebody else ended or renewed that session first, and so nothing of it was taken.
+        return replace(merge, writes={}, took=[])
+    meanwhile = [each for each in others if each.happened and each.overlaps(merge)]
+    if all(each is merge or not _changes(each) for each in meanwhile):
+        return merge
+    return replace(merge, outcome=Outcome.UNKNOWN, merging=True)
+
+
+def _changes(operation: Operation) -> bool:
+    texts = operation.pushed or operation.pops or operation.took
+    return bool(operation.writes or texts or operation.counts or operation.merging)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +219,7 @@ class Lineage:
         self,
         number: int,
         operations: Sequence[Operation],
+        written: Sequence[Operation],
         tokens: Sequence[Token],
         absorbing: Sequence[Operation],
         wide: Wide,
@@ -206,7 +231,7 @@ class Lineage:
         self.all = sorted(operations, key=lambda operation: operation.started)
         self.own = [operation for operation in self.all if operation.lineage == number]
         self.reads = [each for each in self.own if each.live is not None and each.name != "cross"]
-        written = [each for each in self.all if each.target == number and each.happened]
+        written = sorted(written, key=lambda operation: operation.started)
         self.writes: dict[str, list[Operation]] = defaultdict(list)
         for operation in written:
             for key in operation.writes:
@@ -377,6 +402,8 @@ class Lineage:
 
     def _check_count(self, read: Operation) -> Iterator[Violation]:
         """A session has counted as far as those who counted on, and no further."""
+        if self._may_have_merged(read):
+            return  # another one's count, perhaps, which was made while that was merged into it
         least, most = self._counted_by(read)
         if read.count is not None and not least <= read.count <= most:
             text = f"it counted {read.count}, not {least} to {most}"
@@ -387,6 +414,8 @@ class Lineage:
         by_number: dict[int, Operation] = {}
         for count in self.counts:
             if count.counted is None or count.outcome is not Outcome.DONE:
+                continue
+            if self._may_have_merged(count):
                 continue
             least, most = self._counted_by(count)
             if not least < count.counted <= most + 1:

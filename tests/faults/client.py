@@ -309,8 +309,9 @@ def _understand(
         operation.outcome = Outcome.DONE
         return True
     if plan.action == "revoke":
-        operation.outcome = Outcome.DONE if answer["ended"] else Outcome.NOT_DONE
-        operation.events += ("SessionEnded",) if answer["ended"] else ()
+        # Within a transaction the view only asks for it: the event tells whether it was done.
+        ended = "SessionEnded" in operation.events
+        operation.outcome = Outcome.DONE if ended else Outcome.NOT_DONE
         return True
     operation.live, operation.user = answer["live"], answer["user"]
     operation.values, operation.flash = answer["values"], answer["flash"]

@@ -28,7 +28,7 @@ BUDGETS = {
     "anonymous": (42, 0),
     "read": (77, 1),
     "save": (119, 2),
-    "first": (203, 1),
+    "first": (201, 1),
 }
 
 TOLERANCE = 2

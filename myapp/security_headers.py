@@ -55,7 +55,7 @@ def includeme(config: Configurator) -> None:
         "myapp.security_headers.headers_tween_factory",
         under=("pyramid_debugtoolbar.toolbar_tween_factory", INGRESS),
         over=(
-            "myapp.sessions.web.factory.session_tween_factory",
+            "myapp.sessions.web.tween.session_tween_factory",
             "pyramid_tm.tm_tween_factory",
             EXCVIEW,
         ),

@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -107,7 +108,8 @@ def _save(state: State, until: int) -> None:
     if state.kind.clock() >= until:
         raise SessionLost(f"session {row.handle} was held longer than its lock")
     saved = save_within_lock(state, until)
-    follow_up(state.kind, saved, state.kind.publish)
+    if state.source is not None:
+        follow_up(state.kind, saved, partial(state.source.publish, state.kind))
     if any(isinstance(event, ChangeDropped) for event in saved.events):
         raise _lost(row)
     if saved.loaded is not None:

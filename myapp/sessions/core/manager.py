@@ -159,6 +159,10 @@ class Tokens:
         """What is stored for another token."""
         return load(kind, (token,) if is_token(token) else (), kind.publish)
 
+    def publish(self, kind: Kind, event: SessionEvent) -> None:
+        """Tell subscribers, of no request."""
+        kind.publish(event)
+
 
 def _info(row: StoredSession, content: Content) -> SessionInfo:
     proof = content.proof

@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from myapp.sessions.core.codec import Content
+from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.store import StoredSession
 
@@ -99,6 +100,9 @@ class Source(Protocol):
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
+
+    def publish(self, kind: Kind, event: SessionEvent) -> None:
+        """Tell subscribers of what is committed before the response."""
 
 
 class State(msgspec.Struct, eq=False, kw_only=True):

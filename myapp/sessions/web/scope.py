@@ -84,7 +84,11 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
-        return load(kind, (token,) if is_token(token) else (), partial(publish, self.request, kind))
+        return load(kind, (token,) if is_token(token) else (), partial(self.publish, kind))
+
+    def publish(self, kind: Kind, event: SessionEvent) -> None:
+        """Tell subscribers what happened during this request."""
+        publish(self.request, kind, event)
 
 
 def publish(request: Request, kind: Kind, event: SessionEvent) -> None:

@@ -9,10 +9,12 @@ from collections.abc import Callable
 PAUSE = 0.01
 
 
-def wait_until(condition: Callable[[], bool], what: str, seconds: float = 30) -> None:
+def wait_until(
+    condition: Callable[[], bool], what: str, seconds: float = 30, pause: float = PAUSE
+) -> None:
     """Return once the condition holds; after ``seconds`` raise TimeoutError naming ``what``."""
     deadline = time.monotonic() + seconds
     while not condition():
         if time.monotonic() > deadline:
             raise TimeoutError(f"waited {seconds:g} s in vain for {what}")
-        time.sleep(PAUSE)
+        time.sleep(pause)

@@ -84,7 +84,7 @@ def save_within_lock(state: State, until: int) -> Saved:
         return NOTHING_SAVED
     store, contents = state.kind.store, replace(intent, token=None)
     saved = Save(state, loaded, contents, store, Client, until=until).run()
-    return replace(saved, left=replace(NOTHING_WANTED, token=intent.token))
+    return replace(saved, left=Intent(token=intent.token)) if intent.token else saved
 
 
 def is_at_rest(state: State) -> bool:

@@ -243,24 +243,32 @@ def without_trailing_blanks(sql: str) -> str:
     return "\n".join(line.rstrip() for line in sql.strip().splitlines())
 
 
+def last_revision(sql: str) -> str:
+    """The last revision on the page, which knows nothing of an owner's own later migrations."""
+    return re.findall(r"^-- Running upgrade \S* -> (\S+)$", sql, re.MULTILINE)[-1]
+
+
 HEADINGS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}
 
 
 @pytest.mark.parametrize("dialect", HEADINGS)
 def test_the_page_shows_the_sql_of_the_migrations(dialect: str) -> None:
     """I14: what `alembic upgrade head --sql` prints, for which no server needs to run."""
-    printed = alembic("upgrade", "head", "--sql", url=UNREACHABLE[dialect])
     shown = fenced(PAGE.read_text("utf-8"), HEADINGS[dialect])
+    printed = alembic("upgrade", last_revision(shown), "--sql", url=UNREACHABLE[dialect])
     assert without_trailing_blanks(shown) == without_trailing_blanks(printed)
 
 
 def test_the_sql_of_the_page_does_what_the_migrations_do(database_url: str) -> None:
-    """I14: alembic then takes the database for its own work."""
+    """I14: the table of the model, and alembic then takes the database for its own work."""
     backend = parse_url(database_url).get_backend_name()
     heading = HEADINGS["mysql" if backend in ("mysql", "mariadb") else backend]
-    execute(database_url, fenced(PAGE.read_text("utf-8"), heading))
+    shown = fenced(PAGE.read_text("utf-8"), heading)
+    execute(database_url, shown)
+    assert differences(database_url, [model.metadata]) == []
+    assert last_revision(shown) in alembic("current", url=database_url)
+    migrations.upgrade(database_url)
     assert differences(database_url) == []
-    assert "(head)" in alembic("current", url=database_url)
 
 
 def test_the_printed_schema_makes_the_table_of_the_model(database_url: str) -> None:

@@ -204,18 +204,15 @@ BUGS: Final = (
         check=checker("foreign", 20000),
     ),
     Bug(
-        name="a merge of sessions that tells of an end that was none",
-        file="myapp/sessions/core/draft.py",
+        name="a merge of sessions that tells of an end that it was not",
+        file="myapp/sessions/core/saving.py",
         old="""\
-            if found is not None:
-                theirs = together(theirs, found[1])
-                absorb.append(""",
+        if self.draft.absorb:
+            events += self._merged()
+""",
         new="""\
-            if found is None:
-                absorb.append(each)
-            else:
-                theirs = together(theirs, found[1])
-                absorb.append(""",
+        events += [ended(self.kind, each.row, "merged") for each in intent.absorb]
+""",
         check=checker("ended", 20000),
     ),
     Bug(

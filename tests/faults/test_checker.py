@@ -389,7 +389,7 @@ WRONG: dict[str, tuple[str, Steps]] = {
         "flash",
         [
             BEGIN | {"pushed": "2.2"}, merge({"b": "2.2"}, ["2.2"], at=2, until=4),
-            THE_OTHER | POP | {"at": 2.5},
+            THE_OTHER | POP | {"at": 2.5, "popped": ["2.2"]},
         ],
     ),
     "what is removed there between call and save comes over": (
@@ -438,9 +438,8 @@ WRONG: dict[str, tuple[str, Steps]] = {
     "two sessions are merged into each other": (
         "ended",
         [
-            BEGIN, merge({"b": "2.2"}, at=2, until=4),
-            THE_OTHER | {"values": {"b": "2.2"}}
-            | merge({}, absorbs=1, other="T", at=2.5, until=4),
+            BEGIN | {"writes": {}}, merge({}, at=2, until=4),
+            THE_OTHER | merge({}, absorbs=1, other="T", at=2.5, until=4),
         ],
     ),
     "a merge finds a session that was ended": (

@@ -170,8 +170,7 @@ def _lineages(history: History, times: Times) -> Iterator[Lineage]:
     merging: dict[int, list[Operation]] = defaultdict(list)
     for operation in history.operations:
         for number in {operation.absorbs, *(look.lineage for look in operation.looks)}:
-            # A session can't be merged into itself: that neither ends it nor excuses its loss.
-            if number not in (NO_LINEAGE, operation.lineage):
+            if number != NO_LINEAGE and not _merges_itself(operation, number):
                 merging[number].append(operation)
     wide = Wide(
         revoking=[each for each in history.operations if each.revokes],
@@ -181,6 +180,15 @@ def _lineages(history: History, times: Times) -> Iterator[Lineage]:
     for number in sorted(operations.keys() | tokens.keys()):
         mine = operations[number], tokens[number], merging[number]
         yield Lineage(number, *mine, wide, history, times)
+
+
+def _merges_itself(operation: Operation, number: int) -> bool:
+    """Whether a session was to be merged into itself: that neither ends it nor excuses its loss.
+
+    A new one, since the token sent is long forgotten, may well take over what that one became.
+    """
+    told = not operation.merging and number == operation.target
+    return told or operation.other == operation.token
 
 
 def _crossing(history: History) -> set[int]:
@@ -419,8 +427,9 @@ class Lineage:
             yield self._violation("ended", "a session was ended twice", *told)
         for merge in told:
             for other in self.own:
-                crossed = other.absorbs == merge.target and self._is_told(other, MERGED)
-                if crossed and self.number < merge.target:
+                # With a forgotten token it would have been merged into a new one.
+                crossed = other.absorbs == merge.target and other.target == self.number
+                if crossed and self._is_told(other, MERGED) and self.number < merge.target:
                     text = "two sessions were merged into each other"
                     yield self._violation("ended", text, merge, other)
 

@@ -243,6 +243,18 @@ RIGHT: dict[str, Steps] = {
                                     unsure=frozenset({"b"}))]},
         {"at": 4.5, "values": {"b": "2.2"}},
     ],
+    "who comes with a token long forgotten takes it over into a new session": [
+        BEGIN, MERGE,
+        merge({"b": "2.2"}, absorbs=1, other="T", at=2.5, token="O", lineage=2, target=4,
+              live=False, issued="P", events=("SessionStarted", "Merged")),
+        {"token": "P", "lineage": 4, "target": 4, "values": {"b": "2.2"}},
+    ],
+    "even what it has become itself": [
+        RENEW | {"issued": "N"},
+        merge({}, absorbs=1, other="N", target=3, live=False, issued="P",
+              events=("SessionStarted", "Merged")),
+        GONE | {"token": "N"},
+    ],
     "what comes from which of two that are merged at once can't be told": [
         BEGIN, BEGIN | {"issued": "P", "target": 3, "writes": {"c": "3.3"}},
         merge({"b": "2.2", "c": "3.3"}, called=look({"b": "2.2"}, []), at=2.5, until=4),

@@ -249,10 +249,8 @@ RIGHT: dict[str, Steps] = {
               live=False, issued="P", events=("SessionStarted", "Merged")),
         {"token": "P", "lineage": 4, "target": 4, "values": {"b": "2.2"}},
     ],
-    "even what it has become itself": [
-        RENEW | {"issued": "N"},
-        merge({}, absorbs=1, other="N", target=3, live=False, issued="P",
-              events=("SessionStarted", "Merged")),
+    "perhaps even what it has become itself": [
+        RENEW | {"issued": "N"}, MERGE_UNANSWERED | {"absorbs": 1, "other": "N"},
         GONE | {"token": "N"},
     ],
     "what comes from which of two that are merged at once can't be told": [

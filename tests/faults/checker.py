@@ -45,14 +45,15 @@ from tests.faults.history import (
 )
 from tests.faults.server import (
     COOKIE,
-    COUNT,
     IDLE_TIMEOUT,
     LIMITED,
     MAX_PER_USER,
+    MERGED,
     NOT_TOUCHED,
     TOUCH_INTERVAL,
     Note,
     User,
+    counter_of,
     stamped,
 )
 from tests.servers.server import Server
@@ -107,7 +108,8 @@ class Report:
         operations = [each for each in self.history.operations if each.name != "scan"]
         outcomes = Tally(operation.outcome for operation in operations)
         events = Tally(event for operation in operations for event in operation.events)
-        merges = [each for each in operations if each.absorbs and each.outcome is Outcome.DONE]
+        looks = [each.looks for each in operations if len(each.looks) == 2]
+        changed = sum(after.live and before.differs(after) for before, after in looks)
         answered = sum(operation.live is not None for operation in operations)
         lines = [
             f"repeat with          {self.run.command()}",
@@ -120,7 +122,9 @@ class Report:
             f"tokens               {len(self.history.tokens)}",
             f"conflicts merged     {events['ConflictMerged']}",
             f"counted under a lock {sum(each.counted is not None for each in operations)}",
-            f"sessions merged      {sum(each.other is not None for each in merges)}",
+            f"sessions merged      {events[MERGED]}",
+            f"  changed meanwhile  {changed}",
+            f"  ended meanwhile    {sum(not after.live for _, after in looks)}",
             f"ended by the limit   {events[LIMITED]}",
             f"changes dropped      {events['ChangeDropped']}",
             f"not touched          {events[NOT_TOUCHED]}",
@@ -239,14 +243,15 @@ def _scan(
         number=-len(history.operations), name="scan", started=now, ended=now,
         outcome=Outcome.DONE, token=token or "(unknown)", live=row is not None,
     )  # fmt: skip
-    if row is not None:
-        content = manager.kind.codec.decode(row.data)
+    content = manager.kind.codec.decode(row.data) if row is not None else None
+    if row is not None and content is not None:
         scan.user, scan.values = row.user_id, stamped(content.values)
-        scan.count = content.values.get(COUNT, 0)
         scan.flash = [message for _, message in content.flash.get("", [])]
     stamps = [*scan.values.values(), *scan.flash]
     claimed = writer_of(stamps[0])[0] if stamps else NO_LINEAGE
     scan.lineage = history.lineage_of(token) if token else claimed
+    if content is not None:
+        scan.count = content.values.get(counter_of(scan.lineage), 0)
     # What was merged elsewhere took its values along.
     moved = any(operation.absorbs == claimed for operation in history.operations)
     known = any(known.lineage == claimed for known in history.tokens.values())

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -16,6 +16,7 @@ from tests.faults.history import (
     NO_LINEAGE,
     Effect,
     History,
+    Look,
     Operation,
     Outcome,
     Token,
@@ -23,7 +24,7 @@ from tests.faults.history import (
     Violation,
     writer_of,
 )
-from tests.faults.server import LIMITED, NOT_TOUCHED
+from tests.faults.server import LIMITED, MERGED, NOT_TOUCHED
 
 _Unsure = frozenset[str]
 
@@ -166,50 +167,54 @@ def _lineages(history: History, times: Times) -> Iterator[Lineage]:
     tokens: dict[int, list[Token]] = defaultdict(list)
     for token in history.tokens.values():
         tokens[token.lineage].append(token)
-    absorbing: dict[int, list[Operation]] = defaultdict(list)
+    merging: dict[int, list[Operation]] = defaultdict(list)
     for operation in history.operations:
-        # A session can't be merged into itself: that neither ends it nor excuses its loss.
-        if operation.absorbs != operation.lineage:
-            absorbing[operation.absorbs].append(operation)
+        for number in {operation.absorbs, *(look.lineage for look in operation.looks)}:
+            if number != NO_LINEAGE and not _merges_itself(operation, number):
+                merging[number].append(operation)
     wide = Wide(
         revoking=[each for each in history.operations if each.revokes],
         limiting=[each for each in history.operations if _may_limit(each, history)],
+        crossing=_crossing(history),
     )
     for number in sorted(operations.keys() | tokens.keys()):
-        done = [
-            _as_saved(each, operations[each.absorbs]) if each.absorbs else each
-            for each in operations[number]
-            if each.target == number and each.happened
-        ]
-        mine = operations[number], done, tokens[number], absorbing[number]
+        mine = operations[number], tokens[number], merging[number]
         yield Lineage(number, *mine, wide, history, times)
 
 
-def _as_saved(merge: Operation, others: Sequence[Operation]) -> Operation:
-    """What a merge came to: its view tells what it saw, but what others did meanwhile counts too.
+def _merges_itself(operation: Operation, number: int) -> bool:
+    """Whether a session was to be merged into itself: that neither ends it nor excuses its loss.
 
-    `others` are the operations on the session that was merged into another (I4).
+    A new one, since the token sent is long forgotten, may well take over what that one became.
     """
-    if merge.outcome is Outcome.DONE and "SessionEnded" not in merge.events:
-        # Somebody else ended or renewed that session first, and so nothing of it was taken.
-        return replace(merge, writes={}, took=[])
-    meanwhile = [each for each in others if each.happened and each.overlaps(merge)]
-    if all(each is merge or not _changes(each) for each in meanwhile):
-        return merge
-    return replace(merge, outcome=Outcome.UNKNOWN, merging=True)
+    told = not operation.merging and number == operation.target
+    return told or operation.other == operation.token
 
 
-def _changes(operation: Operation) -> bool:
-    texts = operation.pushed or operation.pops or operation.took
-    return bool(operation.writes or texts or operation.counts or operation.merging)
+def _crossing(history: History) -> set[int]:
+    """The numbers of merges into a session into which another was merged at the same time.
+
+    Nobody can tell from which of the two comes what such a session holds then.
+    """
+    merges: dict[int, list[Operation]] = defaultdict(list)
+    for operation in history.operations:
+        if operation.absorbs and operation.happened and operation.target:
+            merges[operation.target].append(operation)
+    return {
+        one.number
+        for into in merges.values()
+        for one in into
+        if any(one is not other and one.overlaps(other) for other in into)
+    }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wide:
-    """Operations that may end sessions of many lineages."""
+    """Operations that concern many lineages: some may end their sessions."""
 
     revoking: Sequence[Operation]
     limiting: Sequence[Operation]
+    crossing: Collection[int]
 
 
 class Lineage:
@@ -221,7 +226,7 @@ class Lineage:
         operations: Sequence[Operation],
         written: Sequence[Operation],
         tokens: Sequence[Token],
-        absorbing: Sequence[Operation],
+        looking: Sequence[Operation],
         wide: Wide,
         history: History,
         times: Times,
@@ -241,7 +246,9 @@ class Lineage:
         self.pushes += [(each, message) for each in written for message in each.took]
         self.counts = [operation for operation in written if operation.counts]
         self.merging = [operation for operation in written if operation.merging]
-        self.absorbing, self.limiting = absorbing, wide.limiting
+        self.absorbing = [each for each in looking if each.absorbs == number and each.happened]
+        self.looks = [(e, look) for e in looking for look in e.looks if look.lineage == number]
+        self.limiting, self.crossing = wide.limiting, wide.crossing
         self.pops = [each for each in self.own if each.happened and each.pops]
         self.changers: dict[str, list[Operation]] = defaultdict(list)
         for operation in self.own:
@@ -250,7 +257,7 @@ class Lineage:
         self.moves = [each for each in self.own if each.changes_token]
         self.ends = [self._judged(each) for each in self.own if self._is_end(each)]
         self.ends += [end for each in wide.revoking for end in self._end_by(each)]
-        self.ends += [self._absorbed(each) for each in absorbing if each.happened]
+        self.ends += [self._absorbed(each) for each in self.absorbing]
 
     def violations(self) -> Iterator[Violation]:
         """All that this lineage's operations prove."""
@@ -263,9 +270,9 @@ class Lineage:
             else:
                 yield from self._check_gone(read)
             yield from self._check_cookie(read)
-        for merge in self.absorbing:
-            if not merge.merging:
-                yield from self._check_absorbed(merge)
+        for merge, look in self.looks:
+            yield from self._check_look(merge, look)
+        yield from self._check_one_end()
         yield from self._check_counting()
 
     # Endings.
@@ -290,9 +297,8 @@ class Lineage:
             yield replace(operation, lineage=self.number, outcome=outcome)
 
     def _absorbed(self, merge: Operation) -> Operation:
-        """What being merged into another session meant: its end, unless it was renewed then."""
-        certain = "SessionEnded" in merge.events and not self._was_renewed(merge)
-        outcome = merge.outcome if certain else Outcome.UNKNOWN
+        """What being merged into another session meant: its end, if anybody was told."""
+        outcome = merge.outcome if MERGED in merge.events else Outcome.UNKNOWN
         return replace(merge, lineage=self.number, outcome=outcome)
 
     def _was_surely_live(self, token: Token, then: Operation) -> bool:
@@ -381,24 +387,55 @@ class Lineage:
         user = token.user
         return [each for each in self.limiting if each.signs_in_as == user] if user else []
 
-    def _check_absorbed(self, merge: Operation) -> Iterator[Violation]:
-        """Merging is a look at the session that is merged into another."""
-        token = self.tokens.get(merge.other or "")
+    def _check_look(self, merge: Operation, look: Look) -> Iterator[Violation]:
+        """Merging is a look at the session that is merged into another, or two."""
+        token = self.tokens.get(look.token)
         if token is None:
+            return
+        read = replace(
+            merge, lineage=self.number, token=token.token, live=look.live, user=token.user,
+            values=look.values, flash=look.flash, count=look.count,
+        )  # fmt: skip
+        if not look.live:
+            yield from self._check_gone(read)
             return
         if token.user not in (None, merge.user):
             text = f"a session of {token.user} was merged into one of {merge.user}"
             yield self._violation("user", text, token.issued, merge)
-        # What both had, since both had merged the same session, can't be told apart.
-        unsure = frozenset(merge.values.keys() - merge.writes.keys()) | frozenset(merge.flash)
-        look = replace(
-            merge, lineage=self.number, token=token.token, live=True, user=token.user,
-            values={key: value for key, value in merge.writes.items() if value is not None},
-            flash=merge.took,
-        )  # fmt: skip
-        yield from self._check_alive(look)
-        yield from self._check_values(look, unsure)
-        yield from self._check_flash(look, unsure)
+        yield from self._check_alive(read)
+        if look.last:
+            # Whatever was saved to it was saved before, and nothing else may be taken.
+            read = replace(read, started=math.inf, ended=math.inf)
+        found = [*self._check_count(read)]
+        if not (look.last and merge.number in self.crossing):
+            found += self._check_values(read, look.unsure)
+            found += self._check_flash(read, look.unsure)
+        for violation in found:
+            yield replace(violation, proof=(*violation.proof[:-1], merge))
+
+    def _check_one_end(self) -> Iterator[Violation]:
+        """Of all who merge a session into others or sign it out only one is told that it did.
+
+        Two sessions that are merged into each other at the same time would both be gone.
+        """
+        told = [each for each in self.absorbing if self._is_told(each, MERGED)]
+        told += [
+            each
+            for each in self.own
+            if each.name == "sign_out" and self._is_told(each, "SessionEnded")
+        ]
+        if len(told) > 1:
+            yield self._violation("ended", "a session was ended twice", *told)
+        for merge in told:
+            for other in self.own:
+                # With a forgotten token it would have been merged into a new one.
+                crossed = other.absorbs == merge.target and other.target == self.number
+                if crossed and self._is_told(other, MERGED) and self.number < merge.target:
+                    text = "two sessions were merged into each other"
+                    yield self._violation("ended", text, merge, other)
+
+    def _is_told(self, operation: Operation, event: str) -> bool:
+        return operation.outcome is Outcome.DONE and event in operation.events
 
     def _check_count(self, read: Operation) -> Iterator[Violation]:
         """A session has counted as far as those who counted on, and no further."""

@@ -15,8 +15,17 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
-from tests.faults.history import NO_LINEAGE, Effect, History, Operation, Outcome, Value
-from tests.faults.server import COOKIE, EVENTS, OTHER_COOKIE
+from tests.faults.history import (
+    NO_LINEAGE,
+    Effect,
+    History,
+    Look,
+    Operation,
+    Outcome,
+    Value,
+    writer_of,
+)
+from tests.faults.server import COOKIE, EVENTS, MERGED, OTHER_COOKIE
 from tests.servers.ports import LOOPBACK
 
 PATIENCE: Final = 20.0  # seconds for one answer
@@ -32,7 +41,7 @@ _ACTIONS: Final = {
     "push": 9.0,
     "pop": 6.0,
     "count": 6.0,
-    "merge": 1.0,
+    "merge": 2.0,
     "renew": 4.0,
     "sign_in": 4.0,
     "sign_up": 1.5,
@@ -245,7 +254,10 @@ class Client:
                 operation.merging = True
             operation.token, operation.lineage = token, self._history.lineage_of(token)
         plan.expected(operation)
-        return operation, told | {"lineage": operation.lineage}
+        return operation, told | {
+            "lineage": operation.lineage,
+            "other_lineage": operation.absorbs,
+        }
 
     def _request(
         self, port: int, told: dict[str, Any], headers: dict[str, str]
@@ -309,9 +321,9 @@ def _understand(
         operation.outcome = Outcome.DONE
         return True
     if plan.action == "revoke":
-        # Within a transaction the view only asks for it: the event tells whether it was done.
-        ended = "SessionEnded" in operation.events
-        operation.outcome = Outcome.DONE if ended else Outcome.NOT_DONE
+        # It is done with the response; what had that handle may be gone by then, or have another.
+        told = "SessionEnded" in operation.events
+        operation.outcome = Outcome.DONE if told else Outcome.NOT_DONE
         return True
     operation.live, operation.user = answer["live"], answer["user"]
     operation.values, operation.flash = answer["values"], answer["flash"]
@@ -340,9 +352,54 @@ def _understand_changes(operation: Operation, plan: Plan, answer: dict[str, Any]
         operation.writes = answer.get("wrote", {})
     operation.pushed, operation.popped = answer.get("pushed"), answer.get("popped", [])
     operation.counted = answer.get("counted")
-    operation.merging, operation.took = False, answer.get("took", [])
-    if not answer.get("merged"):
+    if plan.action == "merge":
+        _understand_merge(operation, answer)
+
+
+def _understand_merge(operation: Operation, answer: dict[str, Any]) -> None:
+    """What it found at its call, and what its save took over.
+
+    If the other session was ended or renewed between the two, nothing is taken, and no event told.
+    """
+    other, token, found = operation.absorbs, operation.other or "", answer.get("merged")
+    merged = MERGED in operation.events
+    operation.merging = False
+    if not merged:
         operation.absorbs = NO_LINEAGE
+    if found:
+        called = answer["called"]
+        values, took = _news(operation, called)
+        # What both held alike can't be told: ours was merged into the other just then, perhaps.
+        same = frozenset(operation.values.keys() - values.keys()) | frozenset(operation.flash)
+        operation.looks.append(
+            Look(
+                lineage=other, token=token, live=True, values=values, flash=took,
+                count=called["count"], unsure=same,
+            )
+        )  # fmt: skip
+    if merged:
+        saved = answer["saved"]
+        values, took = _news(operation, saved)
+        # Of what is its own, other operations at the same time made the news.
+        mine = operation.target
+        values = {key: value for key, value in values.items() if writer_of(value)[0] != mine}
+        operation.took = [text for text in took if writer_of(text)[0] != mine]
+        operation.writes = {**values}
+        operation.looks.append(
+            Look(
+                lineage=other, token=token, live=True, values=values,
+                flash=operation.took, count=saved["count"], last=True,
+            )
+        )  # fmt: skip
+    elif found is False or (found and operation.outcome is Outcome.DONE):
+        operation.looks.append(Look(lineage=other, token=token, live=False))
+
+
+def _news(operation: Operation, held: dict[str, Any]) -> tuple[dict[str, Value], list[str]]:
+    """The values and messages that a session did not hold before. Each is written only once."""
+    before = operation.values
+    values = {key: value for key, value in held["values"].items() if value != before.get(key)}
+    return values, [text for text in held["flash"] if text not in operation.flash]
 
 
 def _was_done(operation: Operation, plan: Plan, answer: dict[str, Any]) -> bool:

@@ -38,6 +38,27 @@ class Effect(enum.Enum):
     """Ends the whole lineage."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """What an operation saw of a session that is not its own, but was to be merged into that."""
+
+    lineage: int
+    token: str
+    live: bool
+    values: dict[str, Value] = field(default_factory=dict)
+    flash: list[str] = field(default_factory=list)
+    count: int | None = None
+    unsure: frozenset[str] = frozenset()
+    """Keys and messages of which nobody knows whether they were there."""
+    last: bool = False
+    """Whether the session was ended with it: all that was ever saved to it came before."""
+
+    def differs(self, other: Look) -> bool:
+        """Whether the session held something else the other time."""
+        mine, theirs = ((each.values, each.flash, each.count) for each in (self, other))
+        return mine != theirs
+
+
 @dataclass(slots=True, kw_only=True)
 class Operation:
     """One request, or one look into the table after the run."""
@@ -72,12 +93,14 @@ class Operation:
     """Whether it counted on, under the session's lock, and to what."""
     counted: int | None = None
     absorbs: int = NO_LINEAGE
-    """The lineage that it merged into its own, the token of that, and which messages it took;
-    what values it took stands in `writes`. While `merging`, nobody was told what it took.
+    """The lineage that it merged into its own, the token of that, and which messages it took by
+    its save; what values it took stands in `writes`. While `merging`, nobody was told whether it
+    took anything. `looks` tell what it saw of it.
     """
     other: str | None = None
     took: list[str] = field(default_factory=list)
     merging: bool = False
+    looks: list[Look] = field(default_factory=list)
     signs_in_as: str | None = None
     revokes: str | None = None
     """The user all of whose sessions it ended."""
@@ -213,4 +236,8 @@ def described(operation: Operation) -> str:
     for label in ("writes", "pushed", "popped", "counted", "absorbs", "took", "issued", "events"):
         if found := getattr(operation, label):
             parts.append(f"{label} {found[:6] if label == 'issued' else found}")
+    for look in operation.looks:
+        state = f"{look.values} {look.flash}" if look.live else "no session"
+        when = " by its save" if look.last else ""
+        parts.append(f"of {look.token[:6]} of {look.lineage} it saw{when} {state}")
     return ", ".join(parts)

@@ -190,6 +190,32 @@ BUGS: Final = (
         check=checker("ended", 8000),
     ),
     Bug(
+        name="a merge of sessions that misses what others store in the other meanwhile",
+        file="myapp/sessions/core/saving.py",
+        old='"merged", version=each.row.version)',
+        new='"merged")',
+        check=checker("write", 20000),
+    ),
+    Bug(
+        name="a merge of sessions that keeps what one held that was ended meanwhile",
+        file="myapp/sessions/core/draft.py",
+        old="theirs = codec.decode(each.before)",
+        new="theirs = codec.decode(each.before if found else each.after)",
+        check=checker("foreign", 20000),
+    ),
+    Bug(
+        name="a merge of sessions that tells of an end that it was not",
+        file="myapp/sessions/core/saving.py",
+        old="""\
+        if self.draft.absorb:
+            events += self._merged()
+""",
+        new="""\
+        events += [ended(self.kind, each.row, "merged") for each in intent.absorb]
+""",
+        check=checker("ended", 20000),
+    ),
+    Bug(
         name="a session that merges itself",
         file="myapp/sessions/core/session.py",
         old="own.digest == digest",

@@ -1,6 +1,7 @@
 """One server process of the checker: sessions and a little application data in one database.
 
-Every answer tells what the request saw before it did anything; a header tells the events.
+Every answer tells what the request saw before it did anything; a header tells the events. What a
+merge took over is known only when it is saved, so the answer to one tells what was saved, too.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
 from myapp.database import create_database_engine
 from myapp.sessions import SessionUnavailable, get_manager
-from myapp.sessions.core.errors import LockTimeout, SessionError, SessionLost
+from myapp.sessions.core.errors import LockTimeout, SessionError, SessionLost, StoreUnavailable
 from myapp.sessions.core.events import SessionEnded, SessionEvent
 from myapp.sessions.core.lifetime import SECOND, SteadyClock
 from myapp.sessions.core.sweep import Sweeper
@@ -42,18 +43,22 @@ MAX_PER_USER: Final = 2
 LOCK_TIMEOUT: Final = 0.5
 """A killed process leaves its lock to nobody for 30 seconds: who wants it then goes on without."""
 HELD: Final = 0.005  # seconds
-COUNT: Final = "count"
-"""The key of the counter, which only those who hold the lock change."""
 LIMITED: Final = "Limited"
 """The event of a session that was ended since its user had too many."""
+MERGED: Final = "Merged"
+"""That of one that was merged into another."""
 NOT_TOUCHED: Final = "NotTouched"
 """Told like an event: the request's session was to be touched, and was not."""
 COOKIE: Final = "session"
 OTHER_COOKIE: Final = "admin_session"
 EVENTS: Final = "X-Events"
 
+_COUNT: Final = "count "
+_ANSWER: Final = "faults.answer"
+_MERGE: Final = "faults.merge"
 _EVENTS: Final = "faults.events"
 _LONGEST_CART: Final = 4
+_BY_REASON: Final = {"limit": LIMITED, "merged": MERGED}
 
 
 class Base(DeclarativeBase):
@@ -90,15 +95,18 @@ class Act:
         self.request, self.session = request, request.session
         self.told: dict[str, str] = dict(request.params)
         self.number = int(self.told["number"])
-        self.answer = seen(self.session)
+        self.counter = counter_of(self.lineage)
+        self.answer = seen(self.session, self.counter)
+
+    @property
+    def lineage(self) -> str:
+        """The session: one that is new is named by the operation that began it."""
+        return str(self.number) if self.session.new else self.told["lineage"]
 
     @property
     def stamp(self) -> str:
-        """What is written: the session it was meant for, and the operation. Never twice the same.
-
-        A session that is new is named by the operation that began it.
-        """
-        return f"{self.number if self.session.new else self.told['lineage']}.{self.number}"
+        """What is written: the session that it was meant for and the operation, hence but once."""
+        return f"{self.lineage}.{self.number}"
 
     def write(self, key: str, value: Any) -> None:
         """Write a key, and tell."""
@@ -106,21 +114,36 @@ class Act:
         self.answer["wrote"] = {key: value}
 
 
-def seen(session: Any) -> dict[str, Any]:
+def counter_of(lineage: int | str) -> str:
+    """The key of a session's counter, which only those who hold its lock change.
+
+    Each has one of its own: merged into another it takes it along, and the other keeps its own.
+    """
+    return f"{_COUNT}{lineage}"
+
+
+def seen(session: Any, counter: str) -> dict[str, Any]:
     """What a session holds before anything is done to it."""
     return {
         "live": not session.new,
         "user": session.user_id,
-        "values": stamped(session),
-        "count": session.get(COUNT, 0),
-        "flash": session.peek_flash(),
         "handle": None if session.new else session.handle,
+        **held(session, counter),
+    }
+
+
+def held(session: Any, counter: str) -> dict[str, Any]:
+    """What a session holds now; the counter is its own, or of one that was merged into it."""
+    return {
+        "values": stamped(session),
+        "count": session.get(counter, 0),
+        "flash": session.peek_flash(),
     }
 
 
 def stamped(session: Any) -> dict[str, Any]:
-    """A copy of the values that tell who wrote them, which is all but the counter."""
-    return {key: value[:] for key, value in session.items() if key != COUNT}
+    """A copy of the values that tell who wrote them, which is all but the counters."""
+    return {key: value[:] for key, value in session.items() if not key.startswith(_COUNT)}
 
 
 def _set(act: Act) -> None:
@@ -132,17 +155,11 @@ def _delete(act: Act) -> None:
 
 
 def _clear(act: Act) -> None:
-    counted = act.session.get(COUNT)
+    counted = act.session.get(act.counter)
     act.session.clear()
-    _restore_count(act, counted)
-
-
-def _restore_count(act: Act, counted: int | None) -> None:
-    """Leave the counter as it was seen, which is not to write it."""
-    if counted is None:
-        act.session.pop(COUNT, None)
-    else:
-        act.session[COUNT] = counted
+    if counted is not None:
+        # As it was seen, which is not to write it.
+        act.session[act.counter] = counted
 
 
 def _nest(act: Act) -> None:
@@ -164,29 +181,27 @@ def _pop(act: Act) -> None:
 def _count(act: Act) -> None:
     try:
         with act.session.lock(LOCK_TIMEOUT) as session:
-            counted = session.get(COUNT, 0) + 1
+            counted = session.get(act.counter, 0) + 1
             # So that whoever may get in meanwhile has the time to.
             time.sleep(HELD)
-            session[COUNT] = counted
+            session[act.counter] = counted
     except (LockTimeout, SessionLost):
         return
     act.answer["counted"] = counted
 
 
 def _merge(act: Act) -> None:
-    values, flash = stamped(act.session), act.session.peek_flash()
-    counted = act.session.get(COUNT)
     try:
         act.answer["merged"] = act.session.merge(act.told["other"])
-    except SessionUnavailable:
+    except (SessionUnavailable, StoreUnavailable):
         raise
     except SessionError:
         return  # it is another user's
-    _restore_count(act, counted)
-    # Each value is written once: what differs was taken.
-    after = stamped(act.session)
-    act.answer["wrote"] = {key: after[key] for key in after if after[key] != values.get(key)}
-    act.answer["took"] = [text for text in act.session.peek_flash() if text not in flash]
+    act.answer["called"] = held(act.session, counter_of(act.told["other_lineage"]))
+    act.request.environ[_MERGE] = act
+    if act.number % 2:
+        # So that others save the other session, or end it, between our look at it and our save.
+        time.sleep(HELD)
 
 
 def _renew(act: Act) -> None:
@@ -221,7 +236,7 @@ def _revoke_all(act: Act) -> None:
 
 
 def _cross(act: Act) -> None:
-    act.answer = seen(act.request.admin_session)
+    act.answer = seen(act.request.admin_session, act.counter)
 
 
 def _show(act: Act) -> None: ...
@@ -254,10 +269,11 @@ def _view(request: Request) -> Response:
         # So that others save the session between the transaction's snapshot and our look at it.
         time.sleep(HELD)
     act = Act(request)
+    request.environ.pop(_MERGE, None)  # of an attempt before
     _use_database(act)
     ACTIONS[act.told["action"]](act)
     # For the exception views too.
-    request.environ["faults.answer"] = act.answer
+    request.environ[_ANSWER] = act.answer
     ending = act.told["ending"]
     if ending.isdecimal():
         raise Told(int(ending))
@@ -287,7 +303,7 @@ def _on_taken(error: IntegrityError, request: Request) -> Response:
 
 
 def _answered(request: Request, status: int) -> Response:
-    return Response(json_body=request.environ["faults.answer"], status=status)
+    return Response(json_body=request.environ[_ANSWER], status=status)
 
 
 def telling_tween_factory(
@@ -300,15 +316,28 @@ def telling_tween_factory(
         request.environ[_EVENTS] = _told.events = events
         response = handler(request)
         response.headers[EVENTS] = ",".join(events)
+        _tell_what_was_saved(request, response)
         return response
 
     return telling_tween
 
 
+def _tell_what_was_saved(request: Request, response: Response) -> None:
+    """Add to the answer to a merge what the session holds since it was saved.
+
+    The answer is the view's own, unless something failed.
+    """
+    act: Act | None = request.environ.get(_MERGE)
+    if act is not None and response.content_type == "application/json":
+        counter = counter_of(act.told["other_lineage"])
+        response.json_body = act.answer | {"saved": held(act.session, counter)}
+
+
 def _note_event(event: SessionEvent) -> None:
     if event.request is not None:
-        limited = isinstance(event, SessionEnded) and event.reason == "limit"
-        event.request.environ[_EVENTS].append(LIMITED if limited else type(event).__name__)
+        reason = event.reason if isinstance(event, SessionEnded) else ""
+        name = _BY_REASON.get(reason, type(event).__name__)
+        event.request.environ[_EVENTS].append(name)
 
 
 class _Told(threading.local):

@@ -13,7 +13,7 @@ from myapp.sessions import get_manager
 from tests.faults.checker import Run, carry_out
 from tests.faults.checks import Times, check
 from tests.faults.client import Plan
-from tests.faults.history import Effect, History, Operation, Outcome, Violation
+from tests.faults.history import Effect, History, Look, Operation, Outcome, Violation
 from tests.faults.server import EVENTS, NOT_TOUCHED, listening_for_touches, make_app
 from tests.servers.server import Server
 from tests.sessions.app import HTTPS, create_table
@@ -33,14 +33,43 @@ PUSH: dict[str, Any] = {"live": None, "pushed": "1.2"}
 POP: dict[str, Any] = {"live": None, "pops": True, "popped": ["1.2"]}
 COUNT: dict[str, Any] = {"counts": True, "count": 0, "counted": 1}
 COUNT_ON: dict[str, Any] = {"counts": True, "count": 1, "counted": 2}
+
+
+def look(values: dict[str, Any], flash: list[str], **fields: Any) -> Look:
+    """A look at the session that began as operation 2, or at another that is to be merged."""
+    given: dict[str, Any] = {"lineage": 2, "token": "O", "live": True}
+    return Look(**given | {"values": values, "flash": flash} | fields)
+
+
+def merge(
+    values: dict[str, Any],
+    flash: list[str] | None = None,
+    called: Look | None = None,
+    **fields: Any,
+) -> dict[str, Any]:
+    """It is merged into the first with these contents, which it had at the call unless told."""
+    took = flash or []
+    other = {"lineage": fields.get("absorbs", 2), "token": fields.get("other", "O")}
+    looks = [called or look(values, took, **other), look(values, took, last=True, **other)]
+    given = {"absorbs": 2, "other": "O", "writes": values, "took": took, "events": ("Merged",)}
+    return given | {"looks": looks} | fields
+
+
 # Another session begins as operation 2, and is merged into the first with what it holds.
 BEGIN: dict[str, Any] = {
     "live": False, "token": None, "lineage": 0, "target": 2, "issued": "O",
     "events": ("SessionStarted",), "writes": {"b": "2.2"},
 }  # fmt: skip
-MERGE: dict[str, Any] = {
-    "absorbs": 2, "other": "O", "writes": {"b": "2.2"}, "took": [], "events": ("SessionEnded",),
+MERGE = merge({"b": "2.2"})
+MERGE_DROPPED: dict[str, Any] = {
+    "other": "O", "outcome": Outcome.NOT_DONE, "events": ("ChangeDropped",),
+    "looks": [look({"b": "2.2"}, [])],
 }  # fmt: skip
+# It was there at the call, and when the first was saved it was not.
+MERGE_TOO_LATE: dict[str, Any] = {
+    "other": "O", "looks": [look({"b": "2.2"}, []), look({}, [], live=False)],
+}  # fmt: skip
+MERGE_OF_NOTHING: dict[str, Any] = {"other": "O", "looks": [look({}, [], live=False)]}
 THE_OTHER: dict[str, Any] = {"token": "O", "lineage": 2, "target": 2}
 MERGE_UNANSWERED: dict[str, Any] = {
     "absorbs": 2, "other": "O", "merging": True, "until": 9, **UNKNOWN,
@@ -151,7 +180,7 @@ RIGHT: dict[str, Steps] = {
         BEGIN, MERGE, SET | {"writes": {"b": "1.4"}}, {"values": {"b": "1.4"}},
     ],
     "a message that is merged comes over": [
-        BEGIN | {"pushed": "2.2"}, MERGE | {"took": ["2.2"]},
+        BEGIN | {"pushed": "2.2"}, merge({"b": "2.2"}, ["2.2"]),
         {"values": {"b": "2.2"}, "flash": ["2.2"]},
     ],
     "nobody knows what came of a merge without an answer": [
@@ -161,24 +190,77 @@ RIGHT: dict[str, Steps] = {
         BEGIN, MERGE_UNANSWERED, {}, THE_OTHER | {"values": {"b": "2.2"}},
     ],
     "a merge that was dropped leaves both": [
-        BEGIN, MERGE | {"outcome": Outcome.NOT_DONE, "events": ("ChangeDropped",)}, {},
-        THE_OTHER | {"values": {"b": "2.2"}},
+        BEGIN, MERGE_DROPPED, {}, THE_OTHER | {"values": {"b": "2.2"}},
     ],
-    "two sessions may take the same over, and be merged then": [
-        BEGIN | {"pushed": "2.2"},
-        MERGE | {"until": 4, "took": ["2.2"]},
-        MERGE | {"at": 3, "until": 4, "live": False, "token": None, "lineage": 0, "target": 4,
-                 "issued": "P", "events": ("SessionStarted", "SessionEnded"), "took": ["2.2"]},
-        MERGE | {"at": 4.5, "absorbs": 4, "other": "P", "writes": {}, "values": {"b": "2.2"},
-                 "flash": ["2.2"]},
-        {"values": {"b": "2.2"}, "flash": ["2.2"]},
+    "what is stored in the other between call and save comes over": [
+        BEGIN,
+        merge({"b": "2.2", "a": "2.4"}, ["2.5"], look({"b": "2.2"}, []), at=2, until=4),
+        THE_OTHER | SET | {"at": 2.5, "values": {"b": "2.2"}, "writes": {"a": "2.4"}},
+        THE_OTHER | PUSH | {"at": 3, "pushed": "2.5"},
+        {"values": {"b": "2.2", "a": "2.4"}, "flash": ["2.5"]},
+    ],
+    "what is removed there between call and save does not": [
+        BEGIN,
+        merge({}, [], look({"b": "2.2"}, []), at=2, until=4),
+        THE_OTHER | REMOVE | {"at": 2.5, "values": {"b": "2.2"}, "writes": {"b": None}},
+        {},
+    ],
+    "what is counted there between call and save comes over": [
+        BEGIN | {"count": 0},
+        merge({"b": "2.2"}, looks=[
+            look({"b": "2.2"}, [], count=0), look({"b": "2.2"}, [], count=1, last=True),
+        ], at=2, until=4),
+        THE_OTHER | COUNT | {"at": 2.5, "values": {"b": "2.2"}},
+        {"values": {"b": "2.2"}, "count": 0},
+    ],
+    "of what was ended between call and save nothing comes over": [
+        SET | {"writes": {"b": "1.2"}},
+        BEGIN | {"issued": "O", "number": 3, "target": 3, "writes": {"b": "3.3"}},
+        {"at": 3, "until": 4, "values": {"b": "1.2"}, "other": "O", "looks": [
+            look({"b": "3.3"}, [], lineage=3), look({}, [], lineage=3, live=False),
+        ]},
+        END | {"at": 3.2, "token": "O", "lineage": 3, "target": 3},
+        {"values": {"b": "1.2"}},
+    ],
+    "what is renewed between call and save lives on": [
+        BEGIN, MERGE_TOO_LATE | {"until": 3},
+        THE_OTHER | RENEW | {"issued": "N", "at": 2.5},
+        THE_OTHER | {"token": "N", "values": {"b": "2.2"}},
+        {},
+    ],
+    "what was ended before is not found": [BEGIN, THE_OTHER | END, MERGE_OF_NOTHING],
+    "what is merged by another at the same time may be gone": [
+        BEGIN, MERGE | {"until": 4},
+        MERGE_TOO_LATE | {"at": 2.5, "until": 4.2, "live": False, "token": None, "lineage": 0,
+                          "target": 0, "outcome": Outcome.NOT_DONE},
+        {"at": 4.5, "values": {"b": "2.2"}},
+    ],
+    "of two that are merged into each other one wins": [
+        BEGIN, MERGE | {"until": 4},
+        THE_OTHER | {"at": 2.5, "until": 4, "values": {"b": "2.2"}, "other": "T",
+                     "outcome": Outcome.NOT_DONE, "events": ("ChangeDropped",),
+                     "looks": [look({"b": "2.2"}, [], lineage=1, token="T",
+                                    unsure=frozenset({"b"}))]},
+        {"at": 4.5, "values": {"b": "2.2"}},
+    ],
+    "who comes with a token long forgotten takes it over into a new session": [
+        BEGIN, MERGE,
+        merge({"b": "2.2"}, absorbs=1, other="T", at=2.5, token="O", lineage=2, target=4,
+              live=False, issued="P", events=("SessionStarted", "Merged")),
+        {"token": "P", "lineage": 4, "target": 4, "values": {"b": "2.2"}},
+    ],
+    "perhaps even what it has become itself": [
+        RENEW | {"issued": "N"}, MERGE_UNANSWERED | {"absorbs": 1, "other": "N"},
+        GONE | {"token": "N"},
+    ],
+    "what comes from which of two that are merged at once can't be told": [
+        BEGIN, BEGIN | {"issued": "P", "target": 3, "writes": {"c": "3.3"}},
+        merge({"b": "2.2", "c": "3.3"}, called=look({"b": "2.2"}, []), at=2.5, until=4),
+        merge({"c": "3.3"}, absorbs=3, other="P", at=2.5, until=4),
+        {"at": 4.5, "values": {"b": "2.2", "c": "3.3"}},
     ],
     "a save that took long may have brought the end nearer": [
         {}, SET | {"at": 1.2, "until": 2.4}, {"at": 2.5} | GONE,
-    ],
-    "what is renewed while it is merged lives on": [
-        BEGIN, THE_OTHER | RENEW | {"issued": "N", "until": 3.5}, MERGE,
-        THE_OTHER | {"token": "N", "values": {"b": "2.2"}},
     ],
     "signing in starts afresh with a void token": [
         RENEW | {"issued": "N"},
@@ -290,9 +372,86 @@ WRONG: dict[str, tuple[str, Steps]] = {
     "what was merged does not come over": ("write", [BEGIN, MERGE, {}]),
     "a message that is merged vanishes": (
         "flash",
-        [BEGIN | {"pushed": "2.2"}, MERGE | {"took": ["2.2"]}, {"values": {"b": "2.2"}}],
+        [BEGIN | {"pushed": "2.2"}, merge({"b": "2.2"}, ["2.2"]), {"values": {"b": "2.2"}}],
     ),
-    "a merge finds less than there was": ("write", [BEGIN, MERGE | {"writes": {}}]),
+    "a merge finds less than there was": ("write", [BEGIN, merge({})]),
+    "a merge finds less at its call than there was": (
+        "write", [BEGIN, merge({"b": "2.2"}, called=look({}, []))],
+    ),
+    "a merge that is not saved finds less than there was": (
+        "write", [BEGIN, MERGE_DROPPED | {"looks": [look({}, [])]}],
+    ),
+    "what is stored in the other between call and save is lost": (
+        "write",
+        [
+            BEGIN, MERGE | {"until": 4},
+            THE_OTHER | SET | {"at": 2.5, "values": {"b": "2.2"}, "writes": {"a": "2.4"}},
+        ],
+    ),
+    "a message that is pushed there between call and save is lost": (
+        "flash",
+        [
+            BEGIN, MERGE | {"until": 4},
+            THE_OTHER | PUSH | {"at": 2.5, "values": {"b": "2.2"}, "pushed": "2.4"},
+        ],
+    ),
+    "a message that is popped there between call and save comes over": (
+        "flash",
+        [
+            BEGIN | {"pushed": "2.2"}, merge({"b": "2.2"}, ["2.2"], at=2, until=4),
+            THE_OTHER | POP | {"at": 2.5, "popped": ["2.2"]},
+        ],
+    ),
+    "what is removed there between call and save comes over": (
+        "write",
+        [
+            BEGIN, MERGE | {"until": 4},
+            THE_OTHER | REMOVE | {"at": 2.5, "values": {"b": "2.2"}, "writes": {"b": None}},
+        ],
+    ),
+    "what is counted there between call and save is lost": (
+        "count",
+        [
+            BEGIN,
+            MERGE | {"until": 4, "looks": [look({"b": "2.2"}, [], count=0, last=True)]},
+            THE_OTHER | COUNT | {"at": 2.5, "values": {"b": "2.2"}},
+        ],
+    ),
+    "what was ended between call and save comes over": (
+        "foreign",
+        [
+            BEGIN, MERGE_TOO_LATE | {"until": 3}, THE_OTHER | END | {"at": 2.5},
+            {"values": {"b": "2.2"}},
+        ],
+    ),
+    "a merge takes nothing of a session that nothing ended": ("lost", [BEGIN, MERGE_TOO_LATE]),
+    "a merge does not find a session that nothing ended": ("lost", [BEGIN, MERGE_OF_NOTHING]),
+    "a session is merged that is renewed at the same time": (
+        "ended",
+        [
+            BEGIN, THE_OTHER | RENEW | {"issued": "N", "until": 3.5}, MERGE,
+            THE_OTHER | {"token": "N", "values": {"b": "2.2"}},
+        ],
+    ),
+    "a session is merged that was signed out at the same time": (
+        "ended",
+        [BEGIN, THE_OTHER | END | {"name": "sign_out", "until": 4}, MERGE],
+    ),
+    "a session is merged into two at once": (
+        "ended",
+        [
+            BEGIN, MERGE | {"until": 4},
+            MERGE | {"at": 3, "until": 4, "live": False, "token": None, "lineage": 0, "target": 4,
+                     "issued": "P", "events": ("SessionStarted", "Merged")},
+        ],
+    ),
+    "two sessions are merged into each other": (
+        "ended",
+        [
+            BEGIN | {"writes": {}}, merge({}, at=2, until=4),
+            THE_OTHER | merge({}, absorbs=1, other="T", at=2.5, until=4),
+        ],
+    ),
     "a merge finds a session that was ended": (
         "ended",
         [BEGIN, THE_OTHER | END, MERGE],
@@ -303,15 +462,15 @@ WRONG: dict[str, tuple[str, Steps]] = {
     ),
     "a merge that was dropped is there": (
         "foreign",
-        [BEGIN, MERGE | {"outcome": Outcome.NOT_DONE}, {"values": {"b": "2.2"}}],
+        [BEGIN, MERGE_DROPPED, {"values": {"b": "2.2"}}],
     ),
     "a session merges itself": (
         "lost",
-        [MERGE | {"absorbs": 1, "other": "T", "writes": {}}, GONE],
+        [merge({}, absorbs=1, other="T"), GONE],
     ),
     "another user's session is merged": (
         "user",
-        [signed_in("T2", 1), MERGE | {"other": "T2", "writes": {}}],
+        [signed_in("T2", 1), merge({}, other="T2")],
     ),
     "a user keeps too many sessions": (
         "limit",

@@ -245,7 +245,8 @@ def without_trailing_blanks(sql: str) -> str:
 
 def last_revision(sql: str) -> str:
     """The last revision on the page, which knows nothing of an owner's own later migrations."""
-    return re.findall(r"^-- Running upgrade \S* -> (\S+)$", sql, re.MULTILINE)[-1]
+    *_, last = re.finditer(r"^-- Running upgrade \S* -> (\S+)$", sql, re.MULTILINE)
+    return str(last[1])
 
 
 HEADINGS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}

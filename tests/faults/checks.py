@@ -224,7 +224,6 @@ class Lineage:
         self,
         number: int,
         operations: Sequence[Operation],
-        written: Sequence[Operation],
         tokens: Sequence[Token],
         looking: Sequence[Operation],
         wide: Wide,
@@ -236,7 +235,7 @@ class Lineage:
         self.all = sorted(operations, key=lambda operation: operation.started)
         self.own = [operation for operation in self.all if operation.lineage == number]
         self.reads = [each for each in self.own if each.live is not None and each.name != "cross"]
-        written = sorted(written, key=lambda operation: operation.started)
+        written = [each for each in self.all if each.target == number and each.happened]
         self.writes: dict[str, list[Operation]] = defaultdict(list)
         for operation in written:
             for key in operation.writes:
@@ -439,8 +438,6 @@ class Lineage:
 
     def _check_count(self, read: Operation) -> Iterator[Violation]:
         """A session has counted as far as those who counted on, and no further."""
-        if self._may_have_merged(read):
-            return  # another one's count, perhaps, which was made while that was merged into it
         least, most = self._counted_by(read)
         if read.count is not None and not least <= read.count <= most:
             text = f"it counted {read.count}, not {least} to {most}"
@@ -451,8 +448,6 @@ class Lineage:
         by_number: dict[int, Operation] = {}
         for count in self.counts:
             if count.counted is None or count.outcome is not Outcome.DONE:
-                continue
-            if self._may_have_merged(count):
                 continue
             least, most = self._counted_by(count)
             if not least < count.counted <= most + 1:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -72,19 +73,18 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
                 # Whoever still looks, such as the debug toolbar, finds nothing.
                 return nothing()
             look_late(environ)
-        try:
-            return load(
-                kind,
-                tokens_in(environ, kind.settings.cookie_name),
-                partial(publish, self.request, kind),
-            )
-        except StoreUnavailable as error:
-            self.down = True
-            raise SessionUnavailable(error) from error
+        return self._load(kind, tokens_in(environ, kind.settings.cookie_name))
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
-        return load(kind, (token,) if is_token(token) else (), partial(self.publish, kind))
+        return self._load(kind, (token,) if is_token(token) else ())
+
+    def _load(self, kind: Kind, tokens: Sequence[str]) -> Loaded:
+        try:
+            return load(kind, tokens, partial(publish, self.request, kind))
+        except StoreUnavailable as error:
+            self.down = True
+            raise SessionUnavailable(error) from error
 
     def publish(self, kind: Kind, event: SessionEvent) -> None:
         """Tell subscribers what happened during this request."""

@@ -20,8 +20,8 @@ from myapp.sessions.web.scope import SCOPE, Scope, publish
 
 class RequestManager(SessionManager):
     """A manager whose endings are carried out with the response, within the transaction if it
-    reaches the sessions' database. Until then its own lists know of them already, and what `end`
-    answers is what can be told by now: a session that its user signs in to meanwhile becomes another.
+    reaches the sessions' database. Until then its own lists know of them already, and `end` answers
+    what can be told by now: a session that somebody signs in to meanwhile becomes another one.
     """
 
     def __init__(self, kind: Kind, scope: Scope) -> None:

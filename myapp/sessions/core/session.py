@@ -26,8 +26,9 @@ from uuid import UUID
 import msgspec
 
 from myapp.sessions.core.codec import Content, Proof
-from myapp.sessions.core.errors import SessionClosed, SessionError, WrongType
+from myapp.sessions.core.errors import SessionClosed, SessionError, TooManyCookies, WrongType
 from myapp.sessions.core.lifetime import SECOND, from_datetime, to_datetime
+from myapp.sessions.core.loading import MAX_TOKENS
 from myapp.sessions.core.locking import hold
 from myapp.sessions.core.merge import together
 from myapp.sessions.core.settings import MAX_LIFETIME
@@ -485,10 +486,13 @@ class Session(MutableMapping[str, Any]):
 
         What an anonymous visitor had put into it stays; what another user had does not. A user who
         is signed in already proves who they are again: they get a new token, and keep the rest, so
-        that forms in other tabs still work.
+        that forms in other tabs still work. A client that sent too many cookies to look up can't
+        be signed in: TooManyCookies.
         """
         name = _user_name(user_id)
         content, state = self._changing(), self._state
+        if state.loaded is not None and state.loaded.origin is Origin.TOO_MANY:
+            raise TooManyCookies(MAX_TOKENS)
         now, user = state.kind.clock(), self.user_id
         earlier = state.intent.sign_in
         again = user == name and state.row is not None and (earlier is None or earlier.again)

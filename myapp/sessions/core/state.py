@@ -28,8 +28,14 @@ class Origin(enum.Enum):
     UNREADABLE = enum.auto()
     AMBIGUOUS = enum.auto()
     """Several live sessions, of which none is taken."""
+    TOO_MANY = enum.auto()
+    """So many cookies that none was looked up; nothing is saved, and nobody can sign in."""
     ENDED = enum.auto()
     """A session that this very request has ended."""
+
+
+WITHOUT_END: Final = (Origin.MARKER, Origin.TOO_MANY)
+"""Of these there is nothing to end, and nothing new begins after an ending."""
 
 
 class Loaded(msgspec.Struct, frozen=True, kw_only=True):

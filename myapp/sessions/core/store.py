@@ -105,7 +105,7 @@ class SessionStore(Protocol):
     """
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
-        """The rows of these digests, of which there are at most a few, in any order.
+        """The rows of these digests, of which there are at most 32, in any order.
 
         Markers and expired rows are returned too: the caller judges them. What is not stored is
         left out. `address` and `user_agent` need not be filled in.

@@ -12,6 +12,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import NotStorable, SessionTooLarge, UnreadableData
 
 MAX_DEPTH: Final = 100
@@ -48,7 +49,7 @@ class Proof(msgspec.Struct, array_like=True, frozen=True):
     method: str | None = None
 
 
-class Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Content(Discreet, msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What a session holds: the dictionary, and beside it what has methods of its own.
 
     Stored as a list, of which the rare parts are left out where they are empty.
@@ -59,6 +60,9 @@ class Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     csrf: str | None = None
     remember: bool | None = None
     proof: Proof | None = None
+
+    def shown(self) -> str:
+        return f"of {len(self.values)} keys"
 
     def is_empty(self) -> bool:
         """Whether there is nothing worth a row; being remembered alone is not (S2)."""

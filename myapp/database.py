@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from myapp.private_file import make_private
 from myapp.setting_table import Expected, Given, Setting, read_setting
 
 # What people write, and what hosting services hand out, for the drivers that we install.
@@ -102,6 +103,7 @@ def create_database_engine(
         # The server's own limit comes first, with a better message.
         _bound_waits(engine, (statement_timeout + 1000) / 1000)
     if engine.dialect.name == "sqlite":
+        event.listen(engine, "do_connect", make_private)
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
 

@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import unquote
 
 log = logging.getLogger(__name__)
 
@@ -21,6 +22,16 @@ COMMAND_LINE: Final = "the command line or [DEFAULT]"
 _VARIABLES: Final = {"sqlalchemy.url": "DATABASE_URL"}
 
 _INTERPOLATION: Final = configparser.BasicInterpolation()
+
+# What follows the first name in a URL without `@`, unless it is a port: somebody left out the host.
+_NOT_A_PORT: Final = re.compile(
+    r"^((?:[\w+.-]+://(?!/)|(?:postgres|mysql|mariadb)[\w+]*:/?(?!/))(?:\[[^\]]*\]|(?!\[)[^:/?#]*))"
+    r":(?!\d{1,5}(?:[/?#]|$)).*",
+    re.DOTALL,
+)
+# One `name=value`, whose name or value may be percent-encoded.
+_PARAMETER: Final = re.compile(r"((?:^|[?&])[^?&=]*)=[^&]*")
+_SECRETS: Final = ("pass", "pwd", "secret", "token")
 
 _SHOWN: Final = 200  # characters of a value in an error
 
@@ -157,4 +168,11 @@ def _without_password(text: str) -> str:
     """
     head, at, tail = text.rpartition("@")
     hidden = re.sub(r":(?!//).*", ":***", head, flags=re.DOTALL) + at + tail
-    return re.sub(r"((?:password|passwd)=)[^&]*", r"\1***", hidden, flags=re.IGNORECASE)
+    if not at:
+        hidden = _NOT_A_PORT.sub(r"\1:***", text)
+    return _PARAMETER.sub(_without_secret, hidden)
+
+
+def _without_secret(parameter: re.Match[str]) -> str:
+    plain = unquote(parameter[0]).lower()
+    return f"{parameter[1]}=***" if any(word in plain for word in _SECRETS) else parameter[0]

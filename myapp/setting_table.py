@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from myapp import environment
@@ -65,8 +65,9 @@ class Given:
     text is the default.
     """
 
-    text: str
-    value: Any
+    # Either may hold the password of a URL.
+    text: str = field(repr=False)
+    value: Any = field(repr=False)
     source: str | None
 
 

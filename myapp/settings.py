@@ -41,7 +41,7 @@ _OWNED: Final = ("database.", "myapp.")
 class ApplicationSettings:
     """The application's settings, parsed; `reading` knows where each came from."""
 
-    url: str
+    url: str = field(repr=False)  # which may hold a password
     migrate_on_start: bool
     hsts: bool
     reading: Reading = field(compare=False, repr=False)

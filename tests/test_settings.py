@@ -15,7 +15,7 @@ from pyramid.session import SignedCookieSessionFactory
 
 import myapp
 from myapp import environment
-from myapp.environment import COMMAND_LINE, SettingError, variable_for
+from myapp.environment import COMMAND_LINE, SettingError, printable, variable_for
 from myapp.sessions.core import settings as session_settings
 from myapp.sessions.core.settings import (
     TABLE,
@@ -713,7 +713,7 @@ def test_an_unusable_application_database_is_refused(
     with pytest.raises(SettingError) as caught:
         read_application_settings(found.settings, found.environ)
     where = found.words("sqlalchemy.url")
-    assert str(caught.value) == f"sqlalchemy.url = {bad} (from {where}): {reason}"
+    assert str(caught.value) == f"sqlalchemy.url = {printable(bad)} (from {where}): {reason}"
 
 
 @pytest.mark.parametrize("source", SOURCES)
@@ -725,7 +725,7 @@ def test_an_unusable_session_database_is_refused(
     """C3: in `session.url`, and in `sqlalchemy.url` where that counts."""
     found = given(source, {key: bad})
     where = found.words(key)
-    assert start.message(found, sessions) == f"{key} = {bad} (from {where}): {reason}"
+    assert start.message(found, sessions) == f"{key} = {printable(bad)} (from {where}): {reason}"
 
 
 @pytest.mark.parametrize("source", SOURCES)

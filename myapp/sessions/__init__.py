@@ -16,6 +16,7 @@ from myapp.sessions.core.errors import (
     SessionLost,
     SessionTooLarge,
     StoreUnavailable,
+    TooManyCookies,
     UnreadableData,
     WrongType,
 )
@@ -66,6 +67,7 @@ __all__ = [
     "Status",
     "StoreUnavailable",
     "StoredSession",
+    "TooManyCookies",
     "UnknownToken",
     "UnreadableData",
     "UnreadableSession",

@@ -5,11 +5,11 @@ from __future__ import annotations
 import enum
 import math
 import pickle
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 from decimal import Decimal
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -18,6 +18,7 @@ from hypothesis import example, given
 from hypothesis import settings as hypothesis
 from hypothesis import strategies as st
 from markupsafe import Markup
+from pyramid.i18n import TranslationString
 from pyramid.session import JSONSerializer
 
 from myapp.sessions.core.codec import MAX_DEPTH, Codec, Content, MessagePack
@@ -218,6 +219,40 @@ itself.append(itself)
 circular: dict[str, Any] = {}
 circular["list"] = [circular]
 
+
+class Measured(str):
+    """A text with something of its own."""
+
+    def __new__(cls, text: str, unit: str = "") -> Measured:
+        made = super().__new__(cls, text)
+        made.unit = unit
+        return made
+
+    unit: str
+
+
+class Cart(dict[str, int]):
+    """A dictionary with something of its own."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__(apple=1)
+        self.owner = owner
+
+
+class Place(NamedTuple):
+    x: int
+
+
+LOSING = [
+    (TranslationString("welcome", domain="app"), "translate it first"),
+    (TranslationString("welcome"), "translate it first"),
+    (Measured("3", "kg"), "make it plain"),
+    (Cart("ann"), "make it plain"),
+    (Place(1), "make it a dict"),
+    (defaultdict(list, a=[1]), "make it a dict"),
+    (Counter("aab"), "make it a dict"),
+]
+
 UNSTORABLE: list[tuple[Any, str]] = [
     ({1, 2}, "set"),
     (frozenset("a"), "frozenset"),
@@ -280,6 +315,29 @@ class TestRefusal:
             msgpack.check(key, 1)
         with pytest.raises(NotStorable, match="a key must be a str"):
             json.check(key, 1)
+
+    @pytest.mark.parametrize("codec", [msgpack, json])
+    def test_what_equals_and_loses_something_is_refused(self, codec: Codec) -> None:
+        """S10: a lazy translation would come back as its bare key, a named tuple as a list; the
+        error says what to do, with whatever serializer, at any depth and as a key.
+        """
+        for value, advice in LOSING:
+            as_key = [{value: 1}] if isinstance(value, str) else []
+            for each in (value, [value], {"k": [1, value]}, *as_key):
+                with pytest.raises(NotStorable, match=advice) as caught:
+                    codec.check("greeting", each)
+                kind = type(value).__qualname__
+                assert str(caught.value).startswith("session['greeting']: a ")
+                assert f"as a {kind} would lose" in str(caught.value)
+
+    def test_a_serializer_that_loses_nothing_may_store_it(self) -> None:
+        """I10: one that gives each type back as it was."""
+
+        class Exact:
+            dumps, loads = staticmethod(pickle.dumps), staticmethod(pickle.loads)
+
+        for value, _ in LOSING:
+            Codec(Exact(), 1000).check("key", [value, (value,)])
 
     def test_an_error_of_saving_names_the_key_that_changed_inside(self) -> None:
         """S10: a nested change is checked when it is saved."""

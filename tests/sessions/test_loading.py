@@ -1,10 +1,12 @@
 """Which stored session a request gets, and when it gets none."""
 
 import secrets
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from pyramid.config import Configurator
 from pyramid.request import Request
 
 from myapp.sessions.core.events import (
@@ -12,6 +14,7 @@ from myapp.sessions.core.events import (
     UnknownToken,
     UnreadableSession,
 )
+from myapp.sessions.core.loading import MAX_TOKENS
 from myapp.sessions.core.token import digest
 from tests.sessions.app import Clock, View, cookies_of, token_of
 from tests.sessions.conftest import MakeApp
@@ -126,7 +129,8 @@ class TestSeveralCookies:
 
     @pytest.fixture
     def app(self, make_app: MakeApp, heard: Heard) -> Any:
-        return make_app(VIEWS, configure=heard)
+        views = {"end_and_set": lambda r: r.session.invalidate() or r.session.update(key=1)}
+        return make_app(VIEWS | views, configure=heard)
 
     def both_ways(self, app: Any, path: str, *tokens: str) -> Any:
         one, other = app.get(path, *tokens), app.get(path, *reversed(tokens))
@@ -167,12 +171,107 @@ class TestSeveralCookies:
         assert (row.digest, row.user_id) == (digest("session", token), "ann")
         assert app.get("/who", token, *twins).text == "ann"
 
-    def test_more_than_three_are_not_looked_up(self, app: Any) -> None:
-        """L5: no honest browser sends so many."""
+    def test_one_live_among_32_is_taken_by_one_look_up(
+        self, app: Any, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """L5: and two live ones among them are none, which signing in ends both."""
+        one, two = token_of(app.get("/set")), token_of(app.get("/set"))
+        unknown = [secrets.token_urlsafe(32) for _ in range(MAX_TOKENS - 1)]
+        asked: list[int] = []
+        load = app.manager.store.load
+
+        def counting(digests: Sequence[bytes]) -> Any:
+            asked.append(len(digests))
+            return load(digests)
+
+        monkeypatch.setattr(app.manager.store, "load", counting)
+        assert self.both_ways(app, "/show", one, *unknown, *unknown).json["key"] == "value"
+        assert asked == [MAX_TOKENS] * 2
+        assert self.both_ways(app, "/show", one, *unknown[1:], two).json == {}
+        assert len(app.rows()) == 2
+        token = token_of(app.get("/sign_in", one, *unknown[1:], two))
+        assert [row.digest for row in app.rows()] == [digest("session", token)]
+
+    def test_of_more_none_is_looked_up_and_nothing_saved(self, app: Any, heard: Heard) -> None:
+        """L5: no honest browser sends so many, and whoever does fills no table."""
         live = token_of(app.get("/set"))
-        others = [secrets.token_urlsafe(32) for _ in range(3)]
-        assert self.both_ways(app, "/show", live, *others).json == {}
-        assert app.get("/show", live, *others[:2]).json != {}
+        before = app.rows()
+        crowd = [live, *(secrets.token_urlsafe(32) for _ in range(MAX_TOKENS))]
+        for path in ("/set", "/show", "/csrf", "/end", "/sign_out", "/renew", "/end_and_set"):
+            response = self.both_ways(app, path, *crowd)
+            assert (response.status_code, cookies_of(response)) == (200, [])
+        assert heard.kinds()[-1] is AmbiguousCookies
+        assert UnknownToken not in heard.kinds()
+        assert app.rows() == before
+        assert app.get("/show", live).json["key"] == "value"
+
+    def test_nobody_signs_in_with_more(self, app: Any) -> None:
+        """L5: the answer says what to do, instead of a sign-in that nothing would be known of."""
+        crowd = [secrets.token_urlsafe(32) for _ in range(MAX_TOKENS + 1)]
+        response = app.get("/sign_in", *crowd)
+        assert response.status_code == 400
+        assert "cookies of this site" in response.text
+        assert cookies_of(response) == app.rows() == []
+
+
+class TestOneHeader:
+    """The Cookie header is in the environ once, and counts as it is when somebody looks."""
+
+    MENDED = 'x="\\377"; '
+
+    @pytest.mark.parametrize("neighbour", ["", MENDED])
+    def test_another_request_has_cookies_of_its_own(
+        self, make_app: MakeApp, neighbour: str
+    ) -> None:
+        """L3: `request.copy()`, `Request.blank(environ=…)` and a changed header open what they
+        bear, whatever the first request bore.
+        """
+
+        def of_others(request: Request) -> Any:
+            name, other = "session", request.params.get("other", "")
+            copied, removed, blank = request.copy(), request.copy(), Request.blank("/")
+            blank.environ.update(request.environ | {"HTTP_COOKIE": f"{name}={other}"})
+            copied.headers["Cookie"] = f'{name}={other}; y="\\377"'
+            del removed.environ["HTTP_COOKIE"]
+            seen = []
+            for each in (copied, removed, blank):
+                each.registry = request.registry
+                seen.append(each.session.get("key"))
+            return {"seen": seen}
+
+        views = {"others": of_others, "fill": lambda r: r.session.update(key=r.params["key"])}
+        app = make_app(VIEWS | views)
+        mine, theirs = (token_of(app.get(f"/fill?key={key}")) for key in ("mine", "theirs"))
+        header = f"{neighbour}session={mine}"
+        found = app.get(f"/others?other={theirs}", HTTP_COOKIE=header).json
+        assert found == {"seen": ["theirs", None, "theirs"]}
+        assert app.get("/others?other=", HTTP_COOKIE=header).json == {"seen": [None] * 3}
+
+    def test_what_hides_the_header_hides_the_tokens(self, make_app: MakeApp) -> None:
+        """R6: a logger that redacts HTTP_COOKIE prints no copy of it."""
+
+        def environ(request: Request) -> str:
+            request.session.get("key")
+            return repr({k: v for k, v in request.environ.items() if k != "HTTP_COOKIE"})
+
+        app = make_app(VIEWS | {"environ": environ})
+        token = token_of(app.get("/set"))
+        for front in ("", self.MENDED, "x" * 20_000 + "; "):
+            assert token not in app.get("/environ", HTTP_COOKIE=f"{front}session={token}").text
+
+    def test_each_managers_cookie_stays(self, make_app: MakeApp) -> None:
+        """L6, I9: the shield knows the names of all, also behind 16 KiB of others'."""
+
+        def configure(config: Configurator) -> None:
+            config.registry.settings["admin_session.cookie_name"] = "admin"
+            config.add_session("admin_session")
+
+        views = {"fill": lambda request: request.admin_session.update(key=1)}
+        views["look"] = lambda request: request.admin_session.get("key")
+        app = make_app(views, configure=configure)
+        name, _, token = cookies_of(app.get("/fill"))[0].partition(";")[0].partition("=")
+        header = "x=" + "1" * 20_000 + f", {name}={token}"
+        assert app.get("/look", HTTP_COOKIE=header).text == "1"
 
 
 class TestUnreadableData:

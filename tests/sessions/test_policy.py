@@ -111,6 +111,38 @@ def test_a_sign_in_beyond_the_limit_ends_the_oldest(app: App, ended: list[str]) 
     assert len(app.manager.of_user("ann")) == 2
 
 
+@pytest.mark.parametrize(
+    ("generation", "error"),
+    [("abc", TypeError), (7, TypeError), (bytearray(b"x"), TypeError), (b"x" * 33, ValueError)],
+)
+def test_a_generation_that_no_column_holds_is_refused(
+    app: App, monkeypatch: pytest.MonkeyPatch, generation: Any, error: type[Exception]
+) -> None:
+    """R7: by name, at sign-in and where it is compared; not by a 503 on one database, and a
+    silent sign-out on another.
+    """
+    token = token_of(app.get("/in"))
+    monkeypatch.setattr(policy, "generation", lambda user: generation)
+    for path, tokens in (("/in", []), ("/who", [token])):
+        with pytest.raises(error, match="security generation") as caught:
+            app.get(path, *tokens)
+        assert repr(generation) not in str(caught.value)
+    monkeypatch.undo()
+    assert app.get("/who", token).text == "ann"
+
+
+def test_who_is_no_user_is_not_remembered(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    """I11: `None` is nobody's name, neither for the session nor for who looks users up."""
+    asked: list[str] = []
+    monkeypatch.setattr(policy, "user", lambda request, user_id: asked.append(user_id))
+    request = Request.blank("/")
+    request.registry = app.router.registry
+    for nobody in (None, True, b"ann", 1.5):
+        with pytest.raises(TypeError, match="a user id is a str, an int or a UUID"):
+            remember(request, nobody)
+    assert asked == []
+
+
 def test_anonymous_sessions_are_not_limited(app: App) -> None:
     """R8: only a user's are counted."""
     for _ in range(4):

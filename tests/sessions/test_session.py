@@ -12,6 +12,7 @@ from contextlib import ExitStack
 from copy import deepcopy
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, timezone
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 from uuid import UUID
@@ -40,10 +41,10 @@ from myapp.sessions import (
 from myapp.sessions.core.manager import Tokens
 from myapp.sessions.core.saved import settle
 from myapp.sessions.core.saving import save
-from myapp.sessions.core.session import MAX_USER_ID
 from myapp.sessions.core.state import Origin, State
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest, is_token
+from myapp.sessions.core.user import MAX_USER_ID
 from myapp.sessions.testing import memory_manager
 from myapp.sessions.web.headers import write_headers
 from tests.sessions.app import Clock
@@ -1279,6 +1280,32 @@ class TestSigningIn:
         assert loaded(manager, session.token).peek_flash() == ["welcome"]
         assert row_of(manager, token).ended == "renewed"
         assert manager.load(token) is None
+
+    def test_how_they_proved_it_and_why_they_left_are_texts(self, manager: SessionManager) -> None:
+        """I16, I12: what can't be stored is refused at once, and leaves no unreadable session."""
+        with manager.session() as session:
+            for wrong in (5, b"password", ["x"]):
+                with pytest.raises(TypeError, match="a sign-in's method is a str"):
+                    session.sign_in("ann", method=wrong)  # type: ignore[arg-type]  # is the point
+                with pytest.raises(TypeError, match="a reason is a str"):
+                    session.sign_out(wrong)  # type: ignore[arg-type]  # is the point
+            for odd in ("a\0", "\ud800", "a\nb"):
+                with pytest.raises(ValueError, match="a sign-in's method is printable"):
+                    session.sign_in("ann", method=odd)
+                with pytest.raises(ValueError, match="a reason has 1 to 16 printable"):
+                    session.sign_out(odd)
+            assert session.user_id is None
+
+    def test_an_enums_member_is_the_user_of_its_value(self, manager: SessionManager) -> None:
+        """I11: whatever it says of itself."""
+
+        class Name(str, Enum):  # noqa: UP042  # one whose `str` is not its value
+            ANN = "ann"
+
+        with manager.session() as session:
+            session.sign_in(Name.ANN)
+        assert [info.user_id for info in manager.of_user("ann")] == ["ann"]
+        assert manager.end_all(Name.ANN) == 1
 
     def test_the_token_before_is_of_no_use_to_who_planted_it(self, manager: SessionManager) -> None:
         """R4: session fixation."""

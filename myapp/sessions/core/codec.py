@@ -6,18 +6,22 @@ UnreadableData and nothing else, whatever they are (L7).
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 import msgspec
 
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import NotStorable, SessionTooLarge, UnreadableData
 
 MAX_DEPTH: Final = 100
 """So many levels may lists and dictionaries be nested: few enough to be read on any stack."""
 
 _CONTAINERS: Final = (list, tuple, dict)
+_LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_BUILTINS: Final = (str, int, float, bytes, list, dict)
 
 FlashMessage = list[Any]
 """An id of its own and the message: `["f3a9…", "Saved."]`."""
@@ -48,7 +52,7 @@ class Proof(msgspec.Struct, array_like=True, frozen=True):
     method: str | None = None
 
 
-class Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
+class Content(Discreet, msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """What a session holds: the dictionary, and beside it what has methods of its own.
 
     Stored as a list, of which the rare parts are left out where they are empty.
@@ -59,6 +63,9 @@ class Content(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     csrf: str | None = None
     remember: bool | None = None
     proof: Proof | None = None
+
+    def shown(self) -> str:
+        return f"of {len(self.values)} keys"
 
     def is_empty(self) -> bool:
         """Whether there is nothing worth a row; being remembered alone is not (S2)."""
@@ -110,9 +117,9 @@ class Codec:
             return
         try:
             back = self._normal(value)
-            alike = (bool(value == back) and _is_at_most(value, MAX_DEPTH)) or _same_but_tuples(
-                value, back, MAX_DEPTH
-            )
+            alike = _is_alike(value, back, MAX_DEPTH)
+        except _Loss as loss:
+            raise NotStorable(key, value, str(loss)) from None
         except RecursionError as error:
             raise NotStorable(key, value, f"it is nested over {MAX_DEPTH} levels deep") from error
         except Exception as error:
@@ -208,36 +215,63 @@ def _check_messages(content: Content) -> None:
     msgspec.convert(content.flash, dict[str, list[tuple[str, Any]]])
 
 
-def _is_at_most(value: object, levels: int) -> bool:
-    """Whether lists and dictionaries are nested over no more than so many levels."""
-    if not isinstance(value, _CONTAINERS):
-        return True
-    members = value.values() if isinstance(value, dict) else value
-    return levels > 0 and all(
-        _is_at_most(member, levels - 1) for member in members if isinstance(member, _CONTAINERS)
-    )
+def _is_alike(value: Any, back: Any, levels: int) -> bool:
+    """Whether what comes back equals a value, except that a tuple comes back as a list.
 
-
-def _same_but_tuples(value: object, back: object, levels: int) -> bool:
-    """Equal, except that a tuple comes back as a list. Raises RecursionError below `levels`."""
-    if levels < 0:
-        raise RecursionError
-    if isinstance(value, list | tuple):
-        return (
-            isinstance(back, list)
-            and len(value) == len(back)
-            and all(_same_but_tuples(*pair, levels - 1) for pair in zip(value, back, strict=True))
-        )
-    if isinstance(value, Mapping):
-        return (
-            isinstance(back, dict)
-            and value.keys() == back.keys()
-            and all(_same_but_tuples(value[key], back[key], levels - 1) for key in value)
-        )
+    Raises RecursionError below so many levels, and _Loss for what equals and has lost something.
+    """
+    if type(value) in _LEAVES:
+        return bool(value == back)
+    if type(value) is not type(back):
+        _refuse_loss(value)
+    if isinstance(value, list | tuple | Mapping):
+        return _holds_alike(value, back, levels)
     if isinstance(value, datetime) and value.utcoffset() is not None:
         # In an hour that a zone's clock shows twice, no datetime equals one of another zone.
         value = value.astimezone(UTC)
     return bool(value == back)
+
+
+def _holds_alike(value: Any, back: Any, levels: int) -> bool:
+    if not levels:
+        raise RecursionError
+    if not isinstance(value, Mapping):
+        return (
+            isinstance(back, list | type(value))
+            and len(value) == len(back)
+            and all(
+                # Said at once of most: a long list holds numbers or texts.
+                (type(one) in _LEAVES and one == other) or _is_alike(one, other, levels - 1)
+                for one, other in zip(value, back, strict=True)
+            )
+        )
+    for key in value:
+        if type(key) not in _LEAVES:
+            _refuse_loss(key)
+    return (
+        isinstance(back, dict)
+        and value.keys() == back.keys()
+        and all(_is_alike(value[key], back[key], levels - 1) for key in value)
+    )
+
+
+class _Loss(Exception):
+    """A value that equals what comes back of it, and holds more."""
+
+
+def _refuse_loss(value: Any) -> None:
+    """Raise _Loss for one of a builtin's subclasses from which more than its type would be lost."""
+    kind = type(value)
+    if isinstance(value, enum.Enum) or kind in (list, tuple, dict):
+        return
+    if isinstance(value, str) and hasattr(value, "domain") and hasattr(value, "mapping"):
+        raise _Loss(f"as a {kind.__qualname__} would lose its domain: translate it first")
+    if isinstance(value, tuple):
+        raise _Loss(f"as a {kind.__qualname__} would lose its fields' names: make it a dict")
+    if hasattr(kind, "__missing__"):
+        raise _Loss(f"as a {kind.__qualname__} would lose its defaults: make it a dict")
+    if isinstance(value, _BUILTINS) and value.__getstate__():
+        raise _Loss(f"as a {kind.__qualname__} would lose its attributes: make it plain")
 
 
 def _brief(value: object) -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import msgspec
 
 from myapp.sessions.core.codec import Codec, Content
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.merge import merge, together
 from myapp.sessions.core.state import Absorbed
 from myapp.sessions.core.store import StoredSession
@@ -18,7 +19,7 @@ Find = Callable[[bytes], tuple[StoredSession, Content] | None]
 """Answers a digest's live row and its content as they are now."""
 
 
-class Draft(msgspec.Struct, eq=False):
+class Draft(Discreet, msgspec.Struct, eq=False):
     """The content of one session on its way into the store."""
 
     codec: Codec
@@ -31,9 +32,6 @@ class Draft(msgspec.Struct, eq=False):
     data: bytes | None = None
     """The content in bytes, once it was encoded."""
     _base: Content | None = None
-
-    def __repr__(self) -> str:
-        return "<Draft>"  # what it holds is nobody's business (R6)
 
     @property
     def base(self) -> Content:

@@ -12,7 +12,7 @@ from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.lifetime import MARKER_LIFETIME
 from myapp.sessions.core.loading import csrf_of
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved
-from myapp.sessions.core.state import Intent, Loaded, Origin
+from myapp.sessions.core.state import WITHOUT_END, Intent, Loaded, Origin
 from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
 
 RENEWALS: Final = 5
@@ -50,7 +50,7 @@ def ended(kind: Kind, row: StoredSession | None, reason: str) -> SessionEnded:
 
 def end(kind: Kind, loaded: Loaded, intent: Intent, writer: SessionWriter) -> Saved | None:
     """End what was loaded; None if it was ended elsewhere, when no cookie may be touched (S5)."""
-    if loaded.origin is Origin.MARKER:
+    if loaded.origin in WITHOUT_END:
         return NOTHING_SAVED
     reason = intent.end or "invalidated"
     endings = _end_loaded(kind, loaded, writer, reason)

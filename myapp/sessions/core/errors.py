@@ -46,6 +46,16 @@ class SessionClosed(SessionError):
     """A session that was used after its response was decided."""
 
 
+class TooManyCookies(SessionError):
+    """A sign-in by a client that sent more session cookies than are looked up."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(
+            f"more than {limit} different session cookies were sent, and none was looked up: nobody"
+            " can sign in until the browser's cookies of this site are deleted"
+        )
+
+
 class UnreadableData(SessionError):
     """Stored bytes that the serializer can't turn back into a session."""
 

@@ -63,7 +63,9 @@ class UnknownToken(SessionEvent):
 
 @dataclass(slots=True, kw_only=True)
 class AmbiguousCookies(SessionEvent):
-    """The client sent the tokens of several live sessions; none was taken (L5)."""
+    """The client sent the tokens of several live sessions, or too many to look up; none was
+    taken (L5).
+    """
 
 
 @dataclass(slots=True, kw_only=True)

@@ -6,6 +6,7 @@ import hashlib
 import logging
 from base64 import urlsafe_b64encode
 from collections.abc import Sequence
+from typing import Final
 
 from myapp.sessions.core.codec import Content
 from myapp.sessions.core.errors import UnreadableData
@@ -15,6 +16,9 @@ from myapp.sessions.core.lifetime import is_expired, touch_due
 from myapp.sessions.core.state import Loaded, Origin
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest, shortened
+
+MAX_TOKENS: Final = 32
+"""So many different tokens of one name are looked up at most (L5)."""
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +32,8 @@ def load(kind: Kind, tokens: Sequence[str], publish: Publish) -> Loaded:
     """What is stored for the tokens that a client sent, by one look-up at most."""
     if not tokens:
         return nothing()
+    if len(tokens) > MAX_TOKENS:
+        return _too_many(kind, publish)
     by_digest = {}
     for token in tokens:
         by_digest[digest(kind.name, token)] = token
@@ -93,6 +99,14 @@ def _marked(kind: Kind, marker: StoredSession) -> Loaded:
     """A late request sees an empty session, with the CSRF token that its page was given."""
     content = Content(csrf=csrf_of(kind, marker))
     return Loaded(origin=Origin.MARKER, row=marker, content=content)
+
+
+def _too_many(kind: Kind, publish: Publish) -> Loaded:
+    """More than any browser has: nothing is looked up, and nothing saved for such a request."""
+    name = kind.settings.cookie_name
+    log.warning("a client sent over %d session cookies named %s", MAX_TOKENS, name)
+    publish(AmbiguousCookies(manager=kind.name))
+    return Loaded(origin=Origin.TOO_MANY)
 
 
 def _ambiguous(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from myapp.sessions.core.codec import Codec, Content, MessagePack, Serializer
@@ -21,7 +21,11 @@ from myapp.sessions.core.session import Session
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.state import Loaded, State
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
-from myapp.sessions.core.token import is_token
+from myapp.sessions.core.token import is_handle, is_token
+from myapp.sessions.core.user import user_name
+
+ANYBODYS: Final[Any] = object()
+"""Stands for the sessions of whatever user, or of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,11 +94,15 @@ class SessionManager:
         rows = [row for row in self._rows_of(user_id) if not self._is_expired(row)]
         return [_info(row, content_of(self.kind, row) or Content()) for row in rows]
 
-    def end(self, handle: str, *, user_id: str | int | UUID | None = None) -> bool:
-        """End a session by its handle, if it is this user's where one is given. Whether it was."""
+    def end(self, handle: str, *, user_id: str | int | UUID = ANYBODYS) -> bool:
+        """End a session by its handle, if it is this user's where one is given. Whether it was.
+
+        None is no user: what a visitor may end who is not signed in is for the caller to say.
+        """
+        name = None if user_id is ANYBODYS else _name_of(user_id)
         for _ in range(RENEWALS):
             row = self._find(handle)
-            if row is None or (user_id is not None and row.user_id != str(user_id)):
+            if row is None or name not in (None, row.user_id):
                 return False
             if self._revoke(row):
                 return True
@@ -105,14 +113,20 @@ class SessionManager:
 
         One that is renewed meanwhile is found by its handle; one that begins meanwhile stays.
         """
+        if not isinstance(keep, str | None):
+            raise TypeError(f"keep is the handle of a session, not {keep!r}")
         others = [row for row in self._rows_of(user_id) if row.handle not in (None, keep)]
         return sum(self._revoke(row) or self.end(row.handle or "") for row in others)
 
     def _find(self, handle: str) -> StoredSession | None:
-        return self.store.find(self.name, handle)
+        if not isinstance(handle, str):
+            raise TypeError(f"a session's handle is a str, not {handle!r}")
+        # What a link held may be anything, and not every database takes it.
+        return self.store.find(self.name, handle) if is_handle(handle) else None
 
     def _rows_of(self, user_id: str | int | UUID) -> Sequence[StoredSession]:
-        return self.store.of_user(self.name, str(user_id), self.kind.clock())
+        name = _name_of(user_id)
+        return self.store.of_user(self.name, name, self.kind.clock()) if name else []
 
     def _is_expired(self, row: StoredSession) -> bool:
         return is_expired(self.kind.clock(), row, self.settings.idle_timeout)
@@ -123,6 +137,14 @@ class SessionManager:
             return False
         self.kind.publish(revoked(self.kind, row))
         return True
+
+
+def _name_of(user_id: object) -> str:
+    """A user's id as it is stored; empty if nobody can sign in by it. Raises TypeError."""
+    try:
+        return user_name(user_id)
+    except ValueError:
+        return ""
 
 
 def make_manager(

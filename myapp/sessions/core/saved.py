@@ -7,6 +7,7 @@ from typing import Final
 
 import msgspec
 
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.events import SessionEnded, SessionEvent
 from myapp.sessions.core.kind import Kind, Publish
@@ -17,7 +18,7 @@ from myapp.sessions.core.store import Ending, StoredSession
 log = logging.getLogger(__name__)
 
 
-class Saved(msgspec.Struct, frozen=True, kw_only=True):
+class Saved(Discreet, msgspec.Struct, frozen=True, kw_only=True):
     """What a save did, told by the row that it has written."""
 
     loaded: Loaded | None = None
@@ -31,6 +32,9 @@ class Saved(msgspec.Struct, frozen=True, kw_only=True):
     """What was ended, to be looked for where a commit's answer was lost."""
     left: Intent = NOTHING_WANTED
     """What was wanted and is still to be done."""
+
+    def shown(self) -> str:
+        return f"{self.row!r}, {len(self.endings)} ended"
 
     @property
     def row(self) -> StoredSession | None:

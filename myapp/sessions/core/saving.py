@@ -27,7 +27,7 @@ from myapp.sessions.core.rows import (
     renewed_row,
 )
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved
-from myapp.sessions.core.state import NOTHING_WANTED, Intent, Loaded, Origin, State
+from myapp.sessions.core.state import NOTHING_WANTED, WITHOUT_END, Intent, Loaded, Origin, State
 from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
 from myapp.sessions.core.token import new_csrf_token, new_token, shortened
 
@@ -62,7 +62,7 @@ def save(
         # The browser may hold a newer cookie (S5).
         return NOTHING_SAVED if state.content.is_empty() else dropped(state.kind)
     # What is set from here on begins a new session; a late request still has its marker.
-    now = loaded if loaded.origin is Origin.MARKER else nothing()
+    now = loaded if loaded.origin in WITHOUT_END else nothing()
     begun = Save(state, now, replace(intent, end=None, end_also=()), store, client).run()
     return (done or NOTHING_SAVED).then(begun)
 
@@ -129,7 +129,7 @@ class Save:
             return self._go_on(self.before)
         if self.intent.sign_in is None and (
             # A late request, or one of which nobody can tell whose session it means.
-            self.loaded.origin in (Origin.MARKER, Origin.AMBIGUOUS) or self.draft.content.is_empty()
+            self.loaded.origin in (*WITHOUT_END, Origin.AMBIGUOUS) or self.draft.content.is_empty()
         ):
             return NOTHING_SAVED
         return self._begin()

@@ -26,18 +26,23 @@ from uuid import UUID
 import msgspec
 
 from myapp.sessions.core.codec import Content, Proof
-from myapp.sessions.core.errors import SessionClosed, SessionError, WrongType
+from myapp.sessions.core.errors import SessionClosed, SessionError, TooManyCookies, WrongType
 from myapp.sessions.core.lifetime import SECOND, from_datetime, to_datetime
+from myapp.sessions.core.loading import MAX_TOKENS
 from myapp.sessions.core.locking import hold
 from myapp.sessions.core.merge import together
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.core.state import Absorbed, Intent, Origin, SignIn, State
 from myapp.sessions.core.token import new_csrf_token, new_handle, new_token
+from myapp.sessions.core.user import (
+    checked_generation,
+    checked_method,
+    checked_reason,
+    user_name,
+)
 
 T = TypeVar("T")
 
-MAX_USER_ID: Final = 255
-MAX_REASON: Final = 16
 _MISSING: Final = object()
 _BUILTIN: Final = (bytes, bytearray, memoryview)
 _UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -489,10 +494,14 @@ class Session(MutableMapping[str, Any]):
 
         What an anonymous visitor had put into it stays; what another user had does not. A user who
         is signed in already proves who they are again: they get a new token, and keep the rest, so
-        that forms in other tabs still work.
+        that forms in other tabs still work. A client that sent too many cookies to look up can't
+        be signed in: TooManyCookies.
         """
-        name = _user_name(user_id)
+        name, generation = user_name(user_id), checked_generation(generation)
+        method = checked_method(method)
         content, state = self._changing(), self._state
+        if state.loaded is not None and state.loaded.origin is Origin.TOO_MANY:
+            raise TooManyCookies(MAX_TOKENS)
         now, user = state.kind.clock(), self.user_id
         earlier = state.intent.sign_in
         again = user == name and state.row is not None and (earlier is None or earlier.again)
@@ -508,9 +517,7 @@ class Session(MutableMapping[str, Any]):
 
     def sign_out(self, reason: str = "signed_out") -> None:
         """End this session because its user leaves, or for another reason of 16 letters at most."""
-        if not 0 < len(reason) <= MAX_REASON:
-            raise ValueError(f"a reason has 1 to {MAX_REASON} characters, not {reason!r}")
-        self._end(reason)
+        self._end(checked_reason(reason))
 
     def _end(self, reason: str) -> None:
         self._changing()
@@ -518,12 +525,3 @@ class Session(MutableMapping[str, Any]):
         merged = tuple(each.row for each in intent.absorb)
         state.intent = Intent(end=reason, end_also=(*intent.end_also, *merged))
         state.content = Content()
-
-
-def _user_name(user_id: object) -> str:
-    if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID):
-        raise TypeError(f"a user id is a str, an int or a UUID, not {user_id!r}")
-    name = str(user_id)
-    if not name or len(name) > MAX_USER_ID or not name.isprintable():
-        raise ValueError(f"a user id is printable text of 1 to {MAX_USER_ID} characters")
-    return name

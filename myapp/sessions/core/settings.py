@@ -39,7 +39,7 @@ class SessionSettings:
 
     name: str
     prefix: str
-    url: str | None
+    url: str | None = field(repr=False)  # which may hold a password
     join: bool
     cookie_name: str
     lifetime: int

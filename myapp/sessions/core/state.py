@@ -13,6 +13,7 @@ import msgspec
 from msgspec.structs import replace
 
 from myapp.sessions.core.codec import Content
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.store import StoredSession
@@ -29,11 +30,17 @@ class Origin(enum.Enum):
     UNREADABLE = enum.auto()
     AMBIGUOUS = enum.auto()
     """Several live sessions, of which none is taken."""
+    TOO_MANY = enum.auto()
+    """So many cookies that none was looked up; nothing is saved, and nobody can sign in."""
     ENDED = enum.auto()
     """A session that this very request has ended."""
 
 
-class Loaded(msgspec.Struct, frozen=True, kw_only=True):
+WITHOUT_END: Final = (Origin.MARKER, Origin.TOO_MANY)
+"""Of these there is nothing to end, and nothing new begins after an ending."""
+
+
+class Loaded(Discreet, msgspec.Struct, frozen=True, kw_only=True):
     """What the store had, or has since the last save."""
 
     origin: Origin
@@ -45,12 +52,11 @@ class Loaded(msgspec.Struct, frozen=True, kw_only=True):
     touch_due: bool = False
     """Whether the store is to be told that the session is in use."""
 
-    def __repr__(self) -> str:
-        # The token is never shown (R6).
-        return f"<Loaded {self.origin.name.lower()}, {self.row!r}>"
+    def shown(self) -> str:
+        return f"{self.origin.name.lower()}, {self.row!r}"
 
 
-class SignIn(msgspec.Struct, frozen=True, kw_only=True):
+class SignIn(Discreet, msgspec.Struct, frozen=True, kw_only=True):
     """Who signs in, and when."""
 
     user_id: str
@@ -59,8 +65,11 @@ class SignIn(msgspec.Struct, frozen=True, kw_only=True):
     again: bool
     """Whether this is the session's own user, who only proves who they are (R9)."""
 
+    def shown(self) -> str:
+        return f"of {self.user_id!r}{' again' if self.again else ''}"
 
-class Absorbed(msgspec.Struct, frozen=True):
+
+class Absorbed(Discreet, msgspec.Struct, frozen=True):
     """Another session whose contents were taken over, to be ended as it was then."""
 
     row: StoredSession
@@ -69,8 +78,11 @@ class Absorbed(msgspec.Struct, frozen=True):
     after: bytes
     """The same with the other's contents."""
 
+    def shown(self) -> str:
+        return repr(self.row)
 
-class Intent(msgspec.Struct, frozen=True, kw_only=True):
+
+class Intent(Discreet, msgspec.Struct, frozen=True, kw_only=True):
     """What a view wants of its session beside its contents. Each save uses it up."""
 
     end: str | None = None
@@ -85,8 +97,8 @@ class Intent(msgspec.Struct, frozen=True, kw_only=True):
     end_also: tuple[StoredSession, ...] = ()
     """Sessions that were merged into the one that is ended."""
 
-    def __repr__(self) -> str:
-        return f"<Intent, {'end' if self.end else 'renew' if self.token else 'go on'}>"
+    def shown(self) -> str:
+        return "to end" if self.end else "to renew" if self.token else "to go on"
 
 
 NOTHING_WANTED: Final = Intent()
@@ -105,7 +117,7 @@ class Source(Protocol):
         """Tell subscribers of what is committed before the response."""
 
 
-class State(msgspec.Struct, eq=False, kw_only=True):
+class State(Discreet, msgspec.Struct, eq=False, kw_only=True):
     """One session during one request, as the package knows it."""
 
     kind: Kind
@@ -129,8 +141,8 @@ class State(msgspec.Struct, eq=False, kw_only=True):
     owes_cookie: bool = False
     """Whether such a block asked for the cookie to be sent."""
 
-    def __repr__(self) -> str:
-        return f"<State of {self.loaded!r}>"
+    def shown(self) -> str:
+        return f"of {self.loaded!r}"
 
     @property
     def row(self) -> StoredSession | None:

@@ -12,8 +12,11 @@ from typing import Protocol
 
 import msgspec
 
+from myapp.sessions.core.discreet import Discreet
+from myapp.sessions.core.token import shortened
 
-class StoredSession(msgspec.Struct, frozen=True):
+
+class StoredSession(Discreet, msgspec.Struct, frozen=True):
     """One row, without what concerns the store alone: its lock and when it is swept."""
 
     digest: bytes
@@ -40,13 +43,11 @@ class StoredSession(msgspec.Struct, frozen=True):
     address: str | None = None
     user_agent: str | None = None
 
-    def __repr__(self) -> str:
-        # A digest is shown by its first digits at most, wherever a row may end up being logged.
-        state = self.ended or f"version {self.version}"
-        return f"<StoredSession {self.digest[:4].hex()}, {state}>"
+    def shown(self) -> str:
+        return f"{shortened(self.digest)}, {self.ended or f'version {self.version}'}"
 
 
-class Ending(msgspec.Struct, frozen=True):
+class Ending(Discreet, msgspec.Struct, frozen=True):
     """The end of one session: its row becomes an empty marker for a while, or goes at once."""
 
     digest: bytes
@@ -57,6 +58,9 @@ class Ending(msgspec.Struct, frozen=True):
     """What the marker holds."""
     version: int | None = None
     """End it only while it is live at this version; None: whatever its version."""
+
+    def shown(self) -> str:
+        return f"{shortened(self.digest)}, {self.reason}"
 
 
 def is_written(meant: StoredSession, found: StoredSession) -> bool:
@@ -105,7 +109,7 @@ class SessionStore(Protocol):
     """
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
-        """The rows of these digests, of which there are at most a few, in any order.
+        """The rows of these digests, of which there are at most 32, in any order.
 
         Markers and expired rows are returned too: the caller judges them. What is not stored is
         left out. `address` and `user_agent` need not be filled in.

@@ -17,6 +17,7 @@ TOKEN_LENGTH: Final = 43
 SHAPE: Final = r"[A-Za-z0-9_-]{43}"
 """The shape of a token, as a regular expression."""
 
+_IS_HANDLE: Final = re.compile(r"[A-Za-z0-9_-]{22}").fullmatch
 _MATCHES: Final = re.compile(SHAPE).fullmatch
 
 
@@ -47,6 +48,11 @@ def shortened(digest: bytes) -> str:
 def new_handle() -> str:
     """A public name for a session: 22 random characters, derived from nothing secret."""
     return secrets.token_urlsafe(16)
+
+
+def is_handle(text: str) -> bool:
+    """Whether a text has the shape of a handle."""
+    return _IS_HANDLE(text) is not None
 
 
 def new_csrf_token() -> str:

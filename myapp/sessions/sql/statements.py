@@ -27,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.dialects import postgresql
 
 from myapp.sessions.core.store import StoredSession
+from myapp.sessions.sql.exactly import Exactly
 from myapp.sessions.sql.model import table
 
 BATCH: Final = 500
@@ -142,10 +143,12 @@ _hold = update(table).values(version=_c.version)
 hold_live = _hold.where(_is_live)
 hold_at_version = _hold.where(_is_at_version)
 find = select(*_FIELDS).where(
-    _c.handle == bindparam("handle"), _c.manager == bindparam("manager"), _c.ended.is_(None)
+    Exactly(_c.handle, bindparam("handle")),
+    _c.manager == bindparam("manager"),
+    _c.ended.is_(None),
 )
 _live_of_user = and_(
-    _c.user_id == bindparam("user_id"),
+    Exactly(_c.user_id, bindparam("user_id")),
     _c.manager == bindparam("manager"),
     _c.expires_at > bindparam("now"),
     _c.ended.is_(None),

@@ -441,6 +441,18 @@ class StoreContract:
         store.end([marking(ended)])
         assert list(store.of_user("session", "ann", NOW + 1)) == [newer, older]
 
+    def test_users_and_handles_that_look_alike_are_several(self, store: SessionStore) -> None:
+        """I11, R8: no collation may make two of them one, by case, accents or blanks at the end."""
+        users = ["ann", "ann ", "Ann", "\u00e1nn", "a\u0301nn"]
+        mine = [a_session(user_id=user, handle=f"{user:x<21}") for user in users]
+        for each in mine:
+            store.insert(each)
+        for each, user in zip(mine, users, strict=True):
+            assert list(store.of_user("session", user, NOW)) == [each]
+            assert store.find("session", f"{user:x<21}") == each
+            assert store.find("session", f"{user:x<21} ") is None
+            assert store.end_oldest("session", user, 1, NOW) == 0
+
     def test_all_but_the_newest_of_a_user_are_ended(self, store: SessionStore) -> None:
         """R8: by sign-in; what is expired, ended, another's or another manager's doesn't count."""
         signed_in = [None, NOW + 1, NOW + 2, NOW + 3, NOW + 4]

@@ -3,64 +3,80 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
+from myapp.sessions.core.loading import MAX_TOKENS
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.token import SHAPE
 
-MAX_TOKENS: Final = 3
-"""So many different tokens of one name are looked up at most (L5)."""
+PROTECTED: Final = r"__(?:Host|Secure|Http)-"
+"""How a name begins that browsers protect from other hosts, in any case.
 
-ORIGINAL: Final = "myapp.sessions.cookie_header"
-"""Where the header stays as it came, if the shield replaced it."""
+A comma does not separate such a cookie from the one before it, though servers join two Cookie lines
+by one: any host of the domain may set `x=1,__Host-session=…`, which is what the prefix forbids.
+"""
+
+_IS_PROTECTED: Final = re.compile(PROTECTED, re.IGNORECASE).match
 
 
 def tokens_in(environ: dict[str, Any], name: str) -> Sequence[str]:
     """The different tokens that the client sent under this name; malformed ones do not count.
 
-    More than MAX_TOKENS are never sent by an honest browser: then none is returned.
+    Of more than MAX_TOKENS, one more than that.
     """
-    header: str = environ.get(ORIGINAL) or environ.get("HTTP_COOKIE") or ""
+    header: str = environ.get("HTTP_COOKIE") or ""
     if name not in header:
         return ()
-    named = _named(name)
-    first = named.search(header)
+    pattern, before = _named(name)
+    first = pattern.search(header)
     if first is None:
         return ()
     if header.find(name, first.end()) < 0:
         # What nearly every header is: the name occurs once.
-        return (first[1],) if first.start() == 0 or _begins_its_pair(first) else ()
+        in_front = header[: first.start()].rstrip(" \t")
+        return (first[1],) if not in_front or in_front[-1] in before else ()
     found: dict[str, None] = {}
-    for match in named.finditer(header):
-        if _begins_its_pair(match):
-            found[match[1]] = None
+    for _, _, token in pairs_in(header, name):
+        found[token] = None
         if len(found) > MAX_TOKENS:
-            return ()
+            break
     return tuple(found)
+
+
+def pairs_in(header: str, name: str) -> Iterator[tuple[int, int, str]]:
+    """Where a well-formed cookie of this name begins and ends in a header, and its token."""
+    pattern, before = _named(name)
+    end = 0
+    for match in pattern.finditer(header):
+        # Up to the match before, so that each stretch of the header is looked at once. Whether the
+        # name begins its pair: `xsession=` is another cookie.
+        in_front = header[end : match.start()].rstrip(" \t")
+        end = match.end()
+        if not in_front or in_front[-1] in before:
+            yield match.start(), end, match[1]
 
 
 def was_sent(environ: dict[str, Any], name: str) -> bool:
     """Whether the client sent any cookie of this name, well-formed or not."""
-    header: str = environ.get(ORIGINAL) or environ.get("HTTP_COOKIE") or ""
-    return name in header and re.search(f";[ \t]*{re.escape(name)}=", f";{header}") is not None
+    header: str = environ.get("HTTP_COOKIE") or ""
+    if name not in header:
+        return False
+    before = re.escape(_separators(name))
+    return re.search(f"[{before}][ \t]*{re.escape(name)}=", f";{header}") is not None
 
 
-def _begins_its_pair(match: re.Match[str]) -> bool:
-    """Whether the name begins its pair: `xsession=` is another cookie.
-
-    Each stretch of the header is looked at once: a match ends where the next semicolon is, so
-    that looking back from one match never goes beyond the one before.
-    """
-    start = match.start()
-    header = match.string
-    return not header[header.rfind(";", 0, start) + 1 : start].strip(" \t")
+def _separators(name: str) -> str:
+    """What may stand between a cookie of this name and the one before it."""
+    return ";" if _IS_PROTECTED(name) else ";,"
 
 
 @lru_cache
-def _named(name: str) -> re.Pattern[str]:
-    return re.compile(rf'{re.escape(name)}=[ \t]*"?({SHAPE})"?[ \t]*(?=;|\Z)')
+def _named(name: str) -> tuple[re.Pattern[str], str]:
+    """A cookie of this name, wherever it stands, and what may stand before it."""
+    pattern = rf'{re.escape(name)}=[ \t]*"?({SHAPE})"?[ \t]*(?=[;,]|\Z)'
+    return re.compile(pattern), _separators(name)
 
 
 def set_cookie(settings: SessionSettings, token: str, max_age: int | None) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
 from pyramid.exceptions import ConfigurationError
+from pyramid.httpexceptions import HTTPBadRequest
 from pyramid.interfaces import IApplicationCreated, IExecutionPolicy, ISession, ISessionFactory
 from pyramid.path import DottedNameResolver
 from pyramid.registry import Registry
@@ -26,6 +27,7 @@ from myapp.sessions.core.codec import Serializer
 from myapp.sessions.core.errors import (
     SchemaError,
     StoreUnavailable,
+    TooManyCookies,
 )
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.lifetime import SteadyClock
@@ -54,6 +56,7 @@ class SessionRegistry:
 
     def __init__(self) -> None:
         self.managers: dict[str, SessionManager] = {}
+        self.cookie_names: list[str] = []
         self.stores: dict[object, SessionStore] = {}
         self.sweepers: list[Sweeper] = []
         self.warned: set[str] = set()
@@ -83,6 +86,7 @@ def includeme(config: Configurator) -> None:
     config.add_tween(JOIN_TWEEN, under=[TM_TWEEN, TWEEN], over=EXCVIEW)
     # Whatever asks a manager, in a view, during an outage (L8).
     config.add_exception_view(_store_unavailable, context=StoreUnavailable)
+    config.add_exception_view(_too_many_cookies, context=TooManyCookies)
     config.add_subscriber(_on_application_created, ApplicationCreated)
     manager = _add_manager(config, "session", "session.")
     config.set_session_factory(SessionFactory(manager.kind))
@@ -125,11 +129,17 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
         publish=_guarded(config.registry),
     )
     sessions.managers[name] = manager
+    sessions.cookie_names.append(settings.cookie_name)
     return manager
 
 
 def _store_unavailable(error: StoreUnavailable, request: Request) -> Response:
     return rendered(request, error)
+
+
+def _too_many_cookies(error: TooManyCookies, request: Request) -> Response:
+    """It is the client's fault, and nobody's here to look into."""
+    return rendered(request, HTTPBadRequest(str(error)))
 
 
 def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
@@ -219,7 +229,7 @@ def _on_application_created(event: ApplicationCreated) -> None:
     for store in sessions.stores.values():
         _check_store(store)
     sessions.sweepers = _sweepers(sessions)
-    policy = shielding(event.app.execution_policy, sessions.sweepers)
+    policy = shielding(event.app.execution_policy, sessions.sweepers, sessions.cookie_names)
     event.app.execution_policy = policy
     registry.registerUtility(policy, IExecutionPolicy)
     _tell_events_if_anybody_listens(registry)

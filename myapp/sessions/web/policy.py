@@ -14,6 +14,7 @@ from zope.interface import implementer
 
 from myapp.sessions.core.errors import SessionClosed
 from myapp.sessions.core.session import Session
+from myapp.sessions.core.user import checked_generation, user_name
 
 
 @implementer(ISecurityPolicy)
@@ -55,7 +56,7 @@ class SessionSecurityPolicy:
         if session.user_id is None:
             return None
         user = self.user(request, session.user_id)
-        if user is None or self.generation(user) != session.generation:
+        if user is None or checked_generation(self.generation(user)) != session.generation:
             # Asked for the first time when the response is decided already, say by a logger.
             with contextlib.suppress(SessionClosed):
                 session.sign_out("outdated")
@@ -87,7 +88,7 @@ class SessionSecurityPolicy:
                 f"remember takes no {', '.join(kw)}: session.remember_me() and the settings of the"
                 " session say how long it lasts"
             )
-        generation = self.generation(self.user(request, str(userid)))
+        generation = self.generation(self.user(request, user_name(userid)))
         request.session.sign_in(userid, generation=generation, method=method)
         self._identities.clear(request)
         return []

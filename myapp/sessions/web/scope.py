@@ -10,6 +10,7 @@ import msgspec
 from pyramid.httpexceptions import HTTPServiceUnavailable
 from pyramid.request import Request
 
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.kind import Kind
@@ -34,7 +35,7 @@ class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[
         self.headers["Retry-After"] = str(error.retry_after)
 
 
-class RequestTransaction(msgspec.Struct, eq=False):
+class RequestTransaction(Discreet, msgspec.Struct, eq=False):
     """What became of the request's transaction, where pyramid_tm runs one."""
 
     wrote: bool | None = None
@@ -45,8 +46,11 @@ class RequestTransaction(msgspec.Struct, eq=False):
     ended: set[bytes] = msgspec.field(default_factory=set)
     """The digests of other sessions that were ended within it, likewise."""
 
+    def shown(self) -> str:
+        return "committed" if self.committed else "not committed"
 
-class Scope(msgspec.Struct, eq=False, kw_only=True):
+
+class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
     """One request's sessions. It begins where the request begins: usually in our tween."""
 
     in_tween: bool = False
@@ -64,6 +68,9 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)
     revoked: list[tuple[Kind, StoredSession]] = msgspec.field(default_factory=list)
     """Other sessions that a view has ended by their handles, to be done with the response."""
+
+    def shown(self) -> str:
+        return f"of {[*self.states]}"
 
     def open(self, kind: Kind) -> Loaded:
         """What is stored for the tokens of the request's cookies."""

@@ -7,11 +7,12 @@ some; everything here is linear, and nothing here raises whatever a client sends
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
+from myapp.sessions.core.loading import MAX_TOKENS
 from myapp.sessions.core.sweep import Sweeper
-from myapp.sessions.web.cookie import ORIGINAL
+from myapp.sessions.web.cookie import PROTECTED, pairs_in
 from myapp.sessions.web.headers import add_vary
 from myapp.sessions.web.late import LOOKED_LATE, RESPONDED
 
@@ -20,15 +21,19 @@ _NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PLAIN: Final = r"[\w~!@#$%^&*()+=\-`.?|:/{}<>']*"
 _WELL_FORMED: Final = re.compile(rf"(?:{_NAME}={_PLAIN}(?:; |$))*", re.ASCII)
 
+# A comma behind which another cookie begins, since some servers join Cookie lines by one; WebOb
+# finds that cookie too.
+_JOINT: Final = rf",(?=[ \t]*{_NAME}[ \t]*=)(?![ \t]*(?i:{PROTECTED}))"
+
 # One pair of any other header, as far as WebOb can read it: a name, then a value in quotes, a
-# date or plain; what follows the value until the next semicolon is what WebOb would search again
-# and again, and is left out.
+# date or plain; what follows the value until the next pair is what WebOb would search again and
+# again, and is left out.
 _PAIR: Final = re.compile(
-    rf";[ \t]*({_NAME})[ \t]*=[ \t]*"
+    rf"(?:;|{_JOINT})[ \t]*({_NAME})[ \t]*=[ \t]*"
     r'("(?:[ !#-:<-\[\]-~\x80-\xff]|\\[!-:<-~])*"'
     r"|\w{3}, [\w-]{9,11} [\d:]{8} GMT"
     r"|(?:[\w~!@#$%^&*()+=\-`.?|:/{}<>']|\\[!-:<-~])*)"
-    r"[^;]*",
+    rf"[^;,]*(?:(?!{_JOINT}),[^;,]*)*",
     re.ASCII,
 )
 _ESCAPE: Final = re.compile(r"\\([0-3][0-7][0-7]|.)")
@@ -39,16 +44,16 @@ _BEYOND_ASCII: Final = re.compile(r"\\[23]|[^\x00-\x7f]")
 _MAX_HEADER: Final = 16 * 1024
 
 
-def shielding(policy: Any, sweepers: Sequence[Sweeper]) -> Any:
+def shielding(policy: Any, sweepers: Sequence[Sweeper], names: Collection[str]) -> Any:
     """An execution policy that goes before another: the first to see a request, and the last to
-    see its response.
+    see its response. `names` are those of our own cookies.
     """
     if getattr(policy, "shields", False):
         return policy
 
     def shielding_policy(environ: dict[str, Any], router: Any) -> Any:
         if "HTTP_COOKIE" in environ:
-            shield(environ)
+            shield(environ, names)
         for sweeper in sweepers:
             if not sweeper.running:
                 sweeper.ensure_running()
@@ -63,22 +68,71 @@ def shielding(policy: Any, sweepers: Sequence[Sweeper]) -> Any:
     return shielding_policy
 
 
-def shield(environ: dict[str, Any]) -> None:
+def shield(environ: dict[str, Any], names: Collection[str]) -> None:
     """Replace a Cookie header that WebOb can't read quickly and safely by one that it can.
 
-    What WebOb would have read of it stays, in order; the original stays for `cookie.tokens_in`.
+    What WebOb would have read of it stays, in order, and so does each of our own cookies, by these
+    names: nothing but the environ's own header tells what a client sent.
     """
     header = environ.get("HTTP_COOKIE")
     if header and (len(header) > _MAX_HEADER or not _WELL_FORMED.fullmatch(header)):
-        environ[ORIGINAL] = header
-        environ["HTTP_COOKIE"] = _mended(header)
+        environ["HTTP_COOKIE"] = _mended(header, [name for name in names if name in header])
 
 
-def _mended(header: str) -> str:
-    if len(header) > _MAX_HEADER:
-        header = header[:_MAX_HEADER].rpartition(";")[0]
-    pairs = _PAIR.findall(f";{header}")
-    return "; ".join(f"{name}={_clear(value)}" for name, value in pairs if _decodes(value))
+def _mended(header: str, names: Sequence[str]) -> str:
+    """The header anew; what is too much for it is left out from the end, but nothing of ours."""
+    pairs = list(_pairs(header, names))
+    room = _MAX_HEADER - sum(len(pair) + 2 for pair, ours in pairs if ours)
+    kept = []
+    for pair, ours in pairs:
+        if not ours:
+            room -= len(pair) + 2
+        if ours or room >= 0:
+            kept.append(pair)
+    return "; ".join(kept)
+
+
+def _pairs(header: str, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
+    """The pairs that stay, in order, each with whether it is one of ours."""
+    end = 0
+    for begins, ends, pair in sorted(pair for name in names for pair in _ours(header, name)):
+        if end < _MAX_HEADER:
+            for other in _others(header, end, begins, names):
+                yield other, False
+        if pair:
+            yield pair, True
+        end = ends
+    for other in _others(header, end, len(header), names):
+        yield other, False
+
+
+def _ours(header: str, name: str) -> Iterator[tuple[int, int, str]]:
+    """Where our cookies of a name are, and the pair that stays of each: of equal ones one, and no
+    more than tell that there are too many.
+    """
+    tokens: set[str] = set()
+    for begins, ends, token in pairs_in(header, name):
+        stays = token not in tokens and len(tokens) <= MAX_TOKENS
+        if stays:
+            tokens.add(token)
+        if stays or begins < _MAX_HEADER:
+            yield begins, ends, f"{name}={token}" if stays else ""
+
+
+def _others(header: str, begins: int, ends: int, names: Sequence[str]) -> Iterator[str]:
+    """The pairs in a stretch of the header that WebOb can read, but none of ours."""
+    stretch = header[begins : min(ends, _MAX_HEADER)]
+    if ends > _MAX_HEADER:
+        # Half a value may mean something else.
+        stretch = stretch.rpartition(";")[0]
+    for name, value in _PAIR.findall(f";{stretch[1:] if begins else stretch}"):
+        if not _decodes(value):
+            continue
+        pair = f"{name}={_clear(value)}"
+        # What was left out behind a value may have been all that was wrong with one of ours.
+        if any(own in pair and any(pairs_in(pair, own)) for own in names):
+            pair = f"{name}="
+        yield pair
 
 
 def _clear(value: str) -> str:

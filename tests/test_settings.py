@@ -208,6 +208,7 @@ def test_without_any_setting_the_defaults_hold() -> None:
         name="session",
         prefix="session.",
         url=None,
+        pooler="auto",
         join=True,
         cookie_name="session",
         lifetime=7 * DAY,

@@ -187,6 +187,8 @@ columns: Final[Select[Any]] = (
 )
 # Which table PostgreSQL means by our name, on a connection of ours.
 table_oid = select(cast(cast(table.name, postgresql.REGCLASS), BigInteger))
+# What PostgreSQL keeps to on a connection of ours; "0" is no limit.
+statement_limit = select(func.current_setting(literal_column("'statement_timeout'")))
 count = select(func.count()).select_from(table)
 count_due = count.where(_c.sweep_at <= bindparam("now"))
 _these = _c.digest.in_(bindparam("digests", expanding=True))

@@ -1,4 +1,4 @@
-"""PostgreSQL behind a pooler such as PgBouncer in transaction mode, where a connection is no session.
+"""PostgreSQL behind a pooler in transaction mode, where a connection is whichever backend is free.
 
 Each transaction of ours may run on another backend, and each backend runs the transactions of many
 clients: so nothing may be left there that outlives a transaction. A statement that is prepared goes

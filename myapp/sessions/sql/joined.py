@@ -15,7 +15,6 @@ from sqlalchemy import URL, Connection, Executable, text
 from sqlalchemy.engine import Dialect
 
 from myapp.database import is_read_only
-from myapp.pooler import is_stale
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.errors import RaceLost, translated
@@ -69,8 +68,6 @@ class JoinedWriter(SqlWriter):
             self._cursor.execute(*self._statements[statement](values))
         except self._driver_error as error:
             trouble = translated(error)
-            if is_stale(error):
-                self._renew_connections()
             if not self._wrote and (_is_not_allowed(error) or self._has_lost_on_sqlite(trouble)):
                 raise CannotJoin from error
             raise trouble from error
@@ -109,7 +106,7 @@ class JoinedWriter(SqlWriter):
         driver: Any = connection.connection.dbapi_connection
         if _is_autocommit(self._dialect, driver):
             raise CannotJoin
-        self._engine = connection.engine
+        self._is_psycopg = connection.dialect.driver == "psycopg"
         self._driver_error = connection.dialect.loaded_dbapi.Error
         self._statements = _statements(connection.dialect, _schema_of(self._store.engine.url))
         self._cursor = driver.cursor()
@@ -121,22 +118,12 @@ class JoinedWriter(SqlWriter):
             self._isolation = answer[0][0]
 
     def _ask(self, question: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-        try:
-            self._cursor.execute(*self._statements[question](values))
-        except self._driver_error as error:
-            if not is_stale(error):
-                raise
-            self._renew_connections()
-            raise translated(error) from error
+        # Not prepared, so that it does not fail after the table was altered: an error would end
+        # the application's transaction.
+        unprepared = {"prepare": False} if self._is_psycopg else {}
+        self._cursor.execute(*self._statements[question](values), **unprepared)
         rows: Sequence[Any] = self._cursor.fetchall()
         return rows
-
-    def _renew_connections(self) -> None:
-        """Let the next attempt have a connection on which nothing is prepared.
-
-        SQLAlchemy, past which we went, does not know of the error.
-        """
-        self._engine.dispose()
 
     def _has_lost_on_sqlite(self, trouble: Exception) -> bool:
         """Whether the file has changed since it was read: the transaction goes on, reading."""

@@ -23,7 +23,7 @@ def refuse_statement_mode(error: StoreUnavailable) -> None:
 
 def warn_of_no_limit(connection: Connection) -> None:
     """Behind a pooler no limit of ours reaches the server: say so if its own is missing."""
-    if not connection.driver.is_unlimited:
+    if not getattr(connection.driver, "is_unlimited", False):
         return
     ((limit,),) = connection.fetch_all(sql.statement_limit, {})
     if limit == "0":

@@ -7,11 +7,12 @@ by a name that another client's statement may have on that backend, and then run
 
 from __future__ import annotations
 
-from typing import Final
-
-from sqlalchemy import URL
+from typing import TYPE_CHECKING, Final
 
 from myapp.setting_table import Expected, Setting
+
+if TYPE_CHECKING:
+    from sqlalchemy import URL
 
 AUTO, NONE, TRANSACTION = "auto", "none", "transaction"
 

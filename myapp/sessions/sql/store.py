@@ -187,6 +187,11 @@ class SqlStore:
         """How many rows a sweep at `now` would look at."""
         return self._number(sql.count_due, now=now)
 
+    def now(self) -> int | None:
+        """As TellsTime has it: a SQLite file has our own clock."""
+        statement = sql.now_on.get(self._engine.dialect.name)
+        return None if statement is None else self._number(statement)
+
     @cached_property
     def table_oid(self) -> int:
         """PostgreSQL's number of the table, to tell it from others of that name."""

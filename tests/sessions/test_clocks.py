@@ -117,7 +117,9 @@ def test_last_seen_never_decreases(
 
 
 def test_a_clock_that_steps_back_a_little_changes_nothing(store: SqlStore) -> None:
-    """L4: less than five minutes, within a process; a session lives as long as it would have, and is seen when it was."""
+    """L4: less than five minutes, within a process; a session lives as long as it would have, and
+    is seen when it was.
+    """
     here = Machine()
     manager = machine(store, here.clock, **{"session.idle_timeout": f"{LIMIT}s"})
     with manager.session() as session:

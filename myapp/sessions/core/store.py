@@ -113,7 +113,11 @@ class SessionStore(Protocol):
         """
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool:
-        """Store a new session, and end others. False only if the condition of an ending fails."""
+        """Store a new session, and end others. False only if the condition of an ending fails.
+
+        A digest that is stored already, be it of a marker, is an error of any class, and nothing
+        is done. So it is with `renew`.
+        """
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """Replace a live session that is still at `version`, and end others.

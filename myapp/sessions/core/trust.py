@@ -1,4 +1,4 @@
-"""Whether a clock may be swept by: what it takes for expired is deleted, and can't be had back (W2).
+"""Whether a clock may be swept by: what it takes for expired is gone for good (W2).
 
 The database's clock is asked where it has one of its own. Besides, the clock must have run as the
 monotonic one has: if it leapt, it is wrong now, or was wrong before.
@@ -19,7 +19,7 @@ STEADY: Final = 60 * MINUTE
 
 
 def steady_now() -> int:
-    """Milliseconds since some moment, those of a suspended machine included where it counts them."""
+    """Milliseconds since some moment, of a suspended machine too where the system counts those."""
     if hasattr(time, "CLOCK_BOOTTIME"):
         return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
     return time.monotonic_ns() // 1_000_000

@@ -349,3 +349,25 @@ def test_processes_migrate_by_way_of_a_pooler_one_at_a_time(postgresql: PostgreS
         with owner.connect() as connection:
             assert connection.execute(text(question)).scalar_one() == 0
             assert connection.execute(text("SELECT count(*) FROM sessions")).scalar_one() == 0
+
+
+def test_a_pooler_that_dies_is_an_outage_like_any_other(
+    postgresql: PostgreSQL, direct: str
+) -> None:
+    """L8, L12: 503 until it is back, and no restart of ours is needed."""
+    row = a_session()
+    with PgBouncer(postgresql) as bouncer, closing(SqlStore(by_way_of(bouncer, direct))) as store:
+        store.insert(row)
+        bouncer.kill()
+        with pytest.raises(StoreUnavailable):
+            store.load([row.digest])
+        bouncer.start()
+        wait_until(lambda: answers(store, row), "the end of the outage")
+        assert threshold(store) is None
+
+
+def answers(store: SqlStore, row: StoredSession) -> bool:
+    try:
+        return store.load([row.digest]) == [row]
+    except StoreUnavailable:
+        return False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -296,6 +297,18 @@ class TestSteadyClock:
         shown = machine.pass_(0, wall_steps=-step)
         assert shown == (machine.wall // 1_000_000 if follows else NOW)
         assert len(caplog.records) == follows
+
+    def test_a_process_that_is_stopped_between_two_looks_is_not_ahead(self) -> None:
+        """L4: the time that passes while both clocks are read does not count twice."""
+        # How long it is stopped before each look: at the start, and within the first call.
+        moments = itertools.accumulate([0, 0, 0, 200, 0, 0, 1])
+
+        def look() -> int:
+            return next(moments) * SECOND_NS
+
+        clock = SteadyClock(look, look)
+        assert clock() <= 200_000
+        assert clock() <= 200_000
 
     def test_many_small_steps_back_are_one_large_one(self) -> None:
         """L4: the clock does not run ahead further and further."""

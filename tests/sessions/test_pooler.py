@@ -351,6 +351,16 @@ def test_processes_migrate_by_way_of_a_pooler_one_at_a_time(postgresql: PostgreS
             assert connection.execute(text("SELECT count(*) FROM sessions")).scalar_one() == 0
 
 
+def test_a_migration_may_leave_its_transaction(direct: str, pooled: str) -> None:
+    """L12, G3: as CREATE INDEX CONCURRENTLY has to, which waits for others."""
+    for number, url in enumerate((direct, pooled)):
+        engine = create_database_engine(url, poolclass=NullPool)
+        statement = f"CREATE INDEX CONCURRENTLY later_{number} ON sessions (created_at)"
+        with engine.connect() as connection, migrations._only_one(connection):
+            connection.execution_options(isolation_level="AUTOCOMMIT")
+            connection.execute(text(statement))
+
+
 def test_a_pooler_that_dies_is_an_outage_like_any_other(
     postgresql: PostgreSQL, direct: str
 ) -> None:

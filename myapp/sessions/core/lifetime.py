@@ -50,8 +50,10 @@ class SteadyClock:
 
     def __call__(self) -> int:
         """The present moment in milliseconds since 1970."""
+        # In this order: a process that is stopped in between is not ahead afterwards.
+        wall = self._wall()
         steady = self._monotonic()
-        offset = self._wall() - steady
+        offset = wall - steady
         # Without a lock, which a fork could leave held: what a slower thread overwrites here, the
         # next call finds again, since the system's clock still says it.
         if offset > self._offset:

@@ -271,14 +271,18 @@ def test_a_statement_of_which_nobody_expects_an_answer_is_not_done_later(
     """L12: who gives up says so; else a save that waits for a lock is made minutes later."""
     row = a_session()
     owner = create_engine(direct, poolclass=NullPool)
-    with closing(SqlStore(pooled, statement_timeout=300)) as store, owner.connect() as other:
-        store.insert(row)
+    with (
+        closing(SqlStore(pooled, statement_timeout=1000)) as store,
+        closing(SqlStore(direct)) as patient,
+        owner.connect() as other,
+    ):
+        patient.insert(row)
         with other.begin():
             other.execute(text("SELECT 1 FROM sessions FOR UPDATE"))
             with pytest.raises(StoreUnavailable):
                 store.update(replace(row, version=2), 1)
             wait_until(lambda: waiting(owner) == 0, "the end of the statement")
-        assert store.load([row.digest]) == [row]
+        assert patient.load([row.digest]) == [row]
 
 
 def waiting(owner: Engine) -> int:

@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection
 
 from myapp import environment, models
-from myapp.database import create_database_engine, parse_url
+from myapp.database import create_database_engine, parse_url, read_pooler
 from myapp.models.meta import Base
 from myapp.sessions import model
 from myapp.settings import read_application_settings
@@ -24,19 +24,25 @@ ROOT = Path(__file__).resolve().parent.parent
 TARGET = [Base.metadata, model.metadata]
 
 
-def settings_url() -> str:
-    """The URL of the database, by the settings. Raises CommandError, which alembic shows."""
+def from_settings() -> tuple[str, str]:
+    """The URL of the database, and what stands before it, by the settings.
+
+    Raises CommandError, which alembic shows.
+    """
     options = context.get_x_argument(as_dictionary=True)
     ini = options.pop("ini", None) or os.environ.get("MYAPP_INI") or str(ROOT / "development.ini")
     try:
-        return read_application_settings(environment.load(ini, options), os.environ).url
+        settings = environment.load(ini, options)
+        url = read_application_settings(settings, os.environ).url
+        return url, read_pooler(settings, os.environ)
     except (environment.SettingError, OSError) as error:
         raise CommandError(str(error)) from error
 
 
 def run_offline() -> None:
     """Print the SQL: `alembic upgrade head --sql`."""
-    url = parse_url(settings_url())
+    text, _ = from_settings()
+    url = parse_url(text)
     context.configure(
         url=url, target_metadata=TARGET, literal_binds=True, dialect_opts={"paramstyle": "named"}
     )
@@ -59,7 +65,8 @@ def run_online() -> None:
     if given is not None:
         run_on(given)
         return
-    engine = create_database_engine(settings_url())
+    url, pooler = from_settings()
+    engine = create_database_engine(url, pooler=pooler)
     with engine.connect() as connection:
         run_on(connection)
     engine.dispose()

@@ -20,6 +20,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from pyramid.config import Configurator
 
     from myapp import environment, migrations
+    from myapp.database import read_pooler
     from myapp.environment import SettingError
     from myapp.models.probe import Probe
     from myapp.sessions import SchemaError, get_manager
@@ -29,7 +30,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
         if own.migrate_on_start:
-            migrations.upgrade(own.url)
+            migrations.upgrade(own.url, pooler=read_pooler(merged, os.environ))
         with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
             config.registry["application_settings"] = own
             config.include("myapp.security_headers")

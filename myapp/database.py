@@ -17,6 +17,7 @@ from sqlalchemy import URL, Engine, create_engine, event, make_url
 from sqlalchemy.engine import ExceptionContext
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from myapp.pooler import AUTO, POOLER_SETTING, is_stale, read_threshold
 from myapp.private_file import make_private
 from myapp.setting_table import Expected, Given, Setting, read_setting
 
@@ -81,14 +82,22 @@ def read_url(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Given:
     return read_setting(replace(URL_SETTING, required=False), settings, environ)
 
 
+def read_pooler(settings: Mapping[str, Any], environ: Mapping[str, str]) -> str:
+    """The setting `session.pooler`, for the application's own engine. Raises SettingError."""
+    pooler: str = read_setting(POOLER_SETTING, settings, environ, "session.").value
+    return pooler
+
+
 def create_database_engine(
     url: str | URL,
     *,
     connect_timeout: int = 10_000,
     statement_timeout: int | None = None,
+    pooler: str = AUTO,
     **options: Any,
 ) -> Engine:
-    """An engine for a URL as `parse_url` takes it; timeouts in milliseconds.
+    """An engine for a URL as `parse_url` takes it; timeouts in milliseconds, `pooler` as in
+    POOLER_SETTING.
 
     `options` go to SQLAlchemy's create_engine as they are.
     """
@@ -98,10 +107,12 @@ def create_database_engine(
     # What the URL says itself has the last word.
     arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
     engine = create_engine(parsed, connect_args=arguments, hide_parameters=True, **options)
-    event.listen(engine, "handle_error", _distrust_read_only)
-    if engine.dialect.driver == "psycopg" and statement_timeout is not None:
-        # The server's own limit comes first, with a better message.
-        _bound_waits(engine, (statement_timeout + 1000) / 1000)
+    event.listen(engine, "handle_error", _distrust)
+    if engine.dialect.driver == "psycopg":
+        # Imported where it is needed: an application on SQLite loads no PostgreSQL driver.
+        from myapp.bounded_psycopg import Connector
+
+        event.listen(engine, "do_connect", Connector(parsed, pooler, statement_timeout))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "do_connect", make_private)
         event.listen(engine, "connect", _prepare_sqlite)
@@ -120,6 +131,7 @@ def _refuse_unusable(url: URL) -> None:
         raise Expected("a host and options that this database can use") from None
     if dialect.is_async:
         raise Expected("a driver that is not asynchronous; without one, ours is used")
+    read_threshold(url)
 
 
 def _refuse_in_memory(url: URL) -> None:
@@ -172,18 +184,6 @@ _SETTLE: Final = {
 }
 
 
-def _bound_waits(engine: Engine, patience: float) -> None:
-    """Give up on a PostgreSQL server that falls silent for so many seconds."""
-    from myapp.bounded_psycopg import BoundedConnection
-
-    def connect(dialect: Any, record: Any, args: list[Any], arguments: dict[str, Any]) -> Any:
-        connection = BoundedConnection.connect(*args, **arguments)
-        connection.patience = patience
-        return connection
-
-    event.listen(engine, "do_connect", connect)
-
-
 def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     """Let readers and one writer work side by side; a commit survives the process's death."""
     # Another connection may just be switching, or the file may be read-only: the mode is the
@@ -197,16 +197,17 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
     connection.execute("PRAGMA foreign_keys=ON")
 
 
-def _distrust_read_only(context: ExceptionContext) -> None:
-    """Take a connection that can't write for a lost one, and the others in the pool with it.
+def _distrust(context: ExceptionContext) -> None:
+    """Take a connection that can't write, or whose prepared statements are stale, for a lost one,
+    and the others in the pool with it.
 
-    Another server may be the one to write to by now; the pool would keep to this one until the
-    process ends.
+    Another server may be the one to write to by now, or a table was altered; the pool would keep
+    to its connections until the process ends.
     """
     error = context.original_exception
     # Not every error here is the driver's: a value may have refused to become a parameter.
-    if isinstance(error, context.dialect.loaded_dbapi.Error) and is_read_only(error):
-        context.is_disconnect = True
+    if isinstance(error, context.dialect.loaded_dbapi.Error):
+        context.is_disconnect |= is_read_only(error) or is_stale(error)
 
 
 def is_read_only(error: BaseException) -> bool:
@@ -217,9 +218,12 @@ def is_read_only(error: BaseException) -> bool:
 
 
 def is_lost_race(error: BaseException) -> bool:
-    """Whether a driver's error is a lost race: a conflict, a deadlock or a lock not obtained."""
+    """Whether a driver's error is a lost race: a conflict, a deadlock or a lock not obtained, or a
+    table that was altered since the statement was prepared. Nothing was done.
+    """
     sqlstate = getattr(error, "sqlstate", None) or ""
     # SQLite keeps the primary code in the low byte and the details above it.
     sqlite_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     mysql_code = error.args[0] if error.args else None
-    return sqlstate.startswith("40") or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+    raced = sqlstate.startswith("40") or is_stale(error)
+    return raced or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES

@@ -6,6 +6,7 @@ has a lock of its own under which one migrates and the others find the work done
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,16 +15,18 @@ from typing import Final
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
-from sqlalchemy import Connection, func, select
+from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from myapp.database import create_database_engine
+from myapp.pooler import AUTO
 
 # Any number serves, so long as nothing else in the database uses it.
 _LOCK: Final = 7_305_816_249
 
-# Seconds to wait for another process's migrations.
+# Seconds to wait for another process's migrations, and between two looks.
 _PATIENCE: Final = 600
+_PAUSE: Final = 0.2
 
 _FOLDER: Final = Path(__file__).resolve().parent.parent / "alembic"
 
@@ -32,11 +35,11 @@ class MigrationError(Exception):
     """The migrations could not be applied; the message is one line."""
 
 
-def upgrade(url: str, revision: str = "head") -> None:
-    """Bring a database up to `revision`. Raises MigrationError."""
+def upgrade(url: str, revision: str = "head", *, pooler: str = AUTO) -> None:
+    """Bring a database up to `revision`; `pooler` is the setting. Raises MigrationError."""
     if not _FOLDER.is_dir():
         raise MigrationError(f"database.migrate_on_start: there are no migrations in {_FOLDER}")
-    engine = create_database_engine(url)
+    engine = create_database_engine(url, pooler=pooler)
     config = Config()
     config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
     try:
@@ -62,27 +65,52 @@ def _only_one(connection: Connection) -> Iterator[None]:
         yield
         connection.commit()
         return
-    take, release = _LOCKS["postgresql" if dialect == "postgresql" else "mysql"]
-    # PostgreSQL waits for as long as it takes; the others say 1 if it is ours.
-    if connection.execute(take).scalar() == 0:
-        raise MigrationError(f"another process has been migrating for {_PATIENCE} seconds")
+    if dialect == "postgresql":
+        with _alone(connection.engine):
+            yield
+            connection.commit()
+        return
+    if connection.execute(_TAKE).scalar() == 0:
+        raise _still_migrating()
     connection.commit()
     try:
         yield
         connection.commit()
     finally:
         connection.rollback()
-        connection.execute(release)
+        connection.execute(_RELEASE)
         connection.commit()
 
 
-_LOCKS: Final = {
-    "postgresql": (
-        select(func.pg_advisory_lock(_LOCK)),
-        select(func.pg_advisory_unlock(_LOCK)),
-    ),
-    "mysql": (
-        select(func.get_lock(f"myapp-migrations-{_LOCK}", _PATIENCE)),
-        select(func.release_lock(f"myapp-migrations-{_LOCK}")),
-    ),
-}
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Hold PostgreSQL's lock for migrations in a transaction of its own, on another connection.
+
+    Not a session's lock, which behind a pooler would stay with a backend that others get; nor the
+    migrations' own transaction, which some of them have to leave (CREATE INDEX CONCURRENTLY).
+    """
+    with engine.connect() as holder:
+        _await_lock(holder)
+        # It has nothing to say while the others work.
+        holder.execute(text("SET LOCAL idle_in_transaction_session_timeout = 0"))
+        yield
+
+
+def _await_lock(holder: Connection) -> None:
+    # Asked again and again: who waited within a transaction would keep one of a pooler's few
+    # backends from whoever has the lock and needs another one.
+    until = time.monotonic() + _PATIENCE
+    while not holder.execute(_TRY).scalar():
+        holder.rollback()
+        if time.monotonic() > until:
+            raise _still_migrating()
+        time.sleep(_PAUSE)
+
+
+def _still_migrating() -> MigrationError:
+    return MigrationError(f"another process has been migrating for {_PATIENCE} seconds")
+
+
+_TRY: Final = select(func.pg_try_advisory_xact_lock(_LOCK))
+_TAKE: Final = select(func.get_lock(f"myapp-migrations-{_LOCK}", _PATIENCE))
+_RELEASE: Final = select(func.release_lock(f"myapp-migrations-{_LOCK}"))

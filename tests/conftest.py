@@ -4,7 +4,7 @@ A test gets an empty database of its own; no test may see what another one wrote
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
@@ -12,6 +12,7 @@ import pytest
 
 from tests.processes import clean_environment
 from tests.servers.mariadb import MariaDB
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.programs import ServerMissing, skip_or_fail
 from tests.servers.server import Server
@@ -43,6 +44,12 @@ def mariadb() -> Iterator[MariaDB]:
     yield from _running(MariaDB)
 
 
+@pytest.fixture(scope="session")
+def pgbouncer(postgresql: PostgreSQL) -> Iterator[PgBouncer]:
+    """A running PgBouncer in transaction mode, with two backends for each database."""
+    yield from _running(lambda: PgBouncer(postgresql))
+
+
 @pytest.fixture(params=DATABASES)
 def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The SQLAlchemy URL of an empty database; the test runs once on each kind."""
@@ -61,7 +68,7 @@ def tap(database_url: str) -> Iterator[Tap]:
         yield tap
 
 
-def _running(kind: type[Started]) -> Iterator[Started]:
+def _running(kind: Callable[[], Started]) -> Iterator[Started]:
     try:
         server = kind()
     except ServerMissing as missing:

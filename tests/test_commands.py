@@ -4,21 +4,26 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
+from sqlalchemy import NullPool
 
+from myapp.database import create_database_engine
 from myapp.environment import COMMAND_LINE
 from myapp.scripts import session_name
 from myapp.scripts.sessions import DIALECTS, cli
+from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.settings import TABLE
 from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
 from tests.processes import ROOT, clean_environment
+from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
 from tests.wire import Tap, counting
 
@@ -498,3 +503,32 @@ def test_the_name_is_given_by_its_module(ini: Path) -> None:
         check=True,
     )
     assert re.fullmatch(r"session\.cookie_name = session_[a-z0-9]{8}\n", ini.read_text())
+
+
+WRONG_CLOCK = (
+    "CREATE SCHEMA wrong",
+    "CREATE FUNCTION wrong.clock_timestamp() RETURNS timestamptz LANGUAGE sql AS"
+    " $$ SELECT now() - interval '{difference}' $$",
+    'ALTER DATABASE "{name}" SET search_path = wrong, pg_catalog, public',
+)
+
+
+@pytest.mark.parametrize(("difference", "status"), [("1 year", 1), ("4 minutes", 0)])
+def test_sweep_does_not_go_by_a_clock_that_the_database_contradicts(
+    ini: Path, postgresql: PostgreSQL, difference: str, status: int
+) -> None:
+    """W2: by more than five minutes; one line names both times, and nothing is deleted."""
+    with postgresql.database() as url:
+        create_table(url)
+        engine = create_database_engine(url, isolation_level="AUTOCOMMIT", poolclass=NullPool)
+        with engine.connect() as connection:
+            for statement in WRONG_CLOCK:
+                name = engine.url.database
+                connection.exec_driver_sql(statement.format(difference=difference, name=name))
+        with closing(SqlStore(url)) as store:
+            store.insert(a_session(expires_at=SteadyClock()() - 1))
+            result = run("--set", f"session.url={url}", ini, "sweep")
+            assert (result.exit_code, store.count()) == (status, status)
+        if status:
+            line = r"Error: nothing is swept: .* the database's clock says .*\n"
+            assert re.fullmatch(line, result.stderr)

@@ -183,6 +183,7 @@ def test_the_rest_of_myapp_is_not_loaded(tmp_path: Path) -> None:
         "myapp.bounded_psycopg",
         "myapp.database",
         "myapp.environment",
+        "myapp.pooler",
         "myapp.private_file",
         "myapp.setting_table",
     }

@@ -208,6 +208,7 @@ def test_without_any_setting_the_defaults_hold() -> None:
         name="session",
         prefix="session.",
         url=None,
+        pooler="auto",
         join=True,
         cookie_name="session",
         lifetime=7 * DAY,
@@ -251,6 +252,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "cookie_domain": (".Example-1.com", ".Example-1.com"),
     "record_client": ("Shortened", "shortened"),
     "url": ("sqlite:////p%40ss", "sqlite:////p%40ss"),
+    "pooler": ("Transaction", "transaction"),
     "join": ("false", False),
     "sweep_interval": ("off", None),
     "connect_timeout": ("1s", SECOND),
@@ -326,6 +328,7 @@ BAD = (
     *(("cookie_domain", bad, "a domain name, or empty")
       for bad in ("a;b", "a b", "a..b", "a.", "..a", "a\r\nb", "a\x00", "a_b", "é.a", "a,b")),
     *(("record_client", bad, "full, shortened or none") for bad in ("all", "true", "some")),
+    *(("pooler", bad, "auto, none or transaction") for bad in ("pgbouncer", "true")),
     *(("join", bad, BOOL) for bad in ("2", "maybe")),
     *(("sweep_interval", bad, f"{DURATION}, or off") for bad in ("0", "never")),
     *(("connect_timeout", bad, DURATION) for bad in ("0", "off", "3 s")),

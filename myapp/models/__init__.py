@@ -6,6 +6,7 @@ through `request.dbsession`; they have an engine of their own.
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import zope.sqlalchemy
@@ -14,7 +15,7 @@ from pyramid.request import Request
 from sqlalchemy import Engine
 from sqlalchemy.orm import Session, configure_mappers, sessionmaker
 
-from myapp.database import create_database_engine
+from myapp.database import create_database_engine, read_pooler
 from myapp.models.probe import DatabaseProbe
 from myapp.models.retry import mark_retryable_errors
 
@@ -64,7 +65,8 @@ def includeme(config: Configurator) -> None:
     config.include("pyramid_tm")
     config.include("pyramid_retry")
 
-    engine = create_database_engine(settings["sqlalchemy.url"])
+    pooler = read_pooler(settings, os.environ)
+    engine = create_database_engine(settings["sqlalchemy.url"], pooler=pooler)
     mark_retryable_errors(engine)
     config.registry["dbengine"] = engine
     config.registry["dbsession_factory"] = get_session_factory(engine)

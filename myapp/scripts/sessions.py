@@ -28,6 +28,7 @@ from myapp.sessions import SessionError
 from myapp.sessions.core.lifetime import Clock, SteadyClock
 from myapp.sessions.core.settings import SessionSettings, read_session_settings
 from myapp.sessions.core.sweep import sweep as sweep_store
+from myapp.sessions.core.trust import TrustedClock
 from myapp.sessions.sql.model import table as sessions_table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.include import with_url
@@ -135,14 +136,19 @@ def schema(given: _Given, dialect: str | None) -> None:
 @click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 10_000))
 @click.pass_obj
 def sweep(given: _Given, batch: int) -> None:
-    """Delete expired sessions, a batch at a time."""
+    """Delete expired sessions, a batch at a time.
+
+    Nothing is deleted, and the exit status is 1, if the database's clock differs by more than five
+    minutes from this machine's.
+    """
     parsed = given.parsed()
     if parsed.store is not None:
         raise click.ClickException(f"{given.prefix}store is {parsed.store}: sweep it by its means")
     with closing(SqlStore.from_settings(parsed)) as store:
         store.check()
         before = store.count()
-        _sweep(store, SteadyClock(), batch)
+        now = TrustedClock(store, SteadyClock())()
+        _sweep(store, lambda: now, batch)
         click.echo(f"{before - store.count()} of {before} rows deleted")
 
 

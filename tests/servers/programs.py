@@ -70,10 +70,15 @@ MARIADB = Program(
     executables=("mariadbd", "mysqld"),
     install=(*_APT, "--no-install-recommends", "mariadb-server"),
 )
+PGBOUNCER = Program(
+    name="PgBouncer",
+    executables=("pgbouncer",),
+    install=(*_APT, "--no-install-recommends", "pgbouncer"),
+)
 CHROMIUM = Program(
     name="Chromium",
     executables=("chromium", "chromium-browser", "google-chrome"),
     install=(*_APT, "chromium"),
 )
 WRK = Program(name="wrk", executables=("wrk",), install=(*_APT, "wrk"))
-PROGRAMS = (POSTGRESQL, MARIADB, CHROMIUM, WRK)
+PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, WRK)

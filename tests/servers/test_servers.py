@@ -4,11 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 from sqlalchemy import NullPool, create_engine, inspect, text
 
+from tests.servers.pgbouncer import PgBouncer
 from tests.servers.ports import answers
 from tests.servers.process import Child
 from tests.servers.programs import PROGRAMS, Program, ServerMissing, skip_or_fail
@@ -69,6 +71,18 @@ def test_a_database_is_dropped_from_under_an_open_transaction(server: Server) ->
     connection.invalidate()
     connection.close()
     engine.dispose()
+
+
+def test_clients_of_the_pooler_share_its_backends(pgbouncer: PgBouncer) -> None:
+    """L12: in transaction mode a connection is whichever backend is free."""
+    with pgbouncer.database() as url, ExitStack() as stack:
+        engine = create_engine(url, poolclass=NullPool)
+        clients = [stack.enter_context(engine.connect()) for _ in range(5)]
+        pids = set()
+        for client in clients:
+            pids.add(client.execute(text("SELECT pg_backend_pid()")).scalar_one())
+            client.rollback()
+        assert len(pids) <= 2
 
 
 def test_nothing_is_left_of_a_closed_server(server: Server) -> None:

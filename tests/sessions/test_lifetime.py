@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from myapp.sessions.core.lifetime import (
+    LEAP,
     MINUTE,
     SECOND,
     SteadyClock,
@@ -218,7 +220,12 @@ class Machine:
 
 SECOND_NS = 1_000_000_000
 
-steps = st.lists(st.tuples(st.integers(0, 10**15), st.integers(-(10**15), 10**15)), max_size=30)
+LEAP_NS = LEAP * 1_000_000
+
+passing = st.integers(0, 10**15)
+small = st.integers(-LEAP_NS // 40, 10**15)
+steps = st.lists(st.tuples(passing, small), max_size=30)
+any_steps = st.lists(st.tuples(passing, st.integers(-(10**17), 10**17)), max_size=30)
 
 
 class TestSteadyClock:
@@ -231,7 +238,7 @@ class TestSteadyClock:
 
     @given(steps)
     def test_it_never_steps_back_and_never_stands_still(self, steps: list[tuple[int, int]]) -> None:
-        """L4: within a process a clock stepping back changes nothing."""
+        """L4: within a process a clock stepping back by less than five minutes changes nothing."""
         machine = Machine()
         before = machine.clock()
         for passed, step in steps:
@@ -239,12 +246,21 @@ class TestSteadyClock:
             assert shown >= before + passed // 1_000_000
             before = shown
 
-    @given(steps)
+    @given(any_steps)
     def test_it_is_never_behind_the_system(self, steps: list[tuple[int, int]]) -> None:
         """L4: what the system's clock skips forward is skipped, after a suspension too."""
         machine = Machine()
         for passed, step in steps:
             assert machine.pass_(passed, wall_steps=step) >= machine.wall // 1_000_000
+
+    @given(any_steps)
+    def test_it_is_never_ahead_of_the_system_by_five_minutes(
+        self, steps: list[tuple[int, int]]
+    ) -> None:
+        """L4: whatever the system's clock once said, for however short a time."""
+        machine = Machine()
+        for passed, step in steps:
+            assert machine.pass_(passed, wall_steps=step) < (machine.wall + LEAP_NS) // 1_000_000
 
     @given(steps)
     def test_it_is_ahead_by_no_more_than_the_system_ever_stepped_back(
@@ -256,6 +272,50 @@ class TestSteadyClock:
         for passed, step in steps:
             back += max(0, -step)
             assert machine.pass_(passed, wall_steps=step) <= (machine.wall + back) // 1_000_000
+
+    def test_a_year_ahead_for_one_call_is_over_with_the_next(
+        self, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """L4: not only when the process ends; one error names both times."""
+        machine = Machine()
+        year = 365 * 86_400 * SECOND_NS
+        assert machine.pass_(0, wall_steps=year) == NOW + year // 1_000_000
+        assert caplog.records == []
+        assert machine.pass_(SECOND_NS, wall_steps=-year) == NOW + 1000
+        assert machine.pass_(SECOND_NS) == NOW + 2000
+        (record,) = caplog.records
+        assert record.levelname == "ERROR"
+        assert "2028-01-15T08:00:01+00:00" in record.message
+        assert "2027-01-15T08:00:01+00:00" in record.message
+
+    @pytest.mark.parametrize(("step", "follows"), [(LEAP_NS - 1, False), (LEAP_NS, True)])
+    def test_five_minutes_are_a_step_that_is_followed(
+        self, step: int, follows: bool, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """L4: at once; less is waited for."""
+        machine = Machine()
+        shown = machine.pass_(0, wall_steps=-step)
+        assert shown == (machine.wall // 1_000_000 if follows else NOW)
+        assert len(caplog.records) == follows
+
+    def test_a_process_that_is_stopped_between_two_looks_is_not_ahead(self) -> None:
+        """L4: the time that passes while both clocks are read does not count twice."""
+        # How long it is stopped before each look: at the start, and within the first call.
+        moments = itertools.accumulate([0, 0, 0, 200, 0, 0, 1])
+
+        def look() -> int:
+            return next(moments) * SECOND_NS
+
+        clock = SteadyClock(look, look)
+        assert clock() <= 200_000
+        assert clock() <= 200_000
+
+    def test_many_small_steps_back_are_one_large_one(self) -> None:
+        """L4: the clock does not run ahead further and further."""
+        machine = Machine()
+        for _ in range(10):
+            machine.pass_(0, wall_steps=-60 * SECOND_NS)
+        assert machine.clock() < NOW
 
     def test_after_a_step_back_it_goes_on_until_the_system_has_caught_up(self) -> None:
         """L4: at the pace of the monotonic clock."""
@@ -270,7 +330,8 @@ class TestSteadyClock:
         """L4: neither revived nor kept alive by a clock that is set back."""
         machine = Machine()
         born = machine.clock()
-        assert not expired(now=machine.pass_(0, wall_steps=-(10**15)), seen_at=born, idle=HOUR)
+        step = -LEAP_NS + 1
+        assert not expired(now=machine.pass_(0, wall_steps=step), seen_at=born, idle=HOUR)
         assert expired(now=machine.pass_(3600 * SECOND_NS), seen_at=born, idle=HOUR)
 
     def test_threads_share_one_time(self) -> None:

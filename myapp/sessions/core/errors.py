@@ -68,6 +68,10 @@ class StoreUnavailable(SessionError):
         super().__init__(f"the session store is unavailable: {reason}")
 
 
+class DoubtfulClock(SessionError):
+    """A clock that another one contradicts, so that nothing may be deleted by it."""
+
+
 class SaveConflict(SessionError):
     """A session that other requests changed again and again while this one tried to save."""
 

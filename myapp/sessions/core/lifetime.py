@@ -6,12 +6,15 @@ milliseconds. The clock is always an argument.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from myapp.sessions.core.store import StoredSession
+
+log = logging.getLogger(__name__)
 
 Clock = Callable[[], int]
 """Answers the present moment in milliseconds since 1970, UTC."""
@@ -20,6 +23,8 @@ SECOND: Final = 1000
 MINUTE: Final = 60 * SECOND
 NEVER: Final = 2**62
 """A moment that does not come, and which a database can hold."""
+LEAP: Final = 5 * MINUTE
+"""A clock that is off by so much is wrong, and not merely a little fast or slow (L4, W2)."""
 MARKER_LIFETIME: Final = 60 * SECOND
 """How long an ended session's marker tells late requests that it was ended (R3)."""
 
@@ -27,10 +32,11 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class SteadyClock:
-    """The system's clock, except that within this process it never steps back (L4).
+    """The system's clock, except that within this process it takes no small step back (L4).
 
-    When the system's time steps back, this clock goes on at the pace of the monotonic clock
-    until the system's has caught up.
+    When the system's time steps back by less than LEAP, this clock goes on at the pace of the
+    monotonic clock until the system's has caught up. A larger step is followed at once, with an
+    error in the log: then the time before it was wrong, and nobody knows for how long.
     """
 
     def __init__(
@@ -39,23 +45,44 @@ class SteadyClock:
         monotonic: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self._wall, self._monotonic = wall, monotonic
-        # What to add to the monotonic clock; it only ever grows.
+        # What to add to the monotonic clock.
         self._offset = wall() - monotonic()
 
     def __call__(self) -> int:
         """The present moment in milliseconds since 1970."""
+        # In this order: a process that is stopped in between is not ahead afterwards.
+        wall = self._wall()
         steady = self._monotonic()
-        offset = self._wall() - steady
+        offset = wall - steady
         # Without a lock, which a fork could leave held: what a slower thread overwrites here, the
         # next call finds again, since the system's clock still says it.
         if offset > self._offset:
             self._offset = offset
+        elif self._offset - offset >= LEAP * 1_000_000:
+            _tell_of_leap(before=steady + self._offset, now=steady + offset)
+            self._offset = offset
         return (steady + self._offset) // 1_000_000
+
+
+def _tell_of_leap(*, before: int, now: int) -> None:
+    log.error(
+        "the system's clock has stepped back from %s to %s; sessions follow it",
+        shown(before // 1_000_000),
+        shown(now // 1_000_000),
+    )
 
 
 def to_datetime(moment: int) -> datetime:
     """A moment as an aware datetime in UTC."""
     return _EPOCH + timedelta(milliseconds=moment)
+
+
+def shown(moment: int) -> str:
+    """A moment for people, whatever a broken clock may say."""
+    try:
+        return to_datetime(moment).isoformat(timespec="seconds")
+    except OverflowError:
+        return f"{moment} ms since 1970"
 
 
 def from_datetime(when: datetime) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from typing import Any, Final, NoReturn
 
+from myapp.pooler import POOLER_SETTING
 from myapp.sessions.core.lifetime import MINUTE, SECOND
 from myapp.setting_table import Reading, Setting, bool_setting, read_table
 
@@ -40,6 +41,7 @@ class SessionSettings:
     name: str
     prefix: str
     url: str | None = field(repr=False)  # which may hold a password
+    pooler: str
     join: bool
     cookie_name: str
     lifetime: int
@@ -256,6 +258,7 @@ _ROWS: Final = (
         "A database for the sessions alone. Empty: the application's, sqlalchemy.url.",
         "To keep their many small writes away from the application's data.",
     ),
+    POOLER_SETTING,
     bool_setting(
         "join",
         "true",

@@ -2,13 +2,14 @@
 
 A store keeps rows and compares versions. It knows nothing of cookies, requests, tokens or what
 the data mean, and it never reads a clock: every moment is an argument, in milliseconds since 1970
-UTC. `myapp.sessions.testing.contract.StoreContract` is a test suite for any store.
+UTC. (One that is a `TellsTime` is asked what its database's clock says.)
+`myapp.sessions.testing.contract.StoreContract` is a test suite for any store.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import msgspec
 
@@ -116,7 +117,11 @@ class SessionStore(Protocol):
         """
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool:
-        """Store a new session, and end others. False only if the condition of an ending fails."""
+        """Store a new session, and end others. False only if the condition of an ending fails.
+
+        A digest that is stored already, be it of a marker, is an error of any class, and nothing
+        is done. So it is with `renew`.
+        """
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         """Replace a live session that is still at `version`, and end others.
@@ -187,3 +192,15 @@ class SessionStore(Protocol):
 
     def close(self) -> None:
         """Give back all connections."""
+
+
+@runtime_checkable
+class TellsTime(Protocol):
+    """What a SessionStore may be besides, if its database is on a machine with another clock.
+
+    Nothing is swept while the two clocks contradict each other (W2). A store without this method
+    is not asked.
+    """
+
+    def now(self) -> int | None:
+        """The present moment by the database's clock; None if that is the same as ours."""

@@ -1,7 +1,8 @@
 """Deletes expired rows, a batch at a time, from a thread of its own or by a command.
 
 Any number of processes may sweep one table: each deletion tests expiry again, and a row that is
-gone already is nobody's loss. The thread starts with the first request of its process, so that a
+gone already is nobody's loss. What is deleted can't be had back, so a clock that is contradicted is
+not swept by (W2). The thread starts with the first request of its process, so that a
 server which loads the application and then forks has sweepers in its workers alone.
 """
 
@@ -14,10 +15,11 @@ import time
 from collections.abc import Iterator
 from typing import Final
 
-from myapp.sessions.core.errors import SessionError
+from myapp.sessions.core.errors import DoubtfulClock, SessionError
 from myapp.sessions.core.fork import after_fork_in_child
 from myapp.sessions.core.lifetime import SECOND, Clock
 from myapp.sessions.core.store import SessionStore
+from myapp.sessions.core.trust import TrustedClock
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +49,8 @@ class Sweeper:
     """Sweeps one store every `interval` milliseconds, more or less, until it is stopped."""
 
     def __init__(self, store: SessionStore, clock: Clock, interval: int) -> None:
-        self._store, self._clock = store, clock
+        self._store, self._clock = store, TrustedClock(store, clock)
+        self._doubts = False
         self._interval = interval / SECOND
         self._lock = threading.Lock()
         self._stopped = threading.Event()
@@ -80,10 +83,19 @@ class Sweeper:
                     if self._stopped.wait(pause_after(time.monotonic() - began)):
                         return
                     began = time.monotonic()
+                self._doubts = False
+            except DoubtfulClock as error:
+                self._tell_once(error)
             except SessionError as error:
                 log.warning("sweeping is put off: %s", error)
             except Exception:
                 log.exception("sweeping failed, and is tried again later")
+
+    def _tell_once(self, doubt: DoubtfulClock) -> None:
+        """Say that the clock is wrong; not again at each turn until it has been right."""
+        if not self._doubts:
+            log.error("%s", doubt)
+        self._doubts = True
 
     def _forget_thread(self) -> None:
         """In a child just forked there is no such thread, whatever this object remembers."""

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from sqlalchemy import Engine
 
 from myapp.database import is_read_only
+from myapp.pooler import is_stale
 from myapp.sessions.core.errors import SessionError
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.errors import ConnectionLost, RaceLost, reason_of, translated
@@ -80,6 +81,10 @@ class Executor:
         if lost or is_read_only(error):
             self._pool.lost(connection)
             return ConnectionLost(reason_of(error), prompt=time.monotonic() - started < _PROMPT)
+        if is_stale(error):
+            # So would it be on each connection that is older than the table is now.
+            self._pool.lost(connection)
+            return translated(error)
         if single or connection.roll_back():
             self._pool.give_back(connection)
         else:

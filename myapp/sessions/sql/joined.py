@@ -106,6 +106,7 @@ class JoinedWriter(SqlWriter):
         driver: Any = connection.connection.dbapi_connection
         if _is_autocommit(self._dialect, driver):
             raise CannotJoin
+        self._is_psycopg = connection.dialect.driver == "psycopg"
         self._driver_error = connection.dialect.loaded_dbapi.Error
         self._statements = _statements(connection.dialect, _schema_of(self._store.engine.url))
         self._cursor = driver.cursor()
@@ -117,7 +118,10 @@ class JoinedWriter(SqlWriter):
             self._isolation = answer[0][0]
 
     def _ask(self, question: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
-        self._cursor.execute(*self._statements[question](values))
+        # Not prepared, so that it does not fail after the table was altered: an error would end
+        # the application's transaction.
+        unprepared = {"prepare": False} if self._is_psycopg else {}
+        self._cursor.execute(*self._statements[question](values), **unprepared)
         rows: Sequence[Any] = self._cursor.fetchall()
         return rows
 

@@ -6,6 +6,7 @@ is still the one that was read (S3).
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -184,6 +185,14 @@ columns: Final[Select[Any]] = (
 )
 # Which table PostgreSQL means by our name, on a connection of ours.
 table_oid = select(cast(cast(table.name, postgresql.REGCLASS), BigInteger))
+# By the clock of the database's machine. Neither depends on the connection's time zone.
+_POSTGRESQL_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
+now_on: Final[Mapping[str, Select[Any]]] = {
+    "postgresql": select(literal_column(_POSTGRESQL_NOW)),
+    **dict.fromkeys(("mysql", "mariadb"), select(literal_column("unix_timestamp() * 1000"))),
+}
+# What PostgreSQL keeps to on a connection of ours; "0" is no limit.
+statement_limit = select(func.current_setting(literal_column("'statement_timeout'")))
 count = select(func.count()).select_from(table)
 count_due = count.where(_c.sweep_at <= bindparam("now"))
 _these = _c.digest.in_(bindparam("digests", expanding=True))

@@ -15,7 +15,8 @@ from sqlalchemy import Engine, Executable, NullPool
 
 import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine
-from myapp.sessions.core.errors import SchemaError
+from myapp.pooler import AUTO
+from myapp.sessions.core.errors import SchemaError, StoreUnavailable
 from myapp.sessions.core.fork import after_fork_in_child
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
@@ -26,6 +27,7 @@ from myapp.sessions.sql.errors import MIGRATE
 from myapp.sessions.sql.executor import Executor
 from myapp.sessions.sql.model import table
 from myapp.sessions.sql.pool import Pool
+from myapp.sessions.sql.pooled import refuse_statement_mode, warn_of_no_limit
 from myapp.sessions.sql.sweeping import sweep_claimed, sweep_sampled
 from myapp.sessions.sql.writer import renews_at_once
 
@@ -34,12 +36,18 @@ class SqlStore:
     """A SessionStore over a database; `url` is any SQLAlchemy URL but in-memory SQLite."""
 
     def __init__(
-        self, url: str, *, connect_timeout: int = 3000, statement_timeout: int = 5000
+        self,
+        url: str,
+        *,
+        connect_timeout: int = 3000,
+        statement_timeout: int = 5000,
+        pooler: str = AUTO,
     ) -> None:
         self._engine = create_database_engine(
             url,
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
+            pooler=pooler,
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
         )
@@ -69,6 +77,7 @@ class SqlStore:
             settings.url,
             connect_timeout=settings.connect_timeout,
             statement_timeout=settings.statement_timeout,
+            pooler=settings.pooler,
         )
 
     @property
@@ -179,6 +188,11 @@ class SqlStore:
         """How many rows a sweep at `now` would look at."""
         return self._number(sql.count_due, now=now)
 
+    def now(self) -> int | None:
+        """As TellsTime has it: a SQLite file has our own clock."""
+        statement = sql.now_on.get(self._engine.dialect.name)
+        return None if statement is None else self._number(statement)
+
     @cached_property
     def table_oid(self) -> int:
         """PostgreSQL's number of the table, to tell it from others of that name."""
@@ -187,8 +201,13 @@ class SqlStore:
     def check(self) -> None:
         try:
             present = self._executor.run(Connection.columns, sql.columns)
+            if self._claims:
+                self._executor.run(warn_of_no_limit)
         except SchemaError as error:
             raise SchemaError(f"there is no table {table.name!r}: {MIGRATE}") from error
+        except StoreUnavailable as error:
+            refuse_statement_mode(error)
+            raise
         finally:
             # A server may load the application and fork then: no child is to inherit a connection.
             self.close()

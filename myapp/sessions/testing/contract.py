@@ -22,6 +22,10 @@ from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 
 NOW: Final = 1_800_000_000_000
 DAY: Final = 86_400_000
+RACES: Final = 20
+"""So often each race is run: in the first one connections may still be opened one after another."""
+MANY: Final = 1050
+"""Rows that no store is expected to read in one batch."""
 
 
 def a_session(**fields: Any) -> StoredSession:
@@ -65,13 +69,23 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
     return results
 
 
+def refused(task: Callable[[], Any]) -> bool:
+    """Whether a task raises an error, of whatever class."""
+    try:
+        task()
+    except Exception:
+        return True
+    return False
+
+
 class StoreContract:
     """Derive from it, and give it a fixture named `store`."""
 
     def only(self, store: SessionStore, digest: bytes) -> StoredSession:
         """The one row of a digest."""
-        (row,) = store.load([digest])
-        return row
+        rows = store.load([digest])
+        assert len(rows) == 1
+        return rows[0]
 
     def test_an_inserted_session_is_loaded_as_it_was(self, store: SessionStore) -> None:
         """I10: every field that a request needs comes back, unchanged in value and type."""
@@ -118,9 +132,39 @@ class StoreContract:
         """S3: a live session at the version that was read is replaced."""
         new = a_session()
         store.insert(new)
-        changed = replace(new, version=2, data=b"new", seen_at=NOW + 5, expires_at=NOW + 9)
-        assert store.update(changed, 1) is True
-        assert self.only(store, new.digest) == changed
+        for moved in (-5, 5):
+            changed = replace(
+                new,
+                version=new.version + 1,
+                data=b"new",
+                seen_at=new.seen_at + 5,
+                expires_at=new.expires_at + moved,
+                deadline=new.deadline + 2 * moved,
+            )
+            assert store.update(changed, new.version) is True
+            assert self.only(store, new.digest) == changed
+            new = changed
+
+    def test_an_update_replaces_nothing_else(self, store: SessionStore) -> None:
+        """R4, S3: whose session it is changes by no save."""
+        new = a_session(user_id="ann", signed_in_at=NOW, generation=b"old", address="192.0.2.1")
+        store.insert(new)
+        other = a_session(
+            digest=new.digest,
+            manager="admin_session",
+            version=2,
+            data=b"new",
+            created_at=NOW + 1,
+            user_id="eve",
+            signed_in_at=NOW + 1,
+            generation=b"new",
+            address="192.0.2.2",
+            user_agent="Lynx",
+        )
+        assert store.update(other, 1) is True
+        assert new.handle is not None
+        assert store.find("session", new.handle) == replace(new, version=2, data=b"new")
+        assert list(store.iterate("admin_session")) == []
 
     def test_an_update_at_another_version_changes_nothing(self, store: SessionStore) -> None:
         """S3: a save that read an older version is told so."""
@@ -150,14 +194,75 @@ class StoreContract:
         """S3: compare-and-set, on two connections."""
         new = a_session()
         store.insert(new)
-        results = at_once(
-            *[
-                lambda mark=mark: store.update(replace(new, version=2, data=mark), 1)
-                for mark in (b"one", b"two")
+        for version in range(1, RACES + 1):
+            changed = [replace(new, version=version + 1, data=mark) for mark in (b"one", b"two")]
+            results = at_once(*[partial(store.update, each, version) for each in changed])
+            assert sorted(map(str, results)) == ["False", "True"]
+            assert self.only(store, new.digest) == changed[results.index(True)]
+
+    def test_of_an_update_and_a_touch_at_once_neither_undoes_the_other(
+        self, store: SessionStore
+    ) -> None:
+        """L4, S9: last-seen never decreases, and what was saved stays saved."""
+        for _ in range(RACES):
+            new = a_session()
+            store.insert(new)
+            saved = replace(new, version=2, data=b"new", seen_at=NOW + 5)
+            updated, touched = at_once(
+                partial(store.update, saved, 1),
+                partial(
+                    store.touch,
+                    new.digest,
+                    seen_at=NOW + 9,
+                    expires_at=NOW + DAY,
+                    not_since=NOW + 5,
+                ),
+            )
+            assert touched is True
+            expected = saved if updated is True else new
+            assert self.only(store, new.digest) == replace(expected, seen_at=NOW + 9)
+
+    def test_what_ends_meanwhile_stays_ended(self, store: SessionStore) -> None:
+        """S3: late save resurrects a session, on several connections (CVE-2025-46336)."""
+        for turn in range(RACES):
+            new = a_session()
+            store.insert(new)
+            later = {"seen_at": NOW + 5, "expires_at": NOW + DAY}
+            late: list[Callable[[], Any]] = [
+                partial(store.update, replace(new, version=2, seen_at=NOW + 5), 1),
+                partial(store.touch, new.digest, **later, not_since=NOW),
+                partial(store.lock, new.digest, "me", now=NOW, until=NOW + 9),
             ]
-        )
-        assert sorted(results) == [False, True]
-        assert self.only(store, new.digest).version == 2
+            ended, _ = at_once(partial(store.end, [marking(new)]), late[turn % 3])
+            assert ended == 1
+            assert self.only(store, new.digest).ended == "signed_out"
+
+    def test_a_digest_is_used_once(self, store: SessionStore) -> None:
+        """S3: neither over a live session nor over a marker is another one stored."""
+        live, ended, old, other = (a_session() for _ in range(4))
+        for each in (live, ended, old, other):
+            store.insert(each)
+        store.end([marking(ended)])
+        marker = self.only(store, ended.digest)
+        for used in (live, ended):
+            again = a_session(digest=used.digest)
+            assert refused(partial(store.insert, again))
+            assert refused(partial(store.insert, again, [marking(other)]))
+            assert refused(partial(store.renew, marking(old), 1, again))
+        assert self.only(store, live.digest) == live
+        assert self.only(store, ended.digest) == marker
+        assert self.only(store, old.digest) == old
+        assert self.only(store, other.digest) == other
+
+    def test_of_two_inserts_of_one_digest_at_once_one_is_made(self, store: SessionStore) -> None:
+        """S3: the other one is an error."""
+        for _ in range(RACES):
+            news = [a_session(digest=secrets.token_bytes(32))]
+            news.append(a_session(digest=news[0].digest))
+            results = at_once(*[partial(store.insert, new) for new in news])
+            assert [result for result in results if result is True] == [True]
+            assert isinstance(results[results.index(True) - 1], Exception)
+            assert self.only(store, news[0].digest) == news[results.index(True)]
 
     def test_an_update_never_moves_last_seen_back(self, store: SessionStore) -> None:
         """L4, S9: last-seen never decreases, nor does the end come nearer: it was touched since."""
@@ -226,8 +331,9 @@ class StoreContract:
                 Ending(deleted.digest, "merged", version=5),
             ]
             assert self._writes(store, endings)[index]() is True
-            (left,) = store.load([marked.digest, deleted.digest, gone.digest])
-            assert (left.digest, left.ended, left.version) == (marked.digest, "merged", 4)
+            left = store.load([marked.digest, deleted.digest, gone.digest])
+            found = [(row.digest, row.ended, row.version) for row in left]
+            assert found == [(marked.digest, "merged", 4)]
 
     def test_ending_leaves_another_version_as_it_is(self, store: SessionStore) -> None:
         """S3: and does not count it."""
@@ -286,33 +392,51 @@ class StoreContract:
 
     def test_renewing_at_another_version_changes_nothing(self, store: SessionStore) -> None:
         """R1: a renewal that read an older version is told so, and the old session is intact."""
-        old, new = a_session(version=3), a_session()
+        old, new, other = a_session(version=3), a_session(), a_session()
         store.insert(old)
-        assert store.renew(marking(old), 2, new) is False
+        store.insert(other)
+        for version in (2, 4):
+            assert store.renew(marking(old), version, new, [marking(other)]) is False
         assert self.only(store, old.digest) == old
+        assert self.only(store, other.digest) == other
         assert list(store.load([new.digest])) == []
+
+    def test_renewing_ends_others_along(self, store: SessionStore) -> None:
+        """R4: with the sign-in ends what else the browser had, each in its way."""
+        old, marked, deleted = a_session(), a_session(), a_session()
+        for each in (old, marked, deleted):
+            store.insert(each)
+        endings = [marking(marked, "merged"), Ending(deleted.digest, "revoked")]
+        assert store.renew(marking(old, "renewed"), 1, a_session(), endings) is True
+        left = store.load([old.digest, marked.digest, deleted.digest])
+        assert {row.digest: row.ended for row in left} == {
+            old.digest: "renewed",
+            marked.digest: "merged",
+        }
 
     def test_of_two_renewals_at_once_one_is_made(self, store: SessionStore) -> None:
         """R1: rotation undone by a parallel save (Jetty #2671)."""
-        old = a_session()
-        store.insert(old)
-        news = [a_session(), a_session()]
-        results = at_once(
-            *[lambda new=new: store.renew(marking(old, "renewed"), 1, new) for new in news]
-        )
-        assert sorted(results) == [False, True]
-        assert len(store.load([new.digest for new in news])) == 1
+        for _ in range(RACES):
+            old = a_session()
+            store.insert(old)
+            news = [a_session(), a_session()]
+            ending = marking(old, "renewed")
+            results = at_once(*[partial(store.renew, ending, 1, new) for new in news])
+            assert sorted(map(str, results)) == ["False", "True"]
+            assert store.load([new.digest for new in news]) == [news[results.index(True)]]
 
     def test_of_a_renewal_and_an_update_at_once_one_is_made(self, store: SessionStore) -> None:
         """R1: a save that is late finds the session gone."""
-        old, new = a_session(), a_session()
-        store.insert(old)
-        results = at_once(
-            lambda: store.renew(marking(old, "renewed"), 1, new),
-            lambda: store.update(replace(old, version=2, data=b"late"), 1),
-        )
-        assert sorted(results) == [False, True]
-        assert (self.only(store, old.digest).ended == "renewed") is results[0]
+        for _ in range(RACES):
+            old, new = a_session(), a_session()
+            store.insert(old)
+            results = at_once(
+                partial(store.renew, marking(old, "renewed"), 1, new),
+                partial(store.update, replace(old, version=2, data=b"late"), 1),
+            )
+            assert sorted(map(str, results)) == ["False", "True"]
+            assert (self.only(store, old.digest).ended == "renewed") is results[0]
+            assert len(store.load([new.digest])) == results[0]
 
     def test_a_touch_moves_the_idle_clock_and_nothing_else(self, store: SessionStore) -> None:
         """S9: no new version, no data."""
@@ -351,11 +475,11 @@ class StoreContract:
         """S9: at most one write per interval and session."""
         new = a_session()
         store.insert(new)
-        results = at_once(
-            *[lambda: store.touch(new.digest, seen_at=NOW + 70, expires_at=NOW + 99, not_since=NOW)]
-            * 4
-        )
-        assert results.count(True) == 1
+        for turn in range(RACES):
+            seen = NOW + 10 * turn
+            later = {"seen_at": seen + 10, "expires_at": seen + DAY}
+            touch = partial(store.touch, new.digest, **later, not_since=seen)
+            assert sorted(map(str, at_once(*[touch] * 4))) == ["False"] * 3 + ["True"]
 
     def test_a_touch_revives_nothing(self, store: SessionStore) -> None:
         """S9: neither a marker nor what is gone."""
@@ -385,15 +509,34 @@ class StoreContract:
         assert store.lock(new.digest, "third", now=NOW + 20, until=NOW + 30)
         assert self.only(store, new.digest) == new
 
+    def test_nothing_but_its_owner_frees_a_lock(self, store: SessionStore) -> None:
+        """S13: what is read, touched and saved inside is still locked, until its last moment."""
+        new = a_session()
+        store.insert(new)
+        assert store.lock(new.digest, "one", now=NOW, until=NOW + 10)
+        later = {"seen_at": NOW + 1, "expires_at": NOW + DAY}
+        uses: list[Callable[[], Any]] = [
+            lambda: store.load([new.digest]),
+            lambda: store.touch(new.digest, **later, not_since=NOW),
+            lambda: store.update(replace(new, version=2, **later), 1),
+            lambda: store.sweep(NOW + DAY - 1, 10),
+            lambda: store.lock(new.digest, "one", now=NOW, until=NOW + 30),
+        ]
+        for use in uses:
+            use()
+            assert not store.lock(new.digest, "other", now=NOW + 9, until=NOW + 20)
+        assert not store.lock(new.digest, "other", now=NOW + 29, until=NOW + 40)
+
     def test_of_many_that_lock_at_once_one_does(self, store: SessionStore) -> None:
         """S13: compare-and-set, on several connections."""
         new = a_session()
         store.insert(new)
-        tasks = [
-            lambda owner=owner: store.lock(new.digest, owner, now=NOW, until=NOW + 10)
-            for owner in "abcd"
-        ]
-        assert at_once(*tasks).count(True) == 1
+        for turn in range(RACES):
+            now = NOW + 10 * turn
+            tasks = [
+                partial(store.lock, new.digest, owner, now=now, until=now + 10) for owner in "abcd"
+            ]
+            assert sorted(map(str, at_once(*tasks))) == ["False"] * 3 + ["True"]
 
     def test_what_is_no_session_can_not_be_locked(self, store: SessionStore) -> None:
         """S13: neither a marker nor what is gone."""
@@ -413,6 +556,46 @@ class StoreContract:
         assert store.end(endings) == 0
         assert [row.ended for row in store.load([marked.digest, deleted.digest])] == ["signed_out"]
 
+    def test_a_marker_holds_nothing_of_the_session(self, store: SessionStore) -> None:
+        """R3, R6: but that it was, and what the ending says."""
+        new = a_session(
+            user_id="ann",
+            signed_in_at=NOW,
+            generation=b"old",
+            data=b"secret",
+            address="192.0.2.1",
+            user_agent="Lynx",
+        )
+        store.insert(new)
+        assert store.end([marking(new)]) == 1
+        marker = self.only(store, new.digest)
+        assert (marker.ended, marker.data, marker.version) == ("signed_out", b"rest", 2)
+        assert (marker.manager, marker.expires_at) == ("session", NOW + 60_000)
+        nothing = (marker.handle, marker.user_id, marker.signed_in_at, marker.generation)
+        assert nothing == (None,) * 4
+        assert new.handle is not None
+        assert store.find("session", new.handle) is None
+
+    def test_what_has_ended_does_not_end_again(self, store: SessionStore) -> None:
+        """R3: the marker keeps its reason and its time, and is not deleted before that."""
+        new = a_session()
+        store.insert(new)
+        store.end([marking(new)])
+        marker = self.only(store, new.digest)
+        later = Ending(new.digest, "revoked", NOW + 90_000, b"other")
+        for again in (later, Ending(new.digest, "revoked")):
+            assert store.end([again]) == 0
+            assert store.insert(a_session(), [again]) is True
+            assert self.only(store, new.digest) == marker
+
+    def test_of_many_that_end_a_session_at_once_one_does(self, store: SessionStore) -> None:
+        """R2: it is counted once, whether a marker is left or nothing."""
+        for turn in range(RACES):
+            new = a_session()
+            store.insert(new)
+            ending = marking(new) if turn % 2 else Ending(new.digest, "revoked")
+            assert sorted(map(str, at_once(*[partial(store.end, [ending])] * 3))) == ["0", "0", "1"]
+
     def test_ending_nothing_is_no_error(self, store: SessionStore) -> None:
         """R2: an empty list ends nobody."""
         assert store.end([]) == 0
@@ -424,6 +607,15 @@ class StoreContract:
         assert store.find("session", "aB" * 11) == new
         assert store.find("session", "Ab" * 11) is None
         assert store.find("admin_session", "aB" * 11) is None
+
+    def test_what_is_expired_is_there_until_it_is_swept(self, store: SessionStore) -> None:
+        """L4: whoever reads it is the judge."""
+        old = a_session(expires_at=NOW - DAY, deadline=NOW - DAY)
+        store.insert(old)
+        assert old.handle is not None
+        assert self.only(store, old.digest) == old
+        assert store.find("session", old.handle) == old
+        assert list(store.iterate("session")) == [old]
 
     def test_the_sessions_of_a_user_are_listed(self, store: SessionStore) -> None:
         """I11, R8: the live ones of that manager, last seen first; no markers, none expired."""
@@ -498,6 +690,19 @@ class StoreContract:
         assert {row.digest: row for row in rows} == mine
         assert len(rows) == 7
 
+    def test_many_sessions_are_each_iterated_once(self, store: SessionStore) -> None:
+        """I8: whatever the size of a batch, and though those that were read are deleted."""
+        mine = {(s := a_session(address="192.0.2.1")).digest: s for _ in range(MANY)}
+        for each in mine.values():
+            store.insert(each)
+        rows = []
+        for row in store.iterate("session"):
+            rows.append(row)
+            if len(rows) % 3 == 0:
+                store.end([Ending(row.digest, "revoked")])
+        assert len(rows) == MANY
+        assert {row.digest: row for row in rows} == mine
+
     def test_sweeping_deletes_what_is_expired_and_nothing_else(self, store: SessionStore) -> None:
         """W1: cleanup that deletes live rows (koa-pg-session #8)."""
         live = [a_session(), a_session(expires_at=NOW + 2)]
@@ -526,6 +731,29 @@ class StoreContract:
         assert store.sweep(NOW + 15, 100) == 0
         assert store.sweep(NOW + 20, 100) == 1
         assert list(store.load([new.digest])) == []
+
+    def test_a_saved_session_outlives_its_first_expiry(self, store: SessionStore) -> None:
+        """W1: a save may have moved it just as well."""
+        new = a_session(expires_at=NOW + 10)
+        store.insert(new)
+        saved = replace(new, version=2, seen_at=NOW + 9, expires_at=NOW + 20)
+        assert store.update(saved, 1)
+        store.sweep(NOW + 10, 100)
+        assert self.only(store, new.digest) == saved
+        assert store.sweep(NOW + 20, 100) == 1
+
+    def test_what_is_touched_while_it_is_swept_lives(self, store: SessionStore) -> None:
+        """W1: the deletion tests again; or the touch came too late, and says so."""
+        for _ in range(RACES):
+            new = a_session(expires_at=NOW + 10)
+            store.insert(new)
+            later = {"seen_at": NOW + 9, "expires_at": NOW + DAY}
+            touched, _ = at_once(
+                partial(store.touch, new.digest, **later, not_since=NOW),
+                partial(store.sweep, NOW + 10, 100),
+            )
+            expected = [replace(new, **later)] if touched is True else []
+            assert store.load([new.digest]) == expected
 
     def test_markers_are_swept(self, store: SessionStore) -> None:
         """R3: once their minute is over."""

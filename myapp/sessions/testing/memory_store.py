@@ -26,8 +26,7 @@ class MemoryStore:
 
     def insert(self, new: StoredSession, endings: Sequence[Ending] = ()) -> bool:
         with self._lock:
-            if new.digest in self._rows:
-                raise ValueError("a digest is inserted once")
+            self._refuse_used(new.digest)
             if not self._allow(endings):
                 return False
             self.end(endings)
@@ -61,6 +60,7 @@ class MemoryStore:
                 return False
             if present.expires_at <= new.seen_at:
                 return False
+            self._refuse_used(new.digest)
             self.end([old, *endings])
             self._rows[new.digest] = new
             return True
@@ -121,6 +121,10 @@ class MemoryStore:
 
     def close(self) -> None:
         """There is nothing to give back."""
+
+    def _refuse_used(self, digest: bytes) -> None:
+        if digest in self._rows:
+            raise ValueError("a digest is inserted once")
 
     def _live(self, digest: bytes, version: int | None = None) -> StoredSession | None:
         row = self._rows.get(digest)

@@ -169,7 +169,8 @@ def _shared_store(
     if not settings.store:
         first = sessions.managers.get("session")
         settings = with_url(settings, first.settings if first else settings, given)
-    key = (make, settings.url, settings.connect_timeout, settings.statement_timeout)
+    timeouts = settings.connect_timeout, settings.statement_timeout
+    key = (make, settings.url, settings.pooler, *timeouts)
     if key not in sessions.stores:
         sessions.stores[key] = make(settings)
     return sessions.stores[key]

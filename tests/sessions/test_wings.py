@@ -17,7 +17,7 @@ CLOSED_TO = {
     "web": {"sql", "testing", "sqlalchemy"},
 }
 BOTH = ("myapp.sessions.web.include", "myapp.sessions.web.transaction")  # know sql and web
-SHARED = {"myapp.database", "myapp.environment", "myapp.setting_table"}
+SHARED = {"myapp.database", "myapp.environment", "myapp.pooler", "myapp.setting_table"}
 
 PUBLIC = [
     "AmbiguousCookies", "ChangeDropped", "ConflictMerged", "Ending", "LockTimeout", "NotStorable",

@@ -38,12 +38,13 @@ def sweeper(url: str) -> bool:
     """Each process has a thread of its own, once it asks for one."""
     made = Sweeper(SqlStore(url), lambda: NOW, interval=60_000)
     made.ensure_running()
+    started = made.thread
     parent = os.getpid()
 
     def runs() -> bool:
-        inherited = made._thread
+        inherited = started
         made.ensure_running()
-        mine = made._thread
+        mine = made.thread
         alive = mine is not None and mine.is_alive()
         return alive and (inherited is mine) is (os.getpid() == parent)
 

@@ -113,7 +113,7 @@ def test_a_stopped_sweeper_stays_stopped(sweepers: list[Sweeper]) -> None:
     sweeper.ensure_running()
     sweeper.stop()
     assert not any(
-        thread.name == "session-sweeper" and thread is sweeper._thread and thread.is_alive()
+        thread.name == "session-sweeper" and thread is sweeper.thread and thread.is_alive()
         for thread in threading.enumerate()
     )
 

@@ -54,8 +54,8 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
     """Whether the request's transaction is somebody else's, a test's for example."""
     closed: bool = False
     """Whether they were saved: from here on they can be read, and not changed."""
-    down: bool = False
-    """Whether the store did not answer, which the client is told."""
+    down: dict[str, StoreUnavailable] = msgspec.field(default_factory=dict)
+    """The kinds of session whose store did not answer, which the client is told."""
     request: Any = None
     """Only while there is a session of which nobody knows yet what is stored."""
     transaction: RequestTransaction | None = None
@@ -72,6 +72,9 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
                 # Whoever still looks, such as the debug toolbar, finds nothing.
                 return nothing()
             look_late(environ)
+        if kind.name in self.down:
+            # One request is refused once, however often it looks (L8).
+            raise SessionUnavailable(self.down[kind.name])
         try:
             return load(
                 kind,
@@ -79,7 +82,7 @@ class Scope(msgspec.Struct, eq=False, kw_only=True):
                 partial(publish, self.request, kind),
             )
         except StoreUnavailable as error:
-            self.down = True
+            self.down[kind.name] = error
             raise SessionUnavailable(error) from error
 
     def look_up(self, kind: Kind, token: str) -> Loaded:

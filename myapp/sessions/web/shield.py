@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from os import getpid
 from typing import Any, Final
 
 from myapp.sessions.core.sweep import Sweeper
@@ -50,7 +51,7 @@ def shielding(policy: Any, sweepers: Sequence[Sweeper]) -> Any:
         if "HTTP_COOKIE" in environ:
             shield(environ)
         for sweeper in sweepers:
-            if not sweeper.running:
+            if sweeper.process != getpid():
                 sweeper.ensure_running()
         environ[RESPONDED] = False
         response = policy(environ, router)

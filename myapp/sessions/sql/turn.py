@@ -17,13 +17,11 @@ if TYPE_CHECKING:
 class Place:
     """The right to have one connection; it ends when it is left, or dropped."""
 
-    __slots__ = ("__weakref__", "is_open", "reference")
+    __slots__ = ("__weakref__", "is_open")
 
-    def __init__(self, places: Places) -> None:
+    def __init__(self) -> None:
         self.is_open = False
         """Whether it was used: there is a connection."""
-        # Called in C, where no interrupt can come between.
-        self.reference = weakref.ref(self, places.discard)
 
 
 class Places(set["weakref.ref[Place]"]):
@@ -35,13 +33,14 @@ class Places(set["weakref.ref[Place]"]):
         """
         if len(self) >= most:
             return None
-        place = Place(self)
-        self.add(place.reference)
+        place = Place()
+        # In one line, or the reference would not be known when it is to be discarded.
+        self.add(weakref.ref(place, self.discard))
         return place if len(self) <= most else None
 
     def leave(self, place: Place) -> None:
         """Leave a place at once, though a traceback may still hold it."""
-        self.discard(place.reference)
+        self.discard(weakref.ref(place))
 
     def count_open(self) -> int:
         """How many connections there are."""

@@ -66,6 +66,27 @@ def test_whoever_asked_first_is_served_first(store: SqlStore, threads: Threads) 
         pool.give_back(connection)
 
 
+def test_nobody_takes_at_once_what_another_one_waits_for(store: SqlStore, threads: Threads) -> None:
+    """L11: a connection that is given back is not free while somebody waits."""
+    pool = store._pool
+    taken, order = take(pool, MOST), []
+
+    def wait() -> None:
+        connection = pool.take()
+        order.append("waited")
+        pool.give_back(connection)
+
+    waiting = threads.submit(wait)
+    wait_until(lambda: bool(pool._waiting), "a thread that waits")
+    pool.give_back(taken.pop())
+    taken.append(pool.take())
+    order.append("came later")
+    waiting.result(timeout=30)
+    assert order == ["waited", "came later"]
+    for connection in taken:
+        pool.give_back(connection)
+
+
 def test_a_place_that_was_left_goes_to_the_first_who_waits(
     store: SqlStore, threads: Threads
 ) -> None:

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from types import ModuleType
 
 import pytest
 
@@ -213,3 +214,40 @@ def test_a_swept_session_is_unknown(make_app: MakeApp) -> None:
     list(sweep(app.manager.store, lambda: row.expires_at))
     assert app.manager.load(token) is None
     assert app.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({}, 1),
+        ({"enable-threads": b"false"}, 1),
+        ({"enable-threads": True}, 0),
+        ({"threads": b"2"}, 0),
+    ],
+)
+def test_uwsgi_without_threads_is_warned_of_at_the_start(
+    make_app: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, object],
+    warned: int,
+) -> None:
+    """W2: once, with what to do; uWSGI tells its options in a module that exists in it alone."""
+    uwsgi = ModuleType("uwsgi")
+    vars(uwsgi)["opt"] = options
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    app = make_app({"plain": lambda request: ""})
+    app.get("/plain")
+    assert caplog.text.count("enable-threads = true") == warned
+    assert caplog.text.count("myapp-sessions INI sweep") == warned
+
+
+def test_uwsgi_is_not_warned_of_where_nothing_sweeps(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W2: a timer does it."""
+    uwsgi = ModuleType("uwsgi")
+    vars(uwsgi)["opt"] = {}
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    make_app({"plain": lambda request: ""}, sweep_interval="off")
+    assert not caplog.text

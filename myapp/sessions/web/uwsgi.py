@@ -1,4 +1,4 @@
-"""What uWSGI has to be told: without its threads, none of ours ever runs."""
+"""What uWSGI has to be told: without its threads ours run by chance, while a request waits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _NO: Final = (None, b"false", b"no", b"off", b"0")
 
 
 def warn_without_threads() -> None:
-    """Say at the start that nothing will be swept, and what to do (W2). Elsewhere than in uWSGI
+    """Say at the start that nothing may be swept, and what to do (W2). Elsewhere than in uWSGI
     this does nothing.
     """
     try:
@@ -23,6 +23,7 @@ def warn_without_threads() -> None:
         return
     if all(options.get(name) in _NO for name in _GIVE_THREADS):
         log.warning(
-            "expired sessions are not deleted: uWSGI runs no threads; set enable-threads = true, or"
-            " run `myapp-sessions INI sweep` by a timer and set session.sweep_interval = off"
+            "expired sessions may never be deleted, for uWSGI runs no threads: set enable-threads ="
+            " true, or run `myapp-sessions INI sweep` by a timer and set session.sweep_interval ="
+            " off"
         )

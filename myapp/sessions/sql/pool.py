@@ -52,7 +52,7 @@ class Pool:
         # The one used last is taken first: its server process, and its caches, are warm.
         self._idle: deque[Connection] = deque()
         self._places = Places()
-        self._waiting: deque[ref[Turn]] = deque()
+        self._waiting: deque[ref[Turn[Connection | Place]]] = deque()
         self._generation = object()
         self._granted = (MOST, 0.0)  # by the server, until when
 
@@ -106,7 +106,7 @@ class Pool:
 
     def _queue_up(self) -> Connection:
         until = time.monotonic() + self._patience
-        turn = Turn()
+        turn: Turn[Connection | Place] = Turn()
         self._waiting.append(turn.reference)
         while True:
             given = self._wait(turn, until)
@@ -120,7 +120,7 @@ class Pool:
             self._waiting.appendleft(turn.reference)
             self._leave(given)
 
-    def _wait(self, turn: Turn, until: float) -> Connection | Place:
+    def _wait(self, turn: Turn[Connection | Place], until: float) -> Connection | Place:
         """What is given to whoever has this turn: a connection, or the right to open one."""
         try:
             while True:
@@ -143,7 +143,7 @@ class Pool:
         if not self._places.count_open():
             self.breaker.refuse_while_stuck()
 
-    def _withdraw(self, turn: Turn) -> None:
+    def _withdraw(self, turn: Turn[Connection | Place]) -> None:
         with suppress(ValueError):
             self._waiting.remove(turn.reference)
         if isinstance(turn.given, Connection):

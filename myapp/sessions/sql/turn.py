@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING
+from typing import Generic, TypeVar
 
-if TYPE_CHECKING:
-    from myapp.sessions.sql.connection import Connection
+T = TypeVar("T")
 
 
 class Place:
@@ -48,7 +47,7 @@ class Places(set["weakref.ref[Place]"]):
         return sum(place is not None and place.is_open for place in places)
 
 
-class Turn:
+class Turn(Generic[T]):
     """A place in the queue of those who wait. The lock is made where it is waited for: gevent may
     have replaced `threading` since this module was imported.
     """
@@ -56,12 +55,12 @@ class Turn:
     __slots__ = ("__weakref__", "_bell", "given", "reference")
 
     def __init__(self) -> None:
-        self.given: Connection | Place | None = None
+        self.given: T | None = None
         self._bell = threading.Lock()
         self._bell.acquire()
         self.reference = weakref.ref(self)
 
-    def give(self, thing: Connection | Place) -> None:
+    def give(self, thing: T) -> None:
         """Hand over what was waited for; called once at most."""
         self.given = thing
         self._bell.release()

@@ -17,13 +17,10 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.sql.breaker import Attempt, Breaker
-from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.breaker import Breaker
 from myapp.sessions.sql.connection import Connection
-from myapp.sessions.sql.errors import is_full, reason_of
+from myapp.sessions.sql.opening import KEPT, Opener
 from myapp.sessions.sql.turn import Place, Places, Turn
 
 if TYPE_CHECKING:
@@ -31,12 +28,6 @@ if TYPE_CHECKING:
 
 MOST: Final = 15
 """Connections at a time, in one process."""
-
-KEPT: Final = 10
-"""So many of them stay open while nobody uses them."""
-
-_FULL_FOR: Final = 5.0
-"""Seconds for which nobody asks again for a connection more than the server has granted."""
 
 _LOOK_AGAIN: Final = 0.1
 """Seconds after which somebody who waits looks for themselves: what was collected calls nobody."""
@@ -47,14 +38,13 @@ class Pool:
 
     def __init__(self, engine: Engine, breaker: Breaker, patience: float) -> None:
         """`patience`: how many seconds to wait for a connection when all are in use."""
-        self._engine, self.breaker, self._patience = engine, breaker, patience
-        self._statements = CompiledStatements(engine.dialect)
+        self.breaker, self._patience = breaker, patience
         # The one used last is taken first: its server process, and its caches, are warm.
         self._idle: deque[Connection] = deque()
         self._places = Places()
         self._waiting: deque[ref[Turn[Connection | Place]]] = deque()
         self._generation = object()
-        self._granted = (MOST, 0.0)  # by the server, until when
+        self._opener = Opener(engine, breaker, self._places)
 
     def take(self) -> Connection:
         """A connection, which is then the caller's until it is given back or closed.
@@ -163,8 +153,7 @@ class Pool:
                 return connection
             connection.close()
             self._places.leave(connection.place)
-        granted, until = self._granted
-        return self._places.take_one(granted if time.monotonic() < until else MOST)
+        return self._places.take_one(min(MOST, self._opener.granted))
 
     def _hand_over(self, free: Connection | Place) -> None:
         with suppress(IndexError):
@@ -180,47 +169,11 @@ class Pool:
 
     def _open(self, place: Place) -> Connection | None:
         """A new connection; None if the server grants no more than we have."""
-        attempt = None
         try:
-            attempt = self.breaker.admit()
-            connection = self._connected(place)
-        except BaseException as error:
-            if attempt is not None:
-                if self._is_granted_no_more(error):
-                    self.breaker.succeeded(attempt)
-                    return None
-                trouble = self._trouble(attempt, error)
+            return self._opener.open(place, self._generation)
+        except BaseException:
             self._leave(place)
-            if attempt is None or trouble is None:
-                raise
-            raise trouble from error
-        self.breaker.succeeded(attempt)
-        return connection
-
-    def _trouble(self, attempt: Attempt, error: BaseException) -> StoreUnavailable | None:
-        """What to raise for a failed connect; None for an interrupt, which is no sign of an
-        outage.
-        """
-        if isinstance(error, SQLAlchemyError | self._engine.dialect.loaded_dbapi.Error):
-            return self.breaker.failed(attempt, reason_of(error))
-        attempt.end()
-        return None
-
-    def _is_granted_no_more(self, error: BaseException) -> bool:
-        """Whether the server has as many connections as it takes, some of them ours."""
-        count = self._places.count_open() if is_full(error) else 0
-        if count:
-            self._granted = count, time.monotonic() + _FULL_FOR
-        return bool(count)
-
-    def _connected(self, place: Place) -> Connection:
-        generation, is_spare = self._generation, len(self._places) > KEPT
-        made = self._engine.raw_connection()
-        driver = made.dbapi_connection
-        made.detach()
-        connection = Connection(driver, self._engine.dialect, self._statements, generation, place)
-        connection.is_spare, place.is_open = is_spare, True
-        return connection
+            raise
 
     def _leave(self, place: Place) -> None:
         """Leave a place, to whoever waits."""

@@ -10,6 +10,7 @@ import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 from myapp.models.probe import Probe
 from myapp.sessions.core.sweep import Sweeper
@@ -40,13 +41,17 @@ def ended_well(child: int) -> bool:
 
 
 def is_parked(thread: threading.Thread | None) -> bool:
-    """Whether a thread waits for a lock, and not for its turn to run: C's fork would copy a lock
-    of the interpreter's that the thread holds just then, which is its business and not ours.
+    """Whether a thread sleeps on a lock, and does not wait for its turn to run: C's fork would copy
+    a lock of the interpreter's that it holds just then, which is its business and not ours.
     """
     frame = sys._current_frames().get(thread.ident or 0) if thread else None
-    if frame is None or frame.f_code is not threading.Condition.wait.__code__:
+    if thread is None or frame is None or frame.f_code is not threading.Condition.wait.__code__:
         return False
-    return "waiter.acquire(" in linecache.getline(frame.f_code.co_filename, frame.f_lineno)
+    if "waiter.acquire(" not in linecache.getline(frame.f_code.co_filename, frame.f_lineno):
+        return False
+    # It has come that far, and nobody wakes it: if the kernel lets it sleep now, it does so there.
+    stat = Path(f"/proc/self/task/{thread.native_id}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "S"
 
 
 def connections(url: str, fork: Fork) -> bool:

@@ -7,9 +7,10 @@ minutes, and a health check must not be kept that long.
 from __future__ import annotations
 
 import logging
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
-from threading import Lock, Thread
+from os import getpid
 
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import DBAPIError
@@ -18,40 +19,58 @@ log = logging.getLogger(__name__)
 
 
 class Probe:
-    """Asks something, with at most one question under way; `words` tell that it went wrong."""
+    """Asks something, with at most one question under way in a process; `words` tell that it went
+    wrong.
+    """
 
     def __init__(self, ask: Callable[[], object], words: str, patience: float = 2.0) -> None:
         self._ask, self._words, self._patience = ask, words, patience
-        self._lock = Lock()
-        self._asked: Future[None] | None = None
+        self._asked: dict[int, Future[None]] = {}
+        self._told: str | None = None
 
     def trouble(self) -> str | None:
         """What is wrong in a few words that give nothing away; None where all is well."""
         try:
             self._question().result(self._patience)
         except TimeoutError:
-            return "no answer in time"
+            return self._tell("no answer in time", "no answer in time")
         except Exception as error:
             # The message of a driver may name hosts and users: the log gets its class alone.
-            log.warning("asked for its health: %s, %s", self._words, type(error).__name__)
-            return self._words
-        return None
+            return self._tell(self._words, f"{self._words}, {type(error).__name__}")
+        return self._tell(None, "all is well again")
+
+    def _tell(self, trouble: str | None, words: str) -> str | None:
+        """Tell the log what is new: those who watch ask every few seconds."""
+        if trouble != self._told:
+            self._told = trouble
+            log.warning("asked for its health: %s", words)
+        return trouble
 
     def _question(self) -> Future[None]:
         """The question under way, or a new one: a dead host never gathers waiting threads."""
-        with self._lock:
-            if self._asked is None or self._asked.done():
-                self._asked = Future()
-                Thread(target=self._put, args=(self._asked,), daemon=True).start()
-            return self._asked
+        # A child has its own, for its parent's thread is not there. No lock is held while a thread
+        # starts, and both are made here, see `myapp.sessions.core.sweep`.
+        process, question = getpid(), Future[None]()
+        try:
+            asked = self._asked.setdefault(process, question)
+            if asked is question:
+                threading.Thread(target=self._put, args=(process, question), daemon=True).start()
+            return asked
+        except BaseException as error:
+            self._asked.pop(process, None)
+            if not question.done():
+                question.set_exception(error)
+            raise
 
-    def _put(self, answer: Future[None]) -> None:
+    def _put(self, process: int, question: Future[None]) -> None:
         try:
             self._ask()
         except BaseException as error:
-            answer.set_exception(error)
+            self._asked.pop(process, None)
+            question.set_exception(error)
         else:
-            answer.set_result(None)
+            self._asked.pop(process, None)
+            question.set_result(None)
 
 
 class DatabaseProbe(Probe):

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.sql.breaker import FIRST_PAUSE, LONGEST_PAUSE, STUCK, Breaker
+from myapp.sessions.sql.breaker import FIRST_PAUSE, LONGEST_PAUSE, STUCK, Attempt, Breaker
 
 
 class Clock:
@@ -61,38 +61,42 @@ def elsewhere(task: Callable[[], Any]) -> Any:
 
 def admitted(results: Iterable[Any]) -> int:
     """How many of those who asked may try."""
-    return sum(result is None for result in results)
+    return sum(isinstance(result, Attempt) for result in results)
 
 
-def refusal(breaker: Breaker) -> StoreUnavailable | None:
-    """What `admit` raises in this thread; None if it admits."""
+def fail(breaker: Breaker, reason: str = "refused") -> StoreUnavailable:
+    """Try, and have no success."""
+    return breaker.failed(breaker.admit(), reason)
+
+
+def attempt_of(breaker: Breaker) -> Attempt | StoreUnavailable:
+    """What comes of asking."""
     try:
-        breaker.admit()
+        return breaker.admit()
     except StoreUnavailable as error:
         return error
-    return None
 
 
 def pause_of(breaker: Breaker, clock: Clock) -> float:
-    """How long nobody is admitted; the clock then stands where somebody is, as a probe."""
+    """How long nobody is admitted; the clock then stands where somebody is."""
     start = clock.now
-    while refusal(breaker):
+    # What is admitted here is dropped, and so forgotten.
+    while not admitted([attempt_of(breaker)]):
         clock.now += FIRST_PAUSE / 4
     return clock.now - start
 
 
 def test_while_all_is_well_everybody_may_try(breaker: Breaker) -> None:
     """L8: any number at the same time."""
-    assert admitted(at_once(20, breaker.admit)) == 20
-    breaker.succeeded()
+    attempts = at_once(20, breaker.admit)
+    assert admitted(attempts) == 20
+    breaker.succeeded(attempts[0])
     assert admitted(at_once(20, breaker.admit)) == 20
 
 
 def test_after_a_failure_everybody_fails_at_once(breaker: Breaker, clock: Clock) -> None:
     """L8: with the reason, and the seconds after which to come again."""
-    breaker.admit()
-    error = breaker.failed("connection refused")
-    assert isinstance(error, StoreUnavailable)
+    error = fail(breaker, "connection refused")
     for found in (error, *at_once(20, breaker.admit)):
         assert str(found) == "the session store is unavailable: connection refused"
         assert found.retry_after == 1
@@ -100,7 +104,7 @@ def test_after_a_failure_everybody_fails_at_once(breaker: Breaker, clock: Clock)
 
 def test_the_pause_ends_to_the_moment(breaker: Breaker, clock: Clock) -> None:
     """L8: not before, and then it does."""
-    breaker.failed("refused")
+    fail(breaker)
     clock.now += FIRST_PAUSE - 0.001
     with pytest.raises(StoreUnavailable):
         breaker.admit()
@@ -112,7 +116,7 @@ def test_the_pause_grows_with_each_failure_up_to_a_limit(breaker: Breaker, clock
     """L8: short at first, as most outages are, and never so long that the end is missed."""
     pauses = []
     for _ in range(8):
-        breaker.failed("refused")
+        fail(breaker)
         pauses.append(pause_of(breaker, clock))
     assert pauses == [0.25, 0.5, 1.0, 2.0, 4.0, 5.0, 5.0, 5.0]
     assert (pauses[0], pauses[-1]) == (FIRST_PAUSE, LONGEST_PAUSE)
@@ -121,65 +125,59 @@ def test_the_pause_grows_with_each_failure_up_to_a_limit(breaker: Breaker, clock
 def test_retry_after_is_what_is_left_in_whole_seconds(breaker: Breaker, clock: Clock) -> None:
     """L8: rounded up, and never 0, which would mean at once."""
     for _ in range(5):
-        breaker.failed("refused")
+        fail(breaker)
         pause_of(breaker, clock)
-    assert breaker.failed("refused").retry_after == 5
+    assert fail(breaker).retry_after == 5
     left = []
-    while error := refusal(breaker):
-        left.append(error.retry_after)
+    while isinstance(answer := attempt_of(breaker), StoreUnavailable):
+        left.append(answer.retry_after)
         clock.now += 0.99
     assert left == [5, 5, 4, 3, 2, 1]
 
 
 def test_after_the_pause_one_at_a_time_tries(breaker: Breaker, clock: Clock) -> None:
     """L8: the others go on failing at once, so that one thread at most waits."""
-    asked = threading.Barrier(20)
-
-    def try_it() -> None:
-        try:
-            breaker.admit()
-        finally:
-            asked.wait(timeout=10)  # nobody reports before everybody has asked
-        breaker.succeeded()
-
     for _ in range(20):
-        breaker.failed("refused")
+        fail(breaker)
         clock.now += LONGEST_PAUSE
-        results = at_once(20, try_it)
+        results = at_once(20, breaker.admit)
         assert admitted(results) == 1
-        assert {error.retry_after for error in results if error} == {1}
+        (attempt,) = [each for each in results if isinstance(each, Attempt)]
+        assert {e.retry_after for e in results if isinstance(e, StoreUnavailable)} == {1}
+        breaker.succeeded(attempt)
 
 
 def test_while_one_tries_nobody_else_does_however_long_it_takes(
     breaker: Breaker, clock: Clock
 ) -> None:
     """L8: a connect that hangs is waited for by one thread."""
-    breaker.failed("refused")
+    fail(breaker)
     clock.now += FIRST_PAUSE
-    breaker.admit()
+    probe = breaker.admit()
     clock.now += 3600
     assert admitted(at_once(5, breaker.admit)) == 0
+    breaker.succeeded(probe)
 
 
 def test_a_success_lets_everybody_in_again(breaker: Breaker, clock: Clock) -> None:
     """L8: and the next outage begins with a short pause."""
     for _ in range(4):
-        breaker.failed("refused")
+        fail(breaker)
         pause_of(breaker, clock)
-    breaker.succeeded()
+    breaker.succeeded(breaker.admit())
     assert admitted(at_once(20, breaker.admit)) == 20
-    breaker.failed("refused")
+    fail(breaker)
     assert pause_of(breaker, clock) == FIRST_PAUSE
 
 
 def test_concurrent_failures_count_as_one(breaker: Breaker, clock: Clock) -> None:
     """L8: the requests that were under way when the database died don't lengthen the pause."""
-    at_once(20, breaker.admit)
-    at_once(20, lambda: breaker.failed("refused"))
+    early, late = at_once(20, breaker.admit), at_once(20, breaker.admit)
+    at_once(20, lambda: breaker.failed(early.pop(), "refused"))
     clock.now += FIRST_PAUSE / 2
-    at_once(20, lambda: breaker.failed("timed out"))
+    at_once(20, lambda: breaker.failed(late.pop(), "timed out"))
     assert pause_of(breaker, clock) == FIRST_PAUSE / 2
-    breaker.failed("refused")
+    fail(breaker)
     assert pause_of(breaker, clock) == 2 * FIRST_PAUSE
 
 
@@ -187,51 +185,67 @@ def test_a_late_failure_is_not_taken_for_the_probes(breaker: Breaker, clock: Clo
     """L8: a thread that was under way all along neither lengthens the pause nor lets a second
     one try beside the first.
     """
-    breaker.failed("refused")
+    late = at_once(5, breaker.admit)
+    fail(breaker)
     clock.now += FIRST_PAUSE
-    breaker.admit()
-    at_once(5, lambda: breaker.failed("timed out"))
-    clock.now += LONGEST_PAUSE
+    probe = breaker.admit()
+    at_once(5, lambda: breaker.failed(late.pop(), "timed out"))
     assert admitted(at_once(5, breaker.admit)) == 0
-    breaker.failed("refused")
+    breaker.failed(probe, "refused")
     assert pause_of(breaker, clock) == 2 * FIRST_PAUSE
 
 
 def test_a_late_success_counts(breaker: Breaker, clock: Clock) -> None:
     """L8: whoever got a connection, the database is there."""
-    breaker.failed("refused")
+    late = breaker.admit()
+    fail(breaker)
     clock.now += FIRST_PAUSE
-    breaker.admit()
-    elsewhere(breaker.succeeded)
+    probe = breaker.admit()
+    breaker.succeeded(late)
     assert admitted(at_once(5, breaker.admit)) == 5
+    assert not probe.is_over
 
 
 def test_a_failure_after_that_opens_it_anew(breaker: Breaker, clock: Clock) -> None:
     """L8: the probe that a success overtook begins a first pause."""
-    breaker.failed("refused")
+    late = breaker.admit()
+    fail(breaker)
     clock.now += FIRST_PAUSE
-    breaker.admit()
-    elsewhere(breaker.succeeded)
-    breaker.failed("refused")
+    probe = breaker.admit()
+    breaker.succeeded(late)
+    breaker.failed(probe, "refused")
     assert pause_of(breaker, clock) == FIRST_PAUSE
 
 
 def test_the_newest_reason_is_told(breaker: Breaker, clock: Clock) -> None:
     """L8: an outage changes its face while it lasts."""
-    breaker.failed("connection refused")
+    fail(breaker, "connection refused")
     clock.now += FIRST_PAUSE
-    breaker.admit()
-    breaker.failed("the database system is starting up")
+    fail(breaker, "the database system is starting up")
     with pytest.raises(StoreUnavailable, match="starting up"):
         breaker.admit()
 
 
 def test_while_one_waits_long_the_others_do_not_join_it(breaker: Breaker, clock: Clock) -> None:
     """L8: a black-holed database holds up one thread, and not all of a server's."""
-    breaker.admit()
+    attempt = breaker.admit()
     clock.now += STUCK
-    assert elsewhere(breaker.admit) is None
-    elsewhere(breaker.succeeded)
+    breaker.succeeded(breaker.admit())
     clock.now += 0.1
-    assert isinstance(elsewhere(breaker.admit), StoreUnavailable)
-    breaker.succeeded()
+    with pytest.raises(StoreUnavailable):
+        breaker.admit()
+    breaker.succeeded(attempt)
+    breaker.admit()
+
+
+def test_whoever_was_interrupted_while_trying_is_forgotten(breaker: Breaker, clock: Clock) -> None:
+    """L11: an attempt that nobody reports on neither counts as an outage nor keeps others out."""
+    breaker.admit()
+    clock.now += 3600
+    breaker.admit()
+    fail(breaker)
+    clock.now += FIRST_PAUSE
+    probe = breaker.admit()
+    assert admitted(at_once(5, breaker.admit)) == 0
+    del probe
+    assert admitted(at_once(5, breaker.admit)) == 1

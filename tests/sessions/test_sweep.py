@@ -1,5 +1,6 @@
 """Sweeping: what is deleted, in which process, and that it goes on after trouble (W1)."""
 
+import os
 import random
 import subprocess
 import sys
@@ -7,14 +8,16 @@ import threading
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from types import ModuleType
 
 import pytest
 
 from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.core.sweep import BATCH, SHARE, Sweeper, sweep
+from myapp.sessions.core.sweep import BATCH, SHARE, TRY_AGAIN, Sweeper, sweep
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, a_session
 from myapp.sessions.testing.memory_store import MemoryStore
+from myapp.sessions.web.headers import REGISTRY_KEY
 from tests.sessions.app import create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.waiting import wait_until
@@ -113,16 +116,93 @@ def test_a_stopped_sweeper_stays_stopped(sweepers: list[Sweeper]) -> None:
     sweeper.ensure_running()
     sweeper.stop()
     assert not any(
-        thread.name == "session-sweeper" and thread is sweeper._thread and thread.is_alive()
+        thread.name == "session-sweeper" and thread is sweeper.thread and thread.is_alive()
         for thread in threading.enumerate()
     )
 
 
-@pytest.mark.parametrize("what", ["sweeper", "connections"])
-def test_a_forked_child_has_its_own(database_url: str, what: str) -> None:
-    """W1, L9: a sweeper's thread and the connections are the parent's; the child makes others."""
+def test_who_comes_while_the_thread_starts_waits_for_nobody(
+    sweepers: list[Sweeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L11: under gevent other requests are served while a thread starts; if one waited for a lock
+    then, the whole process would.
+    """
+    sweeper = Sweeper(MemoryStore(), lambda: NOW, interval=3_600_000)
+    sweepers.append(sweeper)
+    second = threading.Thread(target=sweeper.ensure_running, daemon=True)
+
+    class Slow(threading.Thread):
+        def start(self) -> None:
+            second.start()
+            second.join(timeout=10)
+            super().start()
+
+    monkeypatch.setattr(threading, "Thread", Slow)
+    sweeper.ensure_running()
+    assert not second.is_alive()
+    assert sweeper.thread is not None
+    assert sweeper.thread.is_alive()
+
+
+def test_what_replaces_the_primitives_later_is_used(
+    sweepers: list[Sweeper], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """L11: gevent patches a worker after it was forked from where the application was loaded."""
+    sweeper = Sweeper(MemoryStore(), lambda: NOW, interval=3_600_000)
+    sweepers.append(sweeper)
+    made = []
+
+    class Patched(threading.Event):
+        def __init__(self) -> None:
+            super().__init__()
+            made.append(self)
+
+    monkeypatch.setattr(threading, "Event", Patched)
+    sweeper.ensure_running()
+    assert sweeper._runs[os.getpid()].stopped in made
+
+
+@pytest.fixture
+def no_threads() -> Iterator[None]:
+    """No thread can be started: each would need more memory than there are addresses."""
+    threading.stack_size(1 << 47)
+    with pytest.raises(RuntimeError, match="can't start new thread"):
+        threading.Thread(target=int).start()
+    yield
+    threading.stack_size(0)
+
+
+def test_a_thread_that_can_not_be_started_harms_no_request(
+    no_threads: None, make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """L11: one line in the log, not one a request; pages and sessions are served."""
+    app = make_app(
+        {"plain": lambda request: "plain", "set": lambda request: request.session.update(key=1)}
+    )
+    for _ in range(5):
+        assert app.get("/plain").text == "plain"
+        assert app.get("/set").status_code == 200
+    assert caplog.text.count("expired sessions are not deleted by this process") == 1
+    threading.stack_size(0)
+    (sweeper,) = app.router.registry[REGISTRY_KEY].sweepers
+    app.get("/plain")
+    assert not sweeper.process, "it is not tried again so soon"
+    sweeper._not_before -= TRY_AGAIN
+    app.get("/plain")
+    assert sweeper.thread is not None
+    assert sweeper.thread.is_alive()
+    assert caplog.text.count("by this process again") == 1
+    sweeper.stop()
+
+
+@pytest.mark.parametrize("fork", ["python", "c"])
+@pytest.mark.parametrize("what", ["sweeper", "connections", "ends", "probe"])
+def test_a_forked_child_has_its_own(database_url: str, what: str, fork: str) -> None:
+    """L11, W1: threads and connections are the parent's, whether Python was told of the fork or
+    not; the child makes others, and leaves those alone.
+    """
     create_table(database_url)
-    command = [sys.executable, "-m", "tests.sessions.forking", what, database_url]
+    command = [sys.executable, "-m", "tests.sessions.forking", what, fork, database_url]
     subprocess.run(command, check=True, timeout=60)
 
 
@@ -134,3 +214,40 @@ def test_a_swept_session_is_unknown(make_app: MakeApp) -> None:
     list(sweep(app.manager.store, lambda: row.expires_at))
     assert app.manager.load(token) is None
     assert app.rows() == []
+
+
+@pytest.mark.parametrize(
+    ("options", "warned"),
+    [
+        ({}, 1),
+        ({"enable-threads": b"false"}, 1),
+        ({"enable-threads": True}, 0),
+        ({"threads": b"2"}, 0),
+    ],
+)
+def test_uwsgi_without_threads_is_warned_of_at_the_start(
+    make_app: MakeApp,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    options: dict[str, object],
+    warned: int,
+) -> None:
+    """W2: once, with what to do; uWSGI tells its options in a module that exists in it alone."""
+    uwsgi = ModuleType("uwsgi")
+    vars(uwsgi)["opt"] = options
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    app = make_app({"plain": lambda request: ""})
+    app.get("/plain")
+    assert caplog.text.count("enable-threads = true") == warned
+    assert caplog.text.count("myapp-sessions INI sweep") == warned
+
+
+def test_uwsgi_is_not_warned_of_where_nothing_sweeps(
+    make_app: MakeApp, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """W2: a timer does it."""
+    uwsgi = ModuleType("uwsgi")
+    vars(uwsgi)["opt"] = {}
+    monkeypatch.setitem(sys.modules, "uwsgi", uwsgi)
+    make_app({"plain": lambda request: ""}, sweep_interval="off")
+    assert not caplog.text

@@ -1,19 +1,35 @@
-"""What a process just forked must forget: threads and connections belong to its parent."""
+"""What a process must not take over from the one that forked it: threads, connections, waiters.
+
+The process is asked for at each use, for some servers fork in C, of which Python is not told: uWSGI
+does. Nothing that was made in another process may be closed here, for the parent's database, and so
+the parent, would hear of it.
+"""
 
 from __future__ import annotations
 
-import os
-import weakref
+import ctypes
 from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
 
 
-def after_fork_in_child(method: Callable[[], None]) -> None:
-    """Call a bound method in every child forked from here on, while its object lives."""
-    reference = weakref.WeakMethod(method)
+class PerProcess(dict[int, T]):
+    """One of each for every process, by its id; made when it is first asked for."""
 
-    def call() -> None:
-        present = reference()
-        if present is not None:
-            present()
+    def __init__(self, make: Callable[[], T]) -> None:
+        super().__init__()
+        self._make = make
 
-    os.register_at_fork(after_in_child=call)
+    def __missing__(self, process: int) -> T:
+        for inherited in tuple(self.values()):
+            keep_for_ever(inherited)
+        # Of two threads that come first, both get the same one.
+        return self.setdefault(process, self._make())
+
+
+def keep_for_ever(thing: object) -> None:
+    """Leave something to the process that made it: to be collected is to be closed, even when
+    this process ends.
+    """
+    ctypes.pythonapi.Py_IncRef(ctypes.py_object(thing))

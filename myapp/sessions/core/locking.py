@@ -72,7 +72,7 @@ def _release(state: State, row: StoredSession, owner: str) -> None:
         state.kind.store.unlock(row.digest, owner)
     except StoreUnavailable as error:
         # What the block did stands; the lock ends by itself.
-        log.warning("session %s was not unlocked: %s", shortened(row.digest), error)
+        log.info("session %s was not unlocked: %s", shortened(row.digest), error)
 
 
 def _refresh(state: State, row: StoredSession) -> None:

@@ -88,7 +88,7 @@ def _limit_sessions(kind: Kind, user_id: str, publish: Publish) -> None:
     try:
         count = kind.store.end_oldest(kind.name, user_id, keep, kind.clock())
     except StoreUnavailable as error:
-        log.warning("the sessions of a user were not limited: %s", error)
+        log.info("the sessions of a user were not limited: %s", error)
         return
     for _ in range(count):
         publish(SessionEnded(manager=kind.name, reason="limit", user_id=user_id))

@@ -330,7 +330,8 @@ class Save:
                 not_since=now - settings.touch_interval,
             )
         except StoreUnavailable as error:
-            log.warning("session %s was not touched: %s", shortened(row.digest), error)
+            # Whatever is down has told the log once, and not at each request (L8).
+            log.info("session %s was not touched: %s", shortened(row.digest), error)
             return
         if not touched:
             log.debug(

@@ -12,11 +12,11 @@ import logging
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from os import getpid
 from typing import Final
 
-from myapp.sessions.core.errors import DoubtfulClock, SessionError
-from myapp.sessions.core.fork import after_fork_in_child
+from myapp.sessions.core.errors import DoubtfulClock, SessionError, StoreUnavailable
 from myapp.sessions.core.lifetime import SECOND, Clock
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.trust import TrustedClock
@@ -29,6 +29,9 @@ BATCH: Final = 50
 SHARE: Final = 0.01
 """The part of its time in which the thread sweeps. Every request competes with it for the machine,
 and nobody waits for the rows to go."""
+
+TRY_AGAIN: Final = 60
+"""Seconds after which a thread is tried again that could not be started."""
 
 
 def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
@@ -45,6 +48,17 @@ def pause_after(took: float, share: float = SHARE) -> float:
     return took * (1 - share) / share
 
 
+class Run:
+    """The sweeping of one process: its thread, and the word to end."""
+
+    def __init__(self, sweep: Callable[[threading.Event], None]) -> None:
+        # Made in the process that uses them: gevent may replace them in a worker just forked.
+        self.stopped = threading.Event()
+        self.thread = threading.Thread(
+            target=sweep, args=(self.stopped,), name="session-sweeper", daemon=True
+        )
+
+
 class Sweeper:
     """Sweeps one store every `interval` milliseconds, more or less, until it is stopped."""
 
@@ -52,40 +66,77 @@ class Sweeper:
         self._store, self._clock = store, TrustedClock(store, clock)
         self._doubts = False
         self._interval = interval / SECOND
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.running = False
-        """Whether this process has its thread; asked at each request, so it is no property."""
-        after_fork_in_child(self._forget_thread)
+        self._runs: dict[int, Run] = {}
+        self._is_stopped = False
+        self._not_before = 0.0
+        self.process = 0
+        """The process in which its thread runs; asked at each request, so it is no property."""
 
     def ensure_running(self) -> None:
-        """Start the thread of this process if there is none yet."""
-        with self._lock:
-            if self._thread is None and not self._stopped.is_set():
-                thread = threading.Thread(target=self._run, name="session-sweeper", daemon=True)
-                thread.start()
-                self._thread, self.running = thread, True
+        """Start the thread of this process if there is none yet. Never raises: who asks for a
+        page has nothing to do with it.
+        """
+        process = getpid()
+        if self._is_stopped or process in self._runs or time.monotonic() < self._not_before:
+            return
+        run = Run(self._run)
+        try:
+            # One of those who come at once starts it, without a lock that another could wait for
+            # while the thread starts: it may be a lock that gevent knows nothing of.
+            if self._runs.setdefault(process, run) is not run:
+                return
+            run.thread.start()
+            self._started_in(process)
+        except BaseException as error:
+            self._runs.pop(process, None)
+            run.stopped.set()
+            if not isinstance(error, Exception):
+                raise
+            self._put_off(error)
+
+    def _started_in(self, process: int) -> None:
+        self.process = process
+        if self._not_before:
+            self._not_before = 0.0
+            log.warning("expired sessions are deleted by this process again")
+
+    def _put_off(self, error: Exception) -> None:
+        """Try again later, and not at each request; the log is told once."""
+        if not self._not_before:
+            words = "expired sessions are not deleted by this process: %s; tried again every %d s"
+            log.warning(words, error, TRY_AGAIN)
+        self._not_before = time.monotonic() + TRY_AGAIN
+
+    @property
+    def thread(self) -> threading.Thread | None:
+        """The thread of this process, if there is one."""
+        run = self._runs.get(getpid())
+        return None if run is None else run.thread
 
     def stop(self) -> None:
         """Stop for good; returns when the thread has ended, within a batch."""
-        self._stopped.set()
-        if self._thread is not None:
-            self._thread.join(timeout=1)
+        self._is_stopped = True
+        run = self._runs.get(getpid())
+        if run is not None:
+            run.stopped.set()
+            run.thread.join(timeout=1)
 
-    def _run(self) -> None:
+    def _run(self, stopped: threading.Event) -> None:
         # The system's randomness, since ours would be the application's, which may have seeded it.
         dice = random.SystemRandom()
-        while not self._stopped.wait(self._interval * dice.uniform(0.5, 1.5)):
+        while not stopped.wait(self._interval * dice.uniform(0.5, 1.5)):
             try:
                 began = time.monotonic()
                 for _ in sweep(self._store, self._clock):
-                    if self._stopped.wait(pause_after(time.monotonic() - began)):
+                    if stopped.wait(pause_after(time.monotonic() - began)):
                         return
                     began = time.monotonic()
                 self._doubts = False
             except DoubtfulClock as error:
                 self._tell_once(error)
+            except StoreUnavailable as error:
+                # The store has told the log already.
+                log.info("sweeping is put off: %s", error)
             except SessionError as error:
                 log.warning("sweeping is put off: %s", error)
             except Exception:
@@ -96,10 +147,3 @@ class Sweeper:
         if not self._doubts:
             log.error("%s", doubt)
         self._doubts = True
-
-    def _forget_thread(self) -> None:
-        """In a child just forked there is no such thread, whatever this object remembers."""
-        self._lock = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread = None
-        self.running = False

@@ -2,22 +2,77 @@
 
 For a short, growing pause nobody tries; then one at a time does, and the others go on failing at
 once, so that threads waiting for a dead database don't starve the pages that need none.
+
+There is no lock here either, see `pool`: whoever is interrupted while trying is forgotten as soon
+as the attempt is collected.
 """
 
 from __future__ import annotations
 
 import math
-import threading
 import time
+import weakref
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
 from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.sql.outages import Outages, Trouble
 
 FIRST_PAUSE: Final = 0.25  # seconds
 LONGEST_PAUSE: Final = 5.0
 STUCK: Final = 0.5
-"""So long may one thread wait for a connection before others no longer try."""
+"""So long may one thread wait for the answer to a connect before others no longer try."""
+
+
+class _Probe:
+    """The right to be the one that tries after a pause."""
+
+
+class Attempt:
+    """A connect that is under way."""
+
+    __slots__ = ("__weakref__", "is_over", "probe", "since")
+
+    def __init__(self, since: float, probe: _Probe | None) -> None:
+        self.since, self.probe, self.is_over = since, probe, False
+
+    def end(self) -> None:
+        """Nobody waits for it any more; what became of it says nothing about the database."""
+        self.is_over, self.probe = True, None
+
+
+class _Pause:
+    """From a failed connect to one that succeeds."""
+
+    def __init__(self, now: float) -> None:
+        self.until, self._next, self.reason = now + FIRST_PAUSE, 2 * FIRST_PAUSE, ""
+        self._probes: deque[_Probe] = deque(maxlen=1)
+        self._offer()
+
+    def _offer(self) -> None:
+        probe = _Probe()
+        self._probe = weakref.ref(probe)
+        self._probes.append(probe)
+
+    def claim(self) -> _Probe | None:
+        """The right to try, for one at a time."""
+        if not self._probes and self._probe() is None:
+            self._offer()  # whoever had it was interrupted
+        try:
+            return self._probes.pop()
+        except IndexError:
+            return None
+
+    def owns(self, probe: _Probe | None) -> bool:
+        """Whether this is the one that tries."""
+        return probe is not None and self._probe() is probe
+
+    def lengthen(self, now: float) -> None:
+        """The one that tried has failed."""
+        self.until = now + self._next
+        self._next = min(2 * self._next, LONGEST_PAUSE)
+        self._offer()
 
 
 class Breaker:
@@ -25,60 +80,62 @@ class Breaker:
 
     def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
         self._monotonic = monotonic
-        self._lock = threading.Lock()
-        self._trying: dict[int, float] = {}  # by thread, since when
-        self._open = False
-        self._probing: int | None = None  # the thread
-        self._pause = FIRST_PAUSE
-        self._until = 0.0
-        self._reason = ""
+        self.outages = Outages(monotonic)
+        self._attempts: set[weakref.ref[Attempt]] = set()
+        self._pauses: dict[None, _Pause] = {}  # one at most
 
-    def admit(self) -> None:
-        """Return if the caller may try; who may must report `succeeded` or `failed`, and
-        in the same thread.
+    def admit(self) -> Attempt:
+        """Leave to try, for whoever then reports what became of it.
 
-        Raises StoreUnavailable at once if not.
+        Raises StoreUnavailable at once where nobody may.
         """
-        self._refuse_while_stuck()
-        if self._open:
-            with self._lock:
-                self._admit_one()
-        self._trying[threading.get_ident()] = self._monotonic()
+        self.refuse_while_stuck()
+        pause = self._pauses.get(None)
+        attempt = Attempt(self._monotonic(), None if pause is None else self._claim(pause))
+        self._attempts.add(weakref.ref(attempt, self._attempts.discard))
+        return attempt
 
     @property
     def is_stuck(self) -> bool:
-        """Whether somebody has waited for a connection for long already."""
-        since = list(self._trying.values())
+        """Whether somebody has waited for a connect for long already."""
+        attempts = [reference() for reference in self._attempts.copy()]
+        since = [each.since for each in attempts if each is not None and not each.is_over]
         return bool(since) and self._monotonic() - min(since) > STUCK
 
-    def _refuse_while_stuck(self) -> None:
+    def refuse_while_stuck(self) -> None:
         """Don't let every thread join the one that waits."""
-        if self._trying and self.is_stuck:
-            raise StoreUnavailable("no connection is to be had at the moment")
+        if self._attempts and self.is_stuck:
+            raise self.outages.refused("connecting", "a connect has not been answered yet")
 
-    def _admit_one(self) -> None:
-        if self._open:
-            left = self._until - self._monotonic()
-            if left > 0 or self._probing is not None:
-                raise StoreUnavailable(self._reason, max(1, math.ceil(left)))
-            self._probing = threading.get_ident()
+    def _claim(self, pause: _Pause) -> _Probe:
+        left = pause.until - self._monotonic()
+        probe = pause.claim() if left <= 0 else None
+        if probe is None:
+            raise self._refusal(pause.reason, left)
+        return probe
 
-    def succeeded(self) -> None:
+    def _refusal(self, reason: str, left: float) -> StoreUnavailable:
+        return self.outages.refused("connecting", reason, max(1, math.ceil(left)))
+
+    def succeeded(self, attempt: Attempt) -> None:
         """A connection was had: everybody may try again."""
-        self._trying.pop(threading.get_ident(), None)
-        if self._open:
-            with self._lock:
-                self._open, self._probing = False, None
-                self._pause = FIRST_PAUSE
+        attempt.end()
+        self._pauses.pop(None, None)
+        if self.outages.under_way:
+            self.works()
 
-    def failed(self, reason: str) -> StoreUnavailable:
+    def works(self, *what: Trouble) -> None:
+        """A connection that was had is of use; whether another can be had, it does not say."""
+        self.outages.works(*what, *(() if self._pauses else ("connecting",)))
+
+    def failed(self, attempt: Attempt, reason: str) -> StoreUnavailable:
         """No connection was had: begin a pause, longer than the last. The error to raise."""
-        self._trying.pop(threading.get_ident(), None)
-        with self._lock:
-            # Threads that were already under way when the first one failed don't lengthen it.
-            if not self._open or self._probing == threading.get_ident():
-                self._until = self._monotonic() + self._pause
-                self._pause = min(2 * self._pause, LONGEST_PAUSE)
-                self._probing = None
-            self._open, self._reason = True, reason
-            return StoreUnavailable(reason, max(1, math.ceil(self._until - self._monotonic())))
+        now, probe = self._monotonic(), attempt.probe
+        attempt.end()
+        new = _Pause(now)
+        pause = self._pauses.setdefault(None, new)
+        # Threads that were already under way when the first one failed don't lengthen it.
+        if pause.owns(probe):
+            pause.lengthen(now)
+        pause.reason = reason
+        return self._refusal(reason, pause.until - now)

@@ -4,27 +4,45 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from os import getpid
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.engine import Dialect
 
+from myapp.sessions.core.fork import keep_for_ever
 from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.turn import Place
 from myapp.sessions.sql.writer import SqlWriter
 
 T = TypeVar("T")
 
 
 class Connection(SqlWriter):
-    """A connection for one thread at a time; `generation` is the pool's when it was opened."""
+    """A connection for one thread at a time; `generation` is the pool's when it was opened, and
+    `place` what it takes there. One that nobody refers to any more is closed.
+    """
 
-    __slots__ = ("_begin", "_statements", "cursor", "driver", "generation")
+    __slots__ = (
+        *("_begin", "_process", "_statements", "cursor", "driver", "generation"),
+        *("is_spare", "place"),
+    )
 
     def __init__(
-        self, driver: Any, dialect: Dialect, statements: CompiledStatements, generation: int
+        self,
+        driver: Any,
+        dialect: Dialect,
+        statements: CompiledStatements,
+        generation: object,
+        place: Place,
     ) -> None:
         super().__init__(dialect.name)
-        self.driver, self.generation = driver, generation
+        self._process = getpid()
+        self.driver = driver
+        self.cursor: Any = None
+        self.generation, self.place = generation, place
+        self.is_spare = False
+        """Whether it is closed when so many others are idle."""
         # What psycopg asks for in binary, neither side has to spell out as text.
         options = {"binary": True} if dialect.driver == "psycopg" else {}
         self.cursor = driver.cursor(**options)
@@ -74,8 +92,17 @@ class Connection(SqlWriter):
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
+        if self._process != getpid():
+            # Another process has it: the database would hear that it was closed here.
+            keep_for_ever((self.driver, self.cursor))
+            return
         # SQLite keeps a closed connection, and its lock, as long as there is a cursor on it: with
         # an error's traceback that may be long.
         for each in (self.cursor, self.driver):
             with suppress(Exception):
                 each.close()
+
+    def __del__(self) -> None:
+        """Close what an interrupt has left behind."""
+        with suppress(Exception):
+            self.close()

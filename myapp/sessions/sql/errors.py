@@ -15,6 +15,17 @@ MIGRATE: Final = (
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
 _UNDEFINED: Final = frozenset({"42P01", "42703", 1146, 1054})
 
+# The server, the role or the user has as many connections as it may. libpq gives no code for what
+# goes wrong at a connect.
+_FULL: Final = frozenset({"53300", 1040, 1203, 1226})
+_FULL_IN_WORDS: Final = (
+    "too many clients already",
+    "too many connections",
+    "connection slots are reserved",
+    "no more connections allowed",
+    "Too many open files",
+)
+
 _WAITED_IN_VAIN: Final = 1205
 _SQLITE_BUSY_SNAPSHOT: Final = 517
 
@@ -22,12 +33,13 @@ _SQLITE_BUSY_SNAPSHOT: Final = 517
 class ConnectionLost(StoreUnavailable):
     """The connection broke, before or while a statement ran on it.
 
-    `prompt`: so soon that it must have been dead all along.
+    `prompt`: so soon that it must have been dead all along; `read_only`: it was given up only
+    since its server takes no writes.
     """
 
-    def __init__(self, reason: str, *, prompt: bool) -> None:
+    def __init__(self, reason: str, *, prompt: bool, read_only: bool) -> None:
         super().__init__(reason)
-        self.prompt = prompt
+        self.prompt, self.read_only = prompt, read_only
 
 
 class RaceLost(StoreUnavailable):
@@ -54,3 +66,10 @@ def reason_of(error: BaseException) -> str:
     """A driver's message in one line, without the statement and its parameters."""
     original = getattr(error, "orig", None) or error
     return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"
+
+
+def is_full(error: BaseException) -> bool:
+    """Whether a connect failed since there are as many connections as may be."""
+    original: BaseException = getattr(error, "orig", None) or error
+    codes = {getattr(original, "sqlstate", None), *original.args[:1]}
+    return bool(codes & _FULL) or any(words in str(original) for words in _FULL_IN_WORDS)

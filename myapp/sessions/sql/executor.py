@@ -5,15 +5,18 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
+from os import getpid
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
 
 from myapp.database import is_read_only
 from myapp.pooler import is_stale
-from myapp.sessions.core.errors import SessionError
+from myapp.sessions.core.errors import SessionError, StoreUnavailable
+from myapp.sessions.core.fork import PerProcess
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.errors import ConnectionLost, RaceLost, reason_of, translated
+from myapp.sessions.sql.outages import Trouble
 from myapp.sessions.sql.pool import Pool
 
 T = TypeVar("T")
@@ -28,12 +31,16 @@ _PROMPT: Final = 1.0
 again, and then nobody is to wait twice."""
 
 
+# What only looks.
+_READS: Final = frozenset({Connection.fetch_one, Connection.fetch_all, Connection.columns})
+
+
 class Executor:
     """Gives connections to whoever uses them, takes them back and judges errors."""
 
-    def __init__(self, engine: Engine, pool: Pool, timeout: float) -> None:
+    def __init__(self, engine: Engine, pools: PerProcess[Pool], timeout: float) -> None:
         """`timeout`: after so many seconds nothing is tried again."""
-        self._dialect, self._pool, self._timeout = engine.dialect, pool, timeout
+        self._dialect, self._pools, self._timeout = engine.dialect, pools, timeout
         self._driver_error = engine.dialect.loaded_dbapi.Error
 
     def run(
@@ -51,7 +58,8 @@ class Executor:
         """
         attempts = None
         while True:
-            connection = self._pool.take()
+            pool = self._pools[getpid()]
+            connection = pool.take()
             started = time.monotonic()
             try:
                 if single:
@@ -59,37 +67,55 @@ class Executor:
                 else:
                     answer = connection.transact(use, *arguments)
             except self._driver_error as error:
-                trouble = self._judged(connection, error, started, single=single)
+                trouble = self._judged(pool, connection, error, started, single=single)
                 if done is not None and isinstance(trouble, ConnectionLost) and (found := done()):
                     return found
                 attempts = attempts or _Attempts(started + self._timeout)
                 if not attempts.allow_another(trouble):
+                    _tell(pool, trouble, use)
                     raise trouble from error
             except BaseException:
-                self._pool.close(connection)
+                pool.close(connection)
                 raise
             else:
-                self._pool.give_back(connection)
+                pool.give_back(connection)
+                if pool.breaker.outages.under_way:
+                    _tell_success(pool, use)
                 return answer
 
     def _judged(
-        self, connection: Connection, error: Any, started: float, *, single: bool
+        self, pool: Pool, connection: Connection, error: Any, started: float, *, single: bool
     ) -> SessionError:
         """What a driver's error means; the connection is given back or closed by that."""
         lost = self._dialect.is_disconnect(error, connection.driver, connection.cursor)
         # A server that takes no writes may not be the one to write to any more (L8).
         if lost or is_read_only(error):
-            self._pool.lost(connection)
-            return ConnectionLost(reason_of(error), prompt=time.monotonic() - started < _PROMPT)
+            pool.lost(connection)
+            prompt = time.monotonic() - started < _PROMPT
+            return ConnectionLost(reason_of(error), prompt=prompt, read_only=not lost)
         if is_stale(error):
             # So would it be on each connection that is older than the table is now.
-            self._pool.lost(connection)
+            pool.lost(connection)
             return translated(error)
         if single or connection.roll_back():
-            self._pool.give_back(connection)
+            pool.give_back(connection)
         else:
-            self._pool.close(connection)
+            pool.close(connection)
         return translated(error)
+
+
+def _tell(pool: Pool, trouble: SessionError, use: Callable[..., object]) -> None:
+    """Note what a request is refused for. A missing table is no outage."""
+    if not isinstance(trouble, StoreUnavailable):
+        return
+    lost = isinstance(trouble, ConnectionLost) and not trouble.read_only
+    what: Trouble = "connecting" if lost or use in _READS else "writing"
+    pool.breaker.outages.refused(what, trouble.reason)
+
+
+def _tell_success(pool: Pool, use: Callable[..., object]) -> None:
+    """Note what works again."""
+    pool.breaker.works("waiting", *(() if use in _READS else ("writing",)))
 
 
 class _Attempts:

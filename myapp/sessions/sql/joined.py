@@ -15,6 +15,7 @@ from sqlalchemy import URL, Connection, Executable, text
 from sqlalchemy.engine import Dialect
 
 from myapp.database import is_read_only
+from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.errors import RaceLost, translated
@@ -70,9 +71,12 @@ class JoinedWriter(SqlWriter):
             trouble = translated(error)
             if not self._wrote and (_is_not_allowed(error) or self._has_lost_on_sqlite(trouble)):
                 raise CannotJoin from error
+            if isinstance(trouble, StoreUnavailable) and not isinstance(trouble, RaceLost):
+                self._store.outages.refused("writing", trouble.reason)
             raise trouble from error
         if not self._wrote:
             self._wrote = True
+            self._store.outages.works("writing")
             self._joined()
         met: int = self._cursor.rowcount
         return met

@@ -4,72 +4,79 @@ SQLAlchemy's engine makes them; from then on they are kept here, each with a cur
 taken for one statement or one transaction. Nobody holds one longer than that, so that there may be
 many more threads than connections. Nothing here asks whether a connection still works: who uses
 one finds out, and tells.
+
+There is no lock: each step is one operation of a container, which is done or not. An interrupt may
+come between any two lines. Whatever is dropped then is collected, and so gives back its place.
 """
 
 from __future__ import annotations
 
-import threading
+import time
 from collections import deque
 from contextlib import suppress
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Engine
-from sqlalchemy.exc import SQLAlchemyError
 
-from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.sql.breaker import Breaker
-from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.connection import Connection
-from myapp.sessions.sql.errors import reason_of
+from myapp.sessions.sql.opening import KEPT, Opener
+from myapp.sessions.sql.turn import Place, Places, Turn
+
+if TYPE_CHECKING:
+    from weakref import ref
 
 MOST: Final = 15
 """Connections at a time, in one process."""
 
-KEPT: Final = 10
-"""So many of them stay open while nobody uses them."""
+_LOOK_AGAIN: Final = 0.1
+"""Seconds after which somebody who waits looks for themselves: what was collected calls nobody."""
 
 
 class Pool:
-    """The connections of one process to one database. Safe for threads."""
+    """The connections of one process to one database. Safe for threads, greenlets, interrupts."""
 
     def __init__(self, engine: Engine, breaker: Breaker, patience: float) -> None:
         """`patience`: how many seconds to wait for a connection when all are in use."""
-        self._engine, self._breaker, self._patience = engine, breaker, patience
-        self._statements = CompiledStatements(engine.dialect)
+        self.breaker, self._patience = breaker, patience
         # The one used last is taken first: its server process, and its caches, are warm.
         self._idle: deque[Connection] = deque()
-        self._condition = threading.Condition()
-        self._open = self._waiting = self._generation = 0
+        self._places = Places()
+        self._waiting: deque[ref[Turn[Connection | Place]]] = deque()
+        self._generation = object()
+        self._opener = Opener(engine, breaker, self._places)
 
     def take(self) -> Connection:
         """A connection, which is then the caller's until it is given back or closed.
 
-        Raises StoreUnavailable if none can be had.
+        First come, first served. Raises StoreUnavailable if none can be had.
         """
+        if self._waiting:
+            return self._queue_up()
         try:
             connection = self._idle.pop()
         except IndexError:
-            return self._wait_or_open()
-        return (
-            connection
-            if connection.generation == self._generation
-            else self._other_than(connection)
-        )
+            return self._queue_up()
+        if connection.generation is self._generation:
+            return connection
+        self.close(connection)
+        return self.take()
 
     def give_back(self, connection: Connection) -> None:
-        """Let others have a connection that works."""
-        if connection.generation != self._generation or len(self._idle) >= KEPT:
+        """Let others have a connection that works: the one who has waited longest."""
+        if connection.generation is not self._generation or (
+            connection.is_spare and len(self._idle) >= KEPT
+        ):
             self.close(connection)
             return
         self._idle.append(connection)
         if self._waiting:
-            with self._condition:
-                self._condition.notify()
+            self._serve()
 
     def close(self, connection: Connection) -> None:
         """Give up a connection of which nobody knows what state it is in."""
         connection.close()
-        self._free_a_place()
+        self._leave(connection.place)
 
     def lost(self, connection: Connection) -> None:
         """Give up a connection that turned out dead, and those opened before that was known.
@@ -77,79 +84,99 @@ class Pool:
         Whoever finds the next of them dead does not close what was opened since.
         """
         self.close(connection)
-        if connection.generation == self._generation:
+        if connection.generation is self._generation:
             self.close_all()
 
     def close_all(self) -> None:
         """Close the connections that nobody has now, and the others when they are given back."""
-        with self._condition:
-            self._generation += 1
+        self._generation = object()
         with suppress(IndexError):
             while True:
                 self.close(self._idle.pop())
 
-    def _other_than(self, old: Connection) -> Connection:
-        """Another connection than one that was given back while the others were closed."""
-        self.close(old)
-        return self.take()
+    def _queue_up(self) -> Connection:
+        until = time.monotonic() + self._patience
+        turn: Turn[Connection | Place] = Turn()
+        self._waiting.append(turn.reference)
+        while True:
+            given = self._wait(turn, until)
+            if isinstance(given, Connection):
+                return given
+            connection = self._open(given)
+            if connection is not None:
+                return connection
+            # The server grants no more: wait for one of those that there are, as the first.
+            turn = Turn()
+            self._waiting.appendleft(turn.reference)
+            self._leave(given)
 
-    def _wait_or_open(self) -> Connection:
-        self._breaker.admit()
+    def _wait(self, turn: Turn[Connection | Place], until: float) -> Connection | Place:
+        """What is given to whoever has this turn: a connection, or the right to open one."""
         try:
-            connection = self._next()
-        except _AllInUse:
-            self._breaker.succeeded()  # the database is not to blame
-            raise
-        except (SQLAlchemyError, self._engine.dialect.loaded_dbapi.Error) as error:
-            raise self._breaker.failed(reason_of(error)) from error
+            while True:
+                self._serve()
+                if turn.given is not None:
+                    return turn.given
+                self._refuse_to_wait(until)
+                turn.wait(_LOOK_AGAIN)
+                # Whoever wanted to serve us may have been interrupted.
+                if turn.given is None and turn.reference not in self._waiting:
+                    self._waiting.appendleft(turn.reference)
         except BaseException:
-            # What else can go wrong here, an interrupt say, must not leave a probe pending.
-            self._breaker.failed("interrupted")
+            self._withdraw(turn)
             raise
-        self._breaker.succeeded()
-        return connection
 
-    def _next(self) -> Connection:
-        with self._condition:
-            # Counted before the first look, so that who gives back a connection behind it sees us.
-            self._waiting += 1
-            try:
-                found = self._condition.wait_for(self._connection_or_place, self._patience)
-            finally:
-                self._waiting -= 1
-        if not found:
-            raise _AllInUse("all connections are in use")
-        if isinstance(found, Connection):
-            if found.generation == self._generation:
-                return found
-            found.close()  # and another one takes its place
-        return self._opened()
+    def _refuse_to_wait(self, until: float) -> None:
+        """Raise StoreUnavailable where waiting longer is in vain."""
+        if time.monotonic() >= until:
+            raise self.breaker.outages.refused("waiting", "all connections are in use")
+        if not self._places.count_open():
+            self.breaker.refuse_while_stuck()
 
-    def _connection_or_place(self) -> Connection | bool:
-        """Take a connection that was given back; True is the right to open another one."""
+    def _withdraw(self, turn: Turn[Connection | Place]) -> None:
+        with suppress(ValueError):
+            self._waiting.remove(turn.reference)
+        if isinstance(turn.given, Connection):
+            self.give_back(turn.given)
+        elif turn.given is not None:
+            self._leave(turn.given)
+
+    def _serve(self) -> None:
+        """Give what is free to those who wait, in their order."""
+        while self._waiting and (free := self._free()) is not None:
+            self._hand_over(free)
+
+    def _free(self) -> Connection | Place | None:
         with suppress(IndexError):
-            return self._idle.pop()
-        if self._open == MOST:
-            return False
-        self._open += 1
-        return True
+            connection = self._idle.pop()
+            if connection.generation is self._generation:
+                return connection
+            connection.close()
+            self._places.leave(connection.place)
+        return self._places.take_one(min(MOST, self._opener.granted))
 
-    def _opened(self) -> Connection:
-        generation = self._generation
+    def _hand_over(self, free: Connection | Place) -> None:
+        with suppress(IndexError):
+            while (turn := self._waiting.popleft()()) is None:
+                pass
+            turn.give(free)
+            return
+        # Nobody waits any more.
+        if isinstance(free, Connection):
+            self._idle.append(free)
+        else:
+            self._places.leave(free)
+
+    def _open(self, place: Place) -> Connection | None:
+        """A new connection; None if the server grants no more than we have."""
         try:
-            made = self._engine.raw_connection()
-            driver = made.dbapi_connection
-            made.detach()
-            return Connection(driver, self._engine.dialect, self._statements, generation)
+            return self._opener.open(place, self._generation)
         except BaseException:
-            self._free_a_place()
+            self._leave(place)
             raise
 
-    def _free_a_place(self) -> None:
-        with self._condition:
-            self._open -= 1
-            self._condition.notify()
-
-
-class _AllInUse(StoreUnavailable):
-    """Nothing is wrong, but all connections were in use for as long as one may wait."""
+    def _leave(self, place: Place) -> None:
+        """Leave a place, to whoever waits."""
+        self._places.leave(place)
+        if self._waiting:
+            self._serve()

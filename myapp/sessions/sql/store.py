@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
+from os import getpid
 from typing import Any
 
 from sqlalchemy import Engine, Executable, NullPool
@@ -17,7 +18,7 @@ import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine
 from myapp.pooler import AUTO
 from myapp.sessions.core.errors import SchemaError, StoreUnavailable
-from myapp.sessions.core.fork import after_fork_in_child
+from myapp.sessions.core.fork import PerProcess
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
 from myapp.sessions.sql import pymysql
@@ -26,6 +27,7 @@ from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.errors import MIGRATE
 from myapp.sessions.sql.executor import Executor
 from myapp.sessions.sql.model import table
+from myapp.sessions.sql.outages import Outages
 from myapp.sessions.sql.pool import Pool
 from myapp.sessions.sql.pooled import refuse_statement_mode, warn_of_no_limit
 from myapp.sessions.sql.sweeping import sweep_claimed, sweep_sampled
@@ -51,22 +53,23 @@ class SqlStore:
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
         )
-        self._timeouts = connect_timeout / 1000, statement_timeout / 1000
+        self._patience = connect_timeout / 1000
         packed = self._engine.dialect.driver == "pymysql"
         self._load_one = pymysql.load_packed if packed else sql.load_one
         self._as_session: Callable[..., StoredSession]
         self._as_session = pymysql.unpacked if packed else StoredSession
         self._claims = self._engine.dialect.name == "postgresql"
         self._renews_at_once = renews_at_once(self._engine.dialect.name)
-        self._inherited: list[Pool] = []
-        self._begin()
-        after_fork_in_child(self._forget_connections)
+        self._pools = PerProcess(self._new_pool)
+        self._executor = Executor(self._engine, self._pools, statement_timeout / 1000)
 
-    def _begin(self) -> None:
-        patience, timeout = self._timeouts
-        self._breaker = Breaker()
-        self._pool = Pool(self._engine, self._breaker, patience)
-        self._executor = Executor(self._engine, self._pool, timeout)
+    def _new_pool(self) -> Pool:
+        return Pool(self._engine, Breaker(), self._patience)
+
+    @property
+    def _pool(self) -> Pool:
+        """The connections of this process; those of its parent stay the parent's (L11)."""
+        return self._pools[getpid()]
 
     @classmethod
     def from_settings(cls, settings: SessionSettings) -> SqlStore:
@@ -88,7 +91,12 @@ class SqlStore:
     @property
     def is_stuck(self) -> bool:
         """Whether somebody has waited for a connection so long that others don't try."""
-        return self._breaker.is_stuck
+        return self._pool.breaker.is_stuck
+
+    @property
+    def outages(self) -> Outages:
+        """What fails at present, in this process: whoever writes past the store tells it (L8)."""
+        return self._pool.breaker.outages
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
         if len(digests) == 1:
@@ -219,14 +227,6 @@ class SqlStore:
 
     def close(self) -> None:
         self._pool.close_all()
-
-    def _forget_connections(self) -> None:
-        """In a process just forked: leave the parent's connections to the parent.
-
-        They are kept, for to be collected is to be closed, which the database would hear.
-        """
-        self._inherited.append(self._pool)
-        self._begin()
 
     def _sessions(self, statement: Executable, **values: Any) -> list[StoredSession]:
         rows = self._executor.run(Connection.fetch_all, statement, values)

@@ -129,6 +129,8 @@ def end_only(request: Request, scope: Scope) -> None:
                 saved = save_only_end(state)
                 follow_up(state.kind, saved, partial(publish, request, state.kind))
             carry_out_revocations(request, scope)
+    except StoreUnavailable as error:
+        log.info("a session was not ended, since its request failed as well: %s", error)
     except SessionError:
         log.exception("a session was not ended, since its request failed as well")
     _close(scope)
@@ -166,8 +168,10 @@ def rendered(request: Request, error: Exception) -> Response:
         return request.invoke_exception_view((type(error), error, error.__traceback__))
     except HTTPNotFound:
         pass
-    except (SessionUnavailable, SessionError) as another:
+    except (SessionUnavailable, StoreUnavailable) as another:
         # The error page itself did something with the session that can't be had now.
+        log.info("an error page was not rendered: %s", another)
+    except SessionError as another:
         log.warning("an error page was not rendered: %s", another)
     if isinstance(error, HTTPException):
         return error
@@ -178,12 +182,15 @@ def _log_failure(error: Exception, scope: Scope, done: Done) -> None:
     """Say what was committed and what was not (S7)."""
     saved = [state.kind.name for state, saved in done if saved is not NOTHING_SAVED]
     committed = scope.transaction is not None and scope.transaction.committed
-    log.error(
+    is_told = isinstance(error, StoreUnavailable)
+    log.log(
+        # An outage is told of when it begins and when it ends, by the store (L8).
+        logging.INFO if is_told and not saved and not committed else logging.ERROR,
         "a session was not saved: %s; saved before: %s; the request's transaction: %s",
         error,
         ", ".join(saved) or "none",
         "committed" if committed else "none, or not committed",
-        exc_info=None if isinstance(error, StoreUnavailable) else error,
+        exc_info=None if is_told else error,
     )
 
 

@@ -46,6 +46,7 @@ from myapp.sessions.web.shield import shielding
 from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
 from myapp.sessions.web.tween import TWEEN
+from myapp.sessions.web.uwsgi import warn_without_threads
 from myapp.setting_table import Expected
 
 log = logging.getLogger(__name__)
@@ -230,6 +231,8 @@ def _on_application_created(event: ApplicationCreated) -> None:
     for store in sessions.stores.values():
         _check_store(store)
     sessions.sweepers = _sweepers(sessions)
+    if sessions.sweepers:
+        warn_without_threads()
     policy = shielding(event.app.execution_policy, sessions.sweepers, sessions.cookie_names)
     event.app.execution_policy = policy
     registry.registerUtility(policy, IExecutionPolicy)

@@ -59,8 +59,8 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
     """Whether the request's transaction is somebody else's, a test's for example."""
     closed: bool = False
     """Whether they were saved: from here on they can be read, and not changed."""
-    down: bool = False
-    """Whether the store did not answer, which the client is told."""
+    down: dict[str, StoreUnavailable] = msgspec.field(default_factory=dict)
+    """The kinds of session whose store did not answer, which the client is told."""
     request: Any = None
     """Only while there is a session of which nobody knows yet what is stored."""
     transaction: RequestTransaction | None = None
@@ -76,7 +76,7 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
         """What is stored for the tokens of the request's cookies."""
         environ = self.request.environ
         if self.closed:
-            if self.down:
+            if kind.name in self.down:
                 # Whoever still looks, such as the debug toolbar, finds nothing.
                 return nothing()
             look_late(environ)
@@ -87,10 +87,13 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
         return self._load(kind, (token,) if is_token(token) else ())
 
     def _load(self, kind: Kind, tokens: Sequence[str]) -> Loaded:
+        if kind.name in self.down:
+            # One request is refused once, however often it looks (L8).
+            raise SessionUnavailable(self.down[kind.name])
         try:
             return load(kind, tokens, partial(publish, self.request, kind))
         except StoreUnavailable as error:
-            self.down = True
+            self.down[kind.name] = error
             raise SessionUnavailable(error) from error
 
     def publish(self, kind: Kind, event: SessionEvent) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
+from os import getpid
 from typing import Any, Final
 
 from myapp.sessions.core.loading import MAX_TOKENS
@@ -55,7 +56,7 @@ def shielding(policy: Any, sweepers: Sequence[Sweeper], names: Collection[str]) 
         if "HTTP_COOKIE" in environ:
             shield(environ, names)
         for sweeper in sweepers:
-            if not sweeper.running:
+            if sweeper.process != getpid():
                 sweeper.ensure_running()
         environ[RESPONDED] = False
         response = policy(environ, router)

@@ -191,8 +191,10 @@ class SessionsDataManager:
             mark_error_retryable(meaning)
             log.warning("a session lost a race within its request's transaction: %s", error)
         else:
-            log.error(
-                "a session was not saved: %s; its request's transaction: not committed", error
+            log.log(
+                logging.INFO if isinstance(error, StoreUnavailable) else logging.ERROR,
+                "a session was not saved: %s; its request's transaction: not committed",
+                error,
             )
         return meaning
 

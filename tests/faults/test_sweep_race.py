@@ -43,7 +43,7 @@ def test_what_is_touched_after_a_sweeper_found_it_lives_on(
                 )
             return super().execute(statement, values)
 
-    monkeypatch.setattr("myapp.sessions.sql.pool.Connection", Interrupted)
+    monkeypatch.setattr("myapp.sessions.sql.opening.Connection", Interrupted)
     sweeping.sweep(NOW + 100, 10)
     assert touched == [True]
     assert [found.digest for found in other.load([row.digest])] == [row.digest]

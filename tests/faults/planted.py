@@ -222,6 +222,34 @@ BUGS: Final = (
         new="own is digest",
         check=pytest("tests/sessions/test_session.py", "merge_itself"),
     ),
+    Bug(
+        name="a cookie that lasts as long as the settings say, whatever the row says",
+        file="myapp/sessions/web/headers.py",
+        old="left = max_age(now=written, deadline=row.deadline)",
+        new="left = kind.settings.lifetime // SECOND",
+        check=pytest("tests/sessions/test_truth.py", "max_age"),
+    ),
+    Bug(
+        name="a block that is stored though it outlived its lock",
+        file="myapp/sessions/core/locking.py",
+        old="if isinstance(error, SessionLost) or state.kind.clock() >= until:",
+        new="if False:",
+        check=pytest("tests/sessions/test_lock.py", "HeldTooLong"),
+    ),
+    Bug(
+        name="a sign-in that only the ORM's writes can drop",
+        file="myapp/sessions/sql/written.py",
+        old="return any(map(_has_written, present.values()))",
+        new="return False",
+        check=pytest("tests/outcomes/test_signed_in_after_rollback.py", "sqlite"),
+    ),
+    Bug(
+        name="a limit of sessions that goes by each machine's clock",
+        file="myapp/sessions/core/saving.py",
+        old="return max([sign_in.at, *(1 + (row.signed_in_at or 0) for row in others)])",
+        new="return sign_in.at",
+        check=pytest("tests/sessions/test_limits.py", "sqlite"),
+    ),
 )
 
 

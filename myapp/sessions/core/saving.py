@@ -8,6 +8,7 @@ from __future__ import annotations
 import logging
 import random
 import time
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -52,7 +53,7 @@ def save(
     cookie may be sent.
     """
     loaded, intent = state.loaded, state.intent
-    if loaded is None or is_at_rest(state):
+    if loaded is None:
         return NOTHING_SAVED
     store = writer or state.kind.store
     if intent.end is None:
@@ -61,6 +62,8 @@ def save(
     if done is None and intent.sign_in is None:
         # The browser may hold a newer cookie (S5).
         return NOTHING_SAVED if state.content.is_empty() else dropped(state.kind)
+    if done is not None and intent.sign_in is None and state.content.is_empty():
+        return done
     # What is set from here on begins a new session; a late request still has its marker.
     now = loaded if loaded.origin in WITHOUT_END else nothing()
     begun = Save(state, now, replace(intent, end=None, end_also=()), store, client).run()
@@ -96,6 +99,12 @@ def is_at_rest(state: State) -> bool:
 class Save:
     """One save of one session: what it goes on from, and what it has found out by now."""
 
+    replaced: Sequence[Ending] = ()
+    """What a sign-in ends, having had to choose between several or being unable to read it."""
+    conflict = False
+    tries = 0
+    give_up = 0.0
+
     def __init__(
         self,
         state: State,
@@ -115,13 +124,8 @@ class Save:
         """The row to be replaced, as it was read last; None if a new one begins."""
         mine = state.content
         self.draft = Draft(state.kind.codec, mine, mine, self.before, intent.absorb)
-        self.token = intent.token or loaded.token or new_token()
+        self.token = intent.token or loaded.token or ""
         """Under which the session is stored from now on."""
-        self.replaced: list[Ending] = []
-        """What a sign-in ends, having had to choose between several or being unable to read it."""
-        self.conflict = False
-        self.tries = 0
-        self.give_up = 0.0
 
     def run(self) -> Saved:
         """Decide, and write at most once."""
@@ -140,6 +144,7 @@ class Save:
         if self.intent.sign_in is not None and self.loaded.origin is not Origin.MARKER:
             digests = digests_of(self.loaded)
             self.replaced = [marker(self.kind, digest, "replaced") for digest in digests]
+        self.token = self.token or new_token()
         self.draft.check()
         try:
             row = self._write()

@@ -19,7 +19,7 @@ from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.events import ChangeDropped
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved, follow_up, settle
-from myapp.sessions.core.saving import save, save_only_end
+from myapp.sessions.core.saving import is_at_rest, save, save_only_end
 from myapp.sessions.core.state import State
 from myapp.sessions.core.store import is_ended, is_written
 from myapp.sessions.web.client import client_of
@@ -42,9 +42,15 @@ def finish(request: Request, response: Response, scope: Scope) -> Response:
     looked_at = False
     try:
         for state in scope.states.values():
-            if state.loaded is not None:
-                looked_at = True
-                done.append((state, _save(request, response, scope, state)))
+            loaded = state.loaded
+            if loaded is None:
+                continue
+            looked_at, saved = True, NOTHING_SAVED
+            if scope.transaction is not None or not is_at_rest(state):
+                saved = _save(request, response, scope, state)
+            # What nearly every request is stops here: it read, and nobody is signed in.
+            if saved is not NOTHING_SAVED or (loaded.row and loaded.row.user_id):
+                done.append((state, saved))
         if scope.revoked and not will_be_retried(request):
             carry_out_revocations(request, scope)
     except Exception as error:

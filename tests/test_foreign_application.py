@@ -16,7 +16,7 @@ from myapp.sessions import SchemaError
 from myapp.sessions.core.token import digest
 from tests import foreign_app
 from tests.processes import ROOT, clean_environment
-from tests.sessions.app import HTTPS, create_table, token_of
+from tests.sessions.app import HTTPS, create_table, stop_sweepers, token_of
 
 Start = Callable[..., Any]
 
@@ -33,6 +33,7 @@ def start() -> Iterator[Start]:
 
     yield start
     for app in made:
+        stop_sweepers(app)
         for store in app.registry["myapp.sessions"].stores.values():
             store.close()
 

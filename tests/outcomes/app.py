@@ -20,7 +20,7 @@ from myapp.database import create_database_engine
 from myapp.sessions import SessionManager, get_manager
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.sql.model import metadata
-from tests.sessions.app import HTTPS
+from tests.sessions.app import HTTPS, stop_sweepers
 from tests.wire import Proxy
 
 REFUSED = "the-database-refuses-this"
@@ -117,6 +117,7 @@ class OutcomeApp:
 
     def close(self) -> None:
         """Give back all connections."""
+        stop_sweepers(self.router)
         self.manager.store.close()
         self.engine.dispose()
         self.elsewhere.dispose()

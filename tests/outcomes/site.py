@@ -28,7 +28,7 @@ from myapp.sessions import SessionEvent, SessionManager, get_manager
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import metadata, table
 from tests.outcomes.app import Base, Note
-from tests.sessions.app import HTTPS
+from tests.sessions.app import HTTPS, stop_sweepers
 
 View = Callable[[Request], Any]
 
@@ -154,6 +154,7 @@ class Site:
     def close(self) -> None:
         """Give back all connections."""
         if self.sessions:
+            stop_sweepers(self.router)
             self.manager.store.close()
         self.engine.dispose()
         self._other.dispose()

@@ -79,7 +79,14 @@ class App:
         return list(self.manager.store.iterate(self.manager.name))
 
     def close(self) -> None:
+        stop_sweepers(self.router)
         self.manager.store.close()
+
+
+def stop_sweepers(router: Any) -> None:
+    """No thread of one test goes on, and writes into the log, during the next."""
+    for sweeper in router.registry["myapp.sessions"].sweepers:
+        sweeper.stop()
 
 
 def token_of(response: Any) -> str:

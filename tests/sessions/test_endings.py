@@ -1,9 +1,14 @@
 """Ending and renewing: what becomes of the row, the cookie and late requests."""
 
 import secrets
+from pathlib import Path
 
+import pytest
+from pyramid.config import Configurator
 from pyramid.request import Request
 
+from myapp.database import create_database_engine
+from myapp.sessions import get_manager
 from myapp.sessions.core.events import (
     SessionEnded,
     SessionRenewed,
@@ -11,9 +16,42 @@ from myapp.sessions.core.events import (
 )
 from myapp.sessions.core.store import Ending
 from myapp.sessions.core.token import digest
-from tests.sessions.app import Clock, cookies_of, token_of
+from myapp.sessions.sql.model import metadata
+from tests.sessions.app import Clock, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import READING, VIEWS, Heard
+
+
+def test_an_ending_that_fails_keeps_no_other_from_being_made(
+    make_app: MakeApp, tmp_path: Path
+) -> None:
+    """S6: each is attempted, also where the request has failed with an unhandled error."""
+    elsewhere = f"sqlite:///{tmp_path / 'admin.sqlite'}"
+    create_table(elsewhere)
+
+    def configure(config: Configurator) -> None:
+        config.add_settings({"admin_session.cookie_name": "admin", "admin_session.url": elsewhere})
+        config.add_session("admin_session")
+
+    def both(request: Request) -> None:
+        request.session["key"] = request.admin_session["key"] = 1
+
+    def end(request: Request) -> None:
+        request.session.invalidate()
+        request.admin_session.invalidate()
+        engine = create_database_engine(app.url)
+        metadata.drop_all(engine)
+        engine.dispose()
+        raise RuntimeError("unhandled")
+
+    app = make_app({"both": both, "end": end}, configure=configure)
+    header = "; ".join(cookie.partition(";")[0] for cookie in cookies_of(app.get("/both")))
+    admin = get_manager(app.router.registry, "admin_session")
+    assert len(list(admin.iterate())) == 1
+    with pytest.raises(RuntimeError, match="unhandled"):
+        app.get("/end", HTTP_COOKIE=header)
+    assert list(admin.iterate()) == []
+    admin.store.close()
 
 
 class TestEnding:

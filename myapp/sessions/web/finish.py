@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
@@ -129,17 +130,26 @@ def end_only(request: Request, scope: Scope) -> None:
     """After an exception that nobody renders nothing is saved, but an ending is (S6)."""
     if scope.closed:
         return
+    if not will_be_retried(request):
+        for state in scope.states.values():
+            _try_to_end(partial(_end, request, state))
+        _try_to_end(partial(carry_out_revocations, request, scope))
+    _close(scope)
+
+
+def _end(request: Request, state: State) -> None:
+    saved = save_only_end(state)
+    follow_up(state.kind, saved, partial(publish, request, state.kind))
+
+
+def _try_to_end(end: Callable[[], None]) -> None:
+    """End something; one that fails keeps no other from being tried."""
     try:
-        if not will_be_retried(request):
-            for state in scope.states.values():
-                saved = save_only_end(state)
-                follow_up(state.kind, saved, partial(publish, request, state.kind))
-            carry_out_revocations(request, scope)
+        end()
     except StoreUnavailable as error:
         log.info("a session was not ended, since its request failed as well: %s", error)
     except SessionError:
         log.exception("a session was not ended, since its request failed as well")
-    _close(scope)
 
 
 def _close(scope: Scope, *, failed: bool = False) -> None:

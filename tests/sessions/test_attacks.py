@@ -19,6 +19,7 @@ from msgspec.structs import replace
 from sqlalchemy import make_url, update
 
 from myapp.database import create_database_engine
+from myapp.sessions.core.kind import tell
 from myapp.sessions.core.lifetime import to_datetime
 from myapp.sessions.core.loading import load
 from myapp.sessions.core.store import Ending
@@ -81,7 +82,7 @@ def test_session_table_flooding(make_app: MakeApp) -> None:
     app = make_app(VIEWS)
     assert isinstance(app.manager.store, SqlStore)
     for _ in range(10_000):
-        load(app.manager.kind, [secrets.token_urlsafe(32)], app.manager.kind.publish)
+        load(app.manager.kind, [secrets.token_urlsafe(32)], tell)
     for path in ("/show", "/end", "/pop", "/who"):
         app.get(path, secrets.token_urlsafe(32))
     assert app.manager.store.count() == 0

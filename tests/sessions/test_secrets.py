@@ -20,6 +20,7 @@ from myapp.sessions.core.codec import Content, Proof
 from myapp.sessions.core.draft import Draft
 from myapp.sessions.core.events import SessionEnded
 from myapp.sessions.core.saved import Saved
+from myapp.sessions.core.saving import Save
 from myapp.sessions.core.session import Session
 from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.state import Absorbed, Intent, Loaded, Origin, SignIn, State
@@ -91,9 +92,10 @@ def test_no_record_shows_a_secret(sqlite_url: str) -> None:
     intent = Intent(token="T" * 43, sign_in=sign_in, absorb=(Absorbed(row, b"DATA", b"DATA"),))
     state = State(kind=manager.kind, source=None, loaded=loaded, content=content, intent=intent)
     saved = Saved(loaded=loaded, endings=(ending,), left=intent)
+    draft = Draft(manager.kind.codec, content, content, row, intent.absorb, b"DATA", content)
     records = [
-        *(row, content, loaded, sign_in, ending, intent, *intent.absorb, state, saved),
-        Draft(manager.kind.codec, content, content, row, intent.absorb, b"DATA", content),
+        *(row, content, loaded, sign_in, ending, intent, *intent.absorb, state, saved, draft),
+        Save(manager.kind, state, loaded, intent, manager.store, draft, row, None),
         RequestTransaction(saved={"session": saved}, ended={key}),
         Scope(states={"session": state}, sessions={"s": Session(state)}),
         Proof(1, "password"),

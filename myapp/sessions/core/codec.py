@@ -7,7 +7,7 @@ UnreadableData and nothing else, whatever they are (L7).
 from __future__ import annotations
 
 import enum
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -21,6 +21,7 @@ MAX_DEPTH: Final = 100
 
 _CONTAINERS: Final = (list, tuple, dict)
 _LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
+_EXACT: Final = _LEAVES - {float}  # a zero has two signs
 _BUILTINS: Final = (str, int, float, bytes, list, dict)
 
 FlashMessage = list[Any]
@@ -143,18 +144,25 @@ class Codec:
     def same(self, one: object, other: object) -> bool:
         """Whether two values are stored alike: `1` and `True` are not; order in dicts is naught."""
         if one == other and (
-            type(one) is type(other) is str or self._dumps(one) == self._dumps(other)
+            (type(one) is type(other) and type(one) in _EXACT)
+            or self._dumps(one) == self._dumps(other)
         ):
             return True  # as nearly all are, said without a look into each
         if not (isinstance(one, _CONTAINERS) and isinstance(other, _CONTAINERS)):
             return type(one) is type(other) and bool(one == other)
-        if self.is_canonical and one != other and self._normal(one) != self._normal(other):
+        if one != other and self._surely_differ(one, other):
             return False  # as nearly all others
         if isinstance(one, dict) and isinstance(other, dict):
             return one.keys() == other.keys() and all(self.same(one[k], other[k]) for k in one)
         if isinstance(one, list | tuple) and isinstance(other, list | tuple):
             return len(one) == len(other) and all(map(self.same, one, other))
         return type(one) is type(other) and bool(one == other)
+
+    def _surely_differ(self, one: object, other: object) -> bool:
+        """Whether two containers that are unequal are stored otherwise, too."""
+        if type(one) is type(other) is list and _are_leaves(one) and _are_leaves(other):
+            return True
+        return self.is_canonical and self._normal(one) != self._normal(other)
 
 
 def _is_encodable(text: str) -> bool:
@@ -236,23 +244,25 @@ def _holds_alike(value: Any, back: Any, levels: int) -> bool:
     if not levels:
         raise RecursionError
     if not isinstance(value, Mapping):
-        return (
-            isinstance(back, list | type(value))
-            and len(value) == len(back)
-            and all(
-                # Said at once of most: a long list holds numbers or texts.
-                (type(one) in _LEAVES and one == other) or _is_alike(one, other, levels - 1)
-                for one, other in zip(value, back, strict=True)
-            )
-        )
-    for key in value:
-        if type(key) not in _LEAVES:
+        if not isinstance(back, (list, type(value))) or len(value) != len(back):
+            return False
+        if _are_leaves(value):
+            return [*value] == [*back]  # as of most: a long list holds numbers or texts
+        pairs = zip(value, back, strict=True)
+        return all(_is_alike(one, other, levels - 1) for one, other in pairs)
+    if not _are_leaves(value):
+        for key in value:
             _refuse_loss(key)
     return (
         isinstance(back, dict)
         and value.keys() == back.keys()
         and all(_is_alike(value[key], back[key], levels - 1) for key in value)
     )
+
+
+def _are_leaves(members: Iterable[object]) -> bool:
+    """Whether all are of plain types, said without a look into each."""
+    return _LEAVES.issuperset(map(type, members))
 
 
 class _Loss(Exception):

@@ -8,10 +8,45 @@ the parent, would hear of it.
 from __future__ import annotations
 
 import ctypes
+import mmap
+import os
+import sys
 from collections.abc import Callable
-from typing import TypeVar
+from typing import Final, TypeVar
 
 T = TypeVar("T")
+
+_WIPE_ON_FORK: Final = 18
+"""Linux's MADV_WIPEONFORK, which Python does not name: a child finds zeros in such memory."""
+
+
+def _process_id() -> Callable[[], int]:
+    """A function like `os.getpid`, which asks the system once in each process, where it can.
+
+    Each request asks several times, and a system call costs 0.2 µs where a byte costs 0.03.
+    """
+    if sys.platform != "linux":
+        return os.getpid
+    known = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+    try:
+        known.madvise(_WIPE_ON_FORK)
+    except OSError:
+        # Linux before 4.14, or something that only resembles it.
+        return os.getpid
+    process = 0
+
+    def process_id() -> int:
+        nonlocal process
+        if not known[0]:
+            process = os.getpid()
+            known[0] = 1
+        return process
+
+    return process_id
+
+
+process_id: Final = _process_id()
+"""The id of this process, also in one that was forked without Python's knowledge."""
 
 
 class PerProcess(dict[int, T]):

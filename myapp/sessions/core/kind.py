@@ -31,3 +31,12 @@ class Kind:
         self.name = settings.name
         self.settings, self.store, self.codec = settings, store, codec
         self.clock, self.publish = clock, publish
+
+
+Tell = Callable[[Kind, SessionEvent], None]
+"""Tells subscribers of an event, and of the request in which it happened if there was one."""
+
+
+def tell(kind: Kind, event: SessionEvent) -> None:
+    """Tell of what happened in no request."""
+    kind.publish(event)

@@ -25,6 +25,7 @@ NEVER: Final = 2**62
 """A moment that does not come, and which a database can hold."""
 LEAP: Final = 5 * MINUTE
 """A clock that is off by so much is wrong, and not merely a little fast or slow (L4, W2)."""
+_LEAP_IN_NS: Final = LEAP * 1_000_000
 MARKER_LIFETIME: Final = 60 * SECOND
 """How long an ended session's marker tells late requests that it was ended (R3)."""
 
@@ -58,7 +59,7 @@ class SteadyClock:
         # next call finds again, since the system's clock still says it.
         if offset > self._offset:
             self._offset = offset
-        elif self._offset - offset >= LEAP * 1_000_000:
+        elif self._offset - offset >= _LEAP_IN_NS:
             _tell_of_leap(before=steady + self._offset, now=steady + offset)
             self._offset = offset
         return (steady + self._offset) // 1_000_000

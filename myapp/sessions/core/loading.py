@@ -11,7 +11,7 @@ from typing import Final
 from myapp.sessions.core.codec import Content
 from myapp.sessions.core.errors import UnreadableData
 from myapp.sessions.core.events import AmbiguousCookies, UnknownToken, UnreadableSession
-from myapp.sessions.core.kind import Kind, Publish
+from myapp.sessions.core.kind import Kind, Tell, tell
 from myapp.sessions.core.lifetime import is_expired, touch_due
 from myapp.sessions.core.state import Loaded, Origin
 from myapp.sessions.core.store import StoredSession
@@ -28,12 +28,12 @@ def nothing() -> Loaded:
     return Loaded(origin=Origin.NOTHING)
 
 
-def load(kind: Kind, tokens: Sequence[str], publish: Publish) -> Loaded:
+def load(kind: Kind, tokens: Sequence[str], tell: Tell) -> Loaded:
     """What is stored for the tokens that a client sent, by one look-up at most."""
     if not tokens:
         return nothing()
     if len(tokens) > MAX_TOKENS:
-        return _too_many(kind, publish)
+        return _too_many(kind, tell)
     by_digest = {}
     for token in tokens:
         by_digest[digest(kind.name, token)] = token
@@ -49,14 +49,14 @@ def load(kind: Kind, tokens: Sequence[str], publish: Publish) -> Loaded:
         # Nobody lists an anonymous session, and without an idle timeout nothing depends on it.
         counts = kind.settings.idle_timeout is not None or row.user_id is not None
         due = counts and touch_due(now, row.seen_at, kind.settings.touch_interval)
-        return _decoded(kind, row, by_digest[row.digest], publish, due)
+        return _decoded(kind, row, by_digest[row.digest], tell, due)
     if live:
-        return _ambiguous(kind, live, tokens, publish)
+        return _ambiguous(kind, live, tokens, tell)
     if markers:
         return _marked(kind, max(markers, key=lambda row: row.expires_at))
     for key in by_digest:
         log.info("unknown session token, digest %s", shortened(key))
-    publish(UnknownToken(manager=kind.name))
+    tell(kind, UnknownToken(manager=kind.name))
     return nothing()
 
 
@@ -64,14 +64,14 @@ def present(kind: Kind, digest: bytes) -> tuple[StoredSession, Content] | None:
     """The live row of a digest and its content, as they are now: never by an old snapshot."""
     for row in kind.store.load([digest]):
         if row.ended is None and not is_expired(kind.clock(), row, kind.settings.idle_timeout):
-            loaded = _decoded(kind, row, "", kind.publish)
+            loaded = _decoded(kind, row, "", tell)
             return (row, loaded.content) if loaded.origin is Origin.LIVE else None
     return None
 
 
 def content_of(kind: Kind, row: StoredSession) -> Content | None:
     """The content of a row, for lists; None if it can't be read."""
-    loaded = _decoded(kind, row, "", kind.publish)
+    loaded = _decoded(kind, row, "", tell)
     return loaded.content if loaded.origin is Origin.LIVE else None
 
 
@@ -84,13 +84,13 @@ def csrf_of(kind: Kind, row: StoredSession) -> str | None:
 
 
 def _decoded(
-    kind: Kind, row: StoredSession, token: str, publish: Publish, touch_due: bool = False
+    kind: Kind, row: StoredSession, token: str, tell: Tell, touch_due: bool = False
 ) -> Loaded:
     try:
         content = kind.codec.decode(row.data)
     except UnreadableData as error:
         log.warning("unreadable session %s: %s", shortened(row.digest), error)
-        publish(UnreadableSession(manager=kind.name, handle=row.handle))
+        tell(kind, UnreadableSession(manager=kind.name, handle=row.handle))
         return Loaded(origin=Origin.UNREADABLE, row=row)
     return Loaded(origin=Origin.LIVE, token=token, row=row, content=content, touch_due=touch_due)
 
@@ -101,20 +101,20 @@ def _marked(kind: Kind, marker: StoredSession) -> Loaded:
     return Loaded(origin=Origin.MARKER, row=marker, content=content)
 
 
-def _too_many(kind: Kind, publish: Publish) -> Loaded:
+def _too_many(kind: Kind, tell: Tell) -> Loaded:
     """More than any browser has: nothing is looked up, and nothing saved for such a request."""
     name = kind.settings.cookie_name
     log.warning("a client sent over %d session cookies named %s", MAX_TOKENS, name)
-    publish(AmbiguousCookies(manager=kind.name))
+    tell(kind, AmbiguousCookies(manager=kind.name))
     return Loaded(origin=Origin.TOO_MANY)
 
 
 def _ambiguous(
-    kind: Kind, live: Sequence[StoredSession], tokens: Sequence[str], publish: Publish
+    kind: Kind, live: Sequence[StoredSession], tokens: Sequence[str], tell: Tell
 ) -> Loaded:
     name = kind.settings.cookie_name
     log.warning("a client sent %d live session cookies named %s", len(live), name)
-    publish(AmbiguousCookies(manager=kind.name))
+    tell(kind, AmbiguousCookies(manager=kind.name))
     # The sign-in form, which is the way out, needs a CSRF token that the next request finds
     # again though nothing can be stored. Whoever knows only one of the cookies can't tell it.
     secret = hashlib.sha256("\0".join(["csrf", *sorted(tokens)]).encode("ascii")).digest()

@@ -11,7 +11,6 @@ import random
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from typing import Final
 
 from msgspec.structs import replace
@@ -109,7 +108,7 @@ def _save(state: State, until: int) -> None:
         raise SessionLost(f"session {row.handle} was held longer than its lock")
     saved = save_within_lock(state, until)
     if state.source is not None:
-        follow_up(state.kind, saved, partial(state.source.publish, state.kind))
+        follow_up(state.kind, saved, state.source.publish)
     if any(isinstance(event, ChangeDropped) for event in saved.events):
         raise _lost(row)
     if saved.loaded is not None:

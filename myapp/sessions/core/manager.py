@@ -12,14 +12,14 @@ from uuid import UUID
 from myapp.sessions.core.codec import Codec, Content, MessagePack, Serializer
 from myapp.sessions.core.ending import RENEWALS
 from myapp.sessions.core.events import SessionEnded, SessionEvent
-from myapp.sessions.core.kind import Kind
+from myapp.sessions.core.kind import Kind, tell
 from myapp.sessions.core.lifetime import SteadyClock, is_expired, to_datetime
 from myapp.sessions.core.loading import content_of, load
 from myapp.sessions.core.saved import follow_up, settle
 from myapp.sessions.core.saving import save
 from myapp.sessions.core.session import Session
 from myapp.sessions.core.settings import SessionSettings
-from myapp.sessions.core.state import Loaded, State
+from myapp.sessions.core.state import NOBODY, Client, Loaded, State
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 from myapp.sessions.core.token import is_handle, is_token
 from myapp.sessions.core.user import user_name
@@ -75,7 +75,7 @@ class SessionManager:
         saved = save(state)
         settle(state, saved)
         state.closed, state.source = True, None
-        follow_up(self.kind, saved, self.kind.publish)
+        follow_up(self.kind, saved, tell)
 
     def check(self) -> None:
         """Raise StoreUnavailable where sessions can't be saved now. Nothing is changed."""
@@ -179,11 +179,15 @@ class Tokens:
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
-        return load(kind, (token,) if is_token(token) else (), kind.publish)
+        return load(kind, (token,) if is_token(token) else (), tell)
+
+    def client(self, kind: Kind) -> Client:
+        """A script is nobody's browser."""
+        return NOBODY
 
     def publish(self, kind: Kind, event: SessionEvent) -> None:
         """Tell subscribers, of no request."""
-        kind.publish(event)
+        tell(kind, event)
 
 
 def _info(row: StoredSession, content: Content) -> SessionInfo:

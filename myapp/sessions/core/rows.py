@@ -2,28 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 from msgspec.structs import replace
 
 from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.lifetime import expiry
-from myapp.sessions.core.state import Intent
+from myapp.sessions.core.state import Client, Intent
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest, new_handle
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Client:
-    """What is recorded of who made a request."""
-
-    address: str | None = None
-    user_agent: str | None = None
-
-
-DescribeClient = Callable[[], Client]
-"""Answers who made the request; asked only where a row is about to record it."""
 
 
 def new_row(

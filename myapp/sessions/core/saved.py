@@ -10,7 +10,7 @@ import msgspec
 from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.events import SessionEnded, SessionEvent
-from myapp.sessions.core.kind import Kind, Publish
+from myapp.sessions.core.kind import Kind, Tell
 from myapp.sessions.core.merge import bring_up_to_date
 from myapp.sessions.core.state import NOTHING_WANTED, Intent, Loaded, State
 from myapp.sessions.core.store import Ending, StoredSession
@@ -68,16 +68,16 @@ def settle(state: State, saved: Saved) -> None:
     state.loaded, state.intent = saved.loaded, saved.left
 
 
-def follow_up(kind: Kind, saved: Saved, publish: Publish) -> None:
+def follow_up(kind: Kind, saved: Saved, tell: Tell) -> None:
     """What comes after each save that is committed: tell of it, and limit a user's sessions."""
     for event in saved.events:
-        publish(event)
+        tell(kind, event)
     row = saved.row
     if saved.signed_in and row is not None and row.user_id is not None:
-        _limit_sessions(kind, row.user_id, publish)
+        _limit_sessions(kind, row.user_id, tell)
 
 
-def _limit_sessions(kind: Kind, user_id: str, publish: Publish) -> None:
+def _limit_sessions(kind: Kind, user_id: str, tell: Tell) -> None:
     """End the oldest sessions of a user beyond `max_per_user` (R8).
 
     Failing to do so harms nobody: the next sign-in does it again.
@@ -91,4 +91,4 @@ def _limit_sessions(kind: Kind, user_id: str, publish: Publish) -> None:
         log.info("the sessions of a user were not limited: %s", error)
         return
     for _ in range(count):
-        publish(SessionEnded(manager=kind.name, reason="limit", user_id=user_id))
+        tell(kind, SessionEnded(manager=kind.name, reason="limit", user_id=user_id))

@@ -12,23 +12,29 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
+import msgspec
 from msgspec.structs import replace
 
 from myapp.sessions.core import lifetime
+from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.draft import Draft
 from myapp.sessions.core.ending import digests_of, dropped, end, ended, marker
 from myapp.sessions.core.errors import OldSnapshot, SaveConflict, SessionLost, StoreUnavailable
 from myapp.sessions.core.events import ConflictMerged, SessionEvent, SessionRenewed, SessionStarted
+from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.loading import csrf_of, nothing, present
-from myapp.sessions.core.rows import (
-    Client,
-    DescribeClient,
-    changed_row,
-    new_row,
-    renewed_row,
-)
+from myapp.sessions.core.rows import changed_row, new_row, renewed_row
 from myapp.sessions.core.saved import NOTHING_SAVED, Saved
-from myapp.sessions.core.state import NOTHING_WANTED, WITHOUT_END, Intent, Loaded, Origin, State
+from myapp.sessions.core.state import (
+    NOBODY,
+    NOTHING_WANTED,
+    WITHOUT_END,
+    Client,
+    Intent,
+    Loaded,
+    Origin,
+    State,
+)
 from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
 from myapp.sessions.core.token import new_csrf_token, new_token, shortened
 
@@ -39,25 +45,19 @@ PATIENCE: Final = 10.0
 _LONGEST_PAUSE: Final = 0.1
 
 
-def save(
-    state: State,
-    *,
-    writer: SessionWriter | None = None,
-    client: DescribeClient = Client,
-    touch: bool = True,
-) -> Saved:
+def save(state: State, writer: SessionWriter | None = None) -> Saved:
     """Carry out what a request wants of a session.
 
-    `writer` stands in for the store, for a write within another transaction. Raises what the
-    store raises, SaveConflict, NotStorable and SessionTooLarge: then nothing was saved, and no
-    cookie may be sent.
+    `writer` stands in for the store, for a write within another transaction; nothing is touched
+    there. Raises what the store raises, SaveConflict, NotStorable and SessionTooLarge: then nothing
+    was saved, and no cookie may be sent.
     """
     loaded, intent = state.loaded, state.intent
     if loaded is None:
         return NOTHING_SAVED
     store = writer or state.kind.store
     if intent.end is None:
-        return Save(state, loaded, intent, store, client, touch=touch).run()
+        return _save(state, loaded, intent, store)
     done = end(state.kind, loaded, intent, store)
     if done is None and intent.sign_in is None:
         # The browser may hold a newer cookie (S5).
@@ -66,7 +66,7 @@ def save(
         return done
     # What is set from here on begins a new session; a late request still has its marker.
     now = loaded if loaded.origin in WITHOUT_END else nothing()
-    begun = Save(state, now, replace(intent, end=None, end_also=()), store, client).run()
+    begun = _save(state, now, replace(intent, end=None, end_also=()), store)
     return (done or NOTHING_SAVED).then(begun)
 
 
@@ -86,7 +86,7 @@ def save_within_lock(state: State, until: int) -> Saved:
     if loaded is None or intent.end is not None or intent.sign_in is not None:
         return NOTHING_SAVED
     store, contents = state.kind.store, replace(intent, token=None)
-    saved = Save(state, loaded, contents, store, Client, until=until).run()
+    saved = _save(state, loaded, contents, store, until)
     return replace(saved, left=Intent(token=intent.token)) if intent.token else saved
 
 
@@ -96,41 +96,42 @@ def is_at_rest(state: State) -> bool:
     return not (changed or state.owes_cookie or (state.loaded and state.loaded.touch_due))
 
 
-class Save:
+def _save(
+    state: State, loaded: Loaded, intent: Intent, writer: SessionWriter, until: int | None = None
+) -> Saved:
+    kind, mine = state.kind, state.content
+    before = loaded.row if loaded.origin is Origin.LIVE else None
+    draft = Draft(kind.codec, mine, mine, before, intent.absorb)
+    made = Save(kind, state, loaded, intent, writer, draft, before, until)
+    return made.begin() if before is None else made.go_on(before)
+
+
+class Save(Discreet, msgspec.Struct, eq=False):
     """One save of one session: what it goes on from, and what it has found out by now."""
 
+    kind: Kind
+    state: State
+    loaded: Loaded
+    intent: Intent
+    writer: SessionWriter
+    draft: Draft
+    before: StoredSession | None
+    """The row to be replaced, as it was read last; None if a new one begins."""
+    until: int | None
+    """When the lock ends within which this is saved."""
     replaced: Sequence[Ending] = ()
     """What a sign-in ends, having had to choose between several or being unable to read it."""
-    conflict = False
-    tries = 0
-    give_up = 0.0
+    conflict: bool = False
+    tries: int = 0
+    give_up: float = 0.0
 
-    def __init__(
-        self,
-        state: State,
-        loaded: Loaded,
-        intent: Intent,
-        writer: SessionWriter,
-        client: DescribeClient,
-        *,
-        touch: bool = False,
-        until: int | None = None,
-    ) -> None:
-        self.state, self.kind = state, state.kind
-        self.loaded, self.intent = loaded, intent
-        self.writer, self.client = writer, client
-        self.touch, self.until = touch, until
-        self.before = loaded.row if loaded.origin is Origin.LIVE else None
-        """The row to be replaced, as it was read last; None if a new one begins."""
-        mine = state.content
-        self.draft = Draft(state.kind.codec, mine, mine, self.before, intent.absorb)
-        self.token = intent.token or loaded.token or ""
+    @property
+    def token(self) -> str:
         """Under which the session is stored from now on."""
+        return self.intent.token or self.loaded.token or ""
 
-    def run(self) -> Saved:
-        """Decide, and write at most once."""
-        if self.before is not None:
-            return self._go_on(self.before)
+    def begin(self) -> Saved:
+        """Store a new session, if there is anything to store."""
         if self.intent.sign_in is None and (
             # A late request, or one of which nobody can tell whose session it means.
             self.loaded.origin in (*WITHOUT_END, Origin.AMBIGUOUS) or self.draft.content.is_empty()
@@ -139,12 +140,13 @@ class Save:
         return self._begin()
 
     def _begin(self) -> Saved:
-        """Store a new session. Signing in also ends the rivals among which it had to choose."""
+        """Signing in also ends the rivals among which it had to choose."""
         # An unreadable row, too, must not come back with a later version of the serializer (R4).
         if self.intent.sign_in is not None and self.loaded.origin is not Origin.MARKER:
             digests = digests_of(self.loaded)
             self.replaced = [marker(self.kind, digest, "replaced") for digest in digests]
-        self.token = self.token or new_token()
+        if self.intent.token is None:
+            self.intent = replace(self.intent, token=new_token())
         self.draft.check()
         try:
             row = self._write()
@@ -154,12 +156,12 @@ class Save:
         replaced = [ended(self.kind, None, "replaced")] if self.replaced else []
         return self._saved(row, [*replaced, *self._merged(), started], sets_cookie=True)
 
-    def _go_on(self, row: StoredSession) -> Saved:
+    def go_on(self, row: StoredSession) -> Saved:
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
-        intent = self.intent
+        intent, state, draft = self.intent, self.state, self.draft
         if intent.token or intent.deadline or intent.absorb:
-            self.draft.check()
-        elif not self._is_changed(row):
+            draft.check()
+        elif not (state.lent or state.assigned) or not draft.is_changed(row, lent=state.lent):
             return self._leave(row)
         try:
             written = self._write()
@@ -168,17 +170,13 @@ class Save:
         events: list[SessionEvent] = []
         if self.conflict:
             events.append(ConflictMerged(manager=self.kind.name, handle=row.handle))
-        if self.draft.absorb:
+        if draft.absorb:
             events += self._merged()
         if intent.token:
             events.append(self._renewed(written))
-        asked = self.state.owes_cookie or intent.token or intent.deadline
-        sets_cookie = bool(asked or (self.state.lent and self.draft.remembers_otherwise))
+        asked = state.owes_cookie or intent.token or intent.deadline
+        sets_cookie = bool(asked or (state.lent and draft.remembers_otherwise))
         return self._saved(written, events, sets_cookie=sets_cookie)
-
-    def _is_changed(self, row: StoredSession) -> bool:
-        lent = self.state.lent
-        return (lent or self.state.assigned) and self.draft.is_changed(row, lent=lent)
 
     def _leave(self, row: StoredSession) -> Saved:
         """Nothing was changed."""
@@ -187,7 +185,8 @@ class Save:
             found = present(self.kind, row.digest)
             now = found and replace(self.loaded, row=found[0], content=found[1])
             return Saved(loaded=now, sets_cookie=True) if now else NOTHING_SAVED
-        if self.touch and self.loaded.touch_due:
+        # Neither within a lock nor in another's transaction: what it lets others wait for is short.
+        if self.loaded.touch_due and self.until is None and self.writer is self.kind.store:
             self._touch(row)
         return NOTHING_SAVED
 
@@ -272,16 +271,20 @@ class Save:
     # What is written, and what is told.
 
     def _new_row(self, data: bytes) -> StoredSession:
-        client, moment = self.client(), self._moment_of_sign_in()
+        client, moment = self._client(), self._moment_of_sign_in()
         return new_row(self.kind, self.token, self.intent, data, client, signed_in_at=moment)
 
     def _renewed_row(self, before: StoredSession, data: bytes) -> StoredSession:
         sign_in = self.intent.sign_in
         if sign_in is None or sign_in.again:
-            client = self.client()
+            client = self._client()
             return renewed_row(self.kind, before, self.token, self.intent, data, client)
         row = self._new_row(data)
         return replace(row, seen_at=max(row.seen_at, before.seen_at))
+
+    def _client(self) -> Client:
+        source = self.state.source
+        return NOBODY if source is None else source.client(self.kind)
 
     def _moment_of_sign_in(self) -> int | None:
         """When the user signed in: later than ever before, whatever other machines' clocks say.

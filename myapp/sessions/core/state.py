@@ -7,7 +7,7 @@ was loaded, and nothing is wanted any more: no fact is kept beside the row.
 from __future__ import annotations
 
 import enum
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import msgspec
 from msgspec.structs import replace
@@ -104,6 +104,16 @@ class Intent(Discreet, msgspec.Struct, frozen=True, kw_only=True):
 NOTHING_WANTED: Final = Intent()
 
 
+class Client(NamedTuple):
+    """What is recorded of who made a request."""
+
+    address: str | None = None
+    user_agent: str | None = None
+
+
+NOBODY: Final = Client()
+
+
 class Source(Protocol):
     """Where a session is loaded from: a request, or a script."""
 
@@ -112,6 +122,9 @@ class Source(Protocol):
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
+
+    def client(self, kind: Kind) -> Client:
+        """Who is there; asked only where a row is about to record it."""
 
     def publish(self, kind: Kind, event: SessionEvent) -> None:
         """Tell subscribers of what is committed before the response."""

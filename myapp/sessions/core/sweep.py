@@ -13,10 +13,10 @@ import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from os import getpid
 from typing import Final
 
 from myapp.sessions.core.errors import DoubtfulClock, SessionError, StoreUnavailable
+from myapp.sessions.core.fork import process_id
 from myapp.sessions.core.lifetime import SECOND, Clock
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.trust import TrustedClock
@@ -76,7 +76,7 @@ class Sweeper:
         """Start the thread of this process if there is none yet. Never raises: who asks for a
         page has nothing to do with it.
         """
-        process = getpid()
+        process = process_id()
         if self._is_stopped or process in self._runs or time.monotonic() < self._not_before:
             return
         run = Run(self._run)
@@ -110,13 +110,13 @@ class Sweeper:
     @property
     def thread(self) -> threading.Thread | None:
         """The thread of this process, if there is one."""
-        run = self._runs.get(getpid())
+        run = self._runs.get(process_id())
         return None if run is None else run.thread
 
     def stop(self) -> None:
         """Stop for good; returns when the thread has ended, within a batch."""
         self._is_stopped = True
-        run = self._runs.get(getpid())
+        run = self._runs.get(process_id())
         if run is not None:
             run.stopped.set()
             run.thread.join(timeout=1)

@@ -17,8 +17,10 @@ def user_name(user_id: object) -> str:
     if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID):
         raise TypeError(f"a user id is a str, an int or a UUID, not {user_id!r}")
     # An enum's member has a name of its own for `str`.
-    plain = {str: str.__str__, int: int.__repr__, UUID: UUID.__str__}
-    name = next(text(user_id) for kind, text in plain.items() if isinstance(user_id, kind))
+    if isinstance(user_id, str):
+        name = str.__str__(user_id)
+    else:
+        name = int.__repr__(user_id) if isinstance(user_id, int) else UUID.__str__(user_id)
     if not name or len(name) > MAX_USER_ID or not name.isprintable():
         raise ValueError(f"a user id is printable text of 1 to {MAX_USER_ID} characters")
     return name

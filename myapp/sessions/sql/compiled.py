@@ -48,12 +48,16 @@ def _filling(compiled: Any) -> Fill:
     text, names = compiled.string, compiled.positiontup
     constants = {n: each.value for n, each in compiled.binds.items() if not each.required}
     if constants or not names:
-        return lambda values: (text, [{**constants, **values}[name] for name in names])
+        return lambda values: (text, _picked(names, {**constants, **values}))
     if len(names) == 1:
         (only,) = names
         return lambda values: (text, (values[only],))
     pick: Callable[[Mapping[str, Any]], Sequence[Any]] = itemgetter(*names)
     return lambda values: (text, pick(values))
+
+
+def _picked(names: Sequence[str], values: Mapping[str, Any]) -> Sequence[Any]:
+    return [values[name] for name in names]
 
 
 def _expanded(compiled: Any, values: Mapping[str, Any]) -> tuple[str, Sequence[Any]]:

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from os import getpid
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable
 from sqlalchemy.engine import Dialect
 
-from myapp.sessions.core.fork import keep_for_ever
+from myapp.sessions.core.fork import keep_for_ever, process_id
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.turn import Place
 from myapp.sessions.sql.writer import SqlWriter
@@ -37,7 +36,7 @@ class Connection(SqlWriter):
         place: Place,
     ) -> None:
         super().__init__(dialect.name)
-        self._process = getpid()
+        self._process = process_id()
         self.driver = driver
         self.cursor: Any = None
         self.generation, self.place = generation, place
@@ -92,7 +91,7 @@ class Connection(SqlWriter):
 
     def close(self) -> None:
         """Close the connection, whatever state it is in."""
-        if self._process != getpid():
+        if self._process != process_id():
             # Another process has it: the database would hear that it was closed here.
             keep_for_ever((self.driver, self.cursor))
             return

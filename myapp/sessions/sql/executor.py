@@ -5,7 +5,6 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Callable
-from os import getpid
 from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
@@ -13,7 +12,7 @@ from sqlalchemy import Engine
 from myapp.database import is_read_only
 from myapp.pooler import is_stale
 from myapp.sessions.core.errors import SessionError, StoreUnavailable
-from myapp.sessions.core.fork import PerProcess
+from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.errors import ConnectionLost, RaceLost, reason_of, translated
 from myapp.sessions.sql.outages import Trouble
@@ -58,7 +57,7 @@ class Executor:
         """
         attempts = None
         while True:
-            pool = self._pools[getpid()]
+            pool = self._pools[process_id()]
             connection = pool.take()
             started = time.monotonic()
             try:

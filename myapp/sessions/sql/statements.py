@@ -21,6 +21,7 @@ from sqlalchemy import (
     func,
     insert,
     literal_column,
+    null,
     or_,
     select,
     update,
@@ -103,21 +104,21 @@ lock = (
 unlock = (
     update(table)
     .where(_c.digest == bindparam("b_digest"), _c.lock_owner == bindparam("owner"))
-    .values(lock_owner=None, locked_until=None)
+    .values(lock_owner=null(), locked_until=null())
 )
 _becomes_marker: dict[str, Any] = {
     "ended": bindparam("ended"),
     "data": bindparam("data"),
-    "version": _c.version + 1,
+    "version": _c.version + literal_column("1"),
     "deadline": bindparam("expires_at"),
     "expires_at": bindparam("expires_at"),
     "sweep_at": bindparam("expires_at"),
-    "handle": None,
-    "user_id": None,
-    "signed_in_at": None,
-    "generation": None,
-    "address": None,
-    "user_agent": None,
+    "handle": null(),
+    "user_id": null(),
+    "signed_in_at": null(),
+    "generation": null(),
+    "address": null(),
+    "user_agent": null(),
 }
 mark = update(table).where(_is_live).values(_becomes_marker)
 mark_at_version = update(table).where(_is_at_version).values(_becomes_marker)

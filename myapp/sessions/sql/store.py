@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from os import getpid
 from typing import Any
 
 from sqlalchemy import Engine, Executable, NullPool
@@ -18,7 +17,7 @@ import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine
 from myapp.pooler import AUTO
 from myapp.sessions.core.errors import SchemaError, StoreUnavailable
-from myapp.sessions.core.fork import PerProcess
+from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
 from myapp.sessions.sql import pymysql
@@ -69,7 +68,7 @@ class SqlStore:
     @property
     def _pool(self) -> Pool:
         """The connections of this process; those of its parent stay the parent's (L11)."""
-        return self._pools[getpid()]
+        return self._pools[process_id()]
 
     @classmethod
     def from_settings(cls, settings: SessionSettings) -> SqlStore:
@@ -113,7 +112,9 @@ class SqlStore:
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
         return self._executor.run(
             Connection.update,
-            *(changed, version, endings),
+            changed,
+            version,
+            endings,
             single=not endings,
             done=lambda: any(is_written(changed, row) for row in self.load([changed.digest])),
         )
@@ -123,7 +124,10 @@ class SqlStore:
     ) -> bool:
         return self._executor.run(
             Connection.renew,
-            *(old, version, new, endings),
+            old,
+            version,
+            new,
+            endings,
             single=not endings and self._renews_at_once,
             done=lambda: self._has(new),
         )
@@ -154,7 +158,8 @@ class SqlStore:
             return 0
         # All of it was done or nothing. A second try is harmless, but it would count none.
         return self._executor.run(
-            *(Connection.end, endings),
+            Connection.end,
+            endings,
             single=len(endings) == 1,
             done=lambda: self._count_ended(endings),
         )

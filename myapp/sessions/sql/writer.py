@@ -9,15 +9,18 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
+from operator import attrgetter, itemgetter
 from typing import Any
 
+from msgspec.structs import asdict
 from sqlalchemy import Executable
 
 import myapp.sessions.sql.statements as sql
 from myapp.sessions.core.store import Ending, StoredSession
 
 Values = dict[str, Any]
+
+_DIGEST_OF = attrgetter("digest")
 
 
 class SqlWriter(ABC):
@@ -75,7 +78,7 @@ class SqlWriter(ABC):
 
     def end(self, endings: Sequence[Ending]) -> int:
         """As SessionStore has it."""
-        return sum(map(self._end_one, sorted(endings, key=lambda ending: ending.digest)))
+        return sum(map(self._end_one, sorted(endings, key=_DIGEST_OF)))
 
     def _end_one(self, ending: Ending) -> bool:
         anyway = ending.version is None
@@ -110,9 +113,7 @@ def _place(digest: bytes, version: int | None) -> Values:
 
 
 def _row(session: StoredSession) -> Values:
-    return {name: getattr(session, name) for name in StoredSession.__struct_fields__} | {
-        "sweep_at": session.expires_at
-    }
+    return asdict(session) | {"sweep_at": session.expires_at}
 
 
 def _changes(changed: StoredSession, version: int) -> Values:

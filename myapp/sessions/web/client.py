@@ -6,7 +6,7 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any, Final
 
-from myapp.sessions.core.rows import Client
+from myapp.sessions.core.state import NOBODY, Client
 
 _MAX_USER_AGENT: Final = 255
 _SHORT_USER_AGENT: Final = 64
@@ -15,7 +15,7 @@ _SHORT_USER_AGENT: Final = 64
 def client_of(environ: Mapping[str, Any], record: str) -> Client:
     """What is recorded of the client. REMOTE_ADDR only: the server knows which proxy to trust."""
     if record == "none":
-        return Client()
+        return NOBODY
     address = _address(environ.get("REMOTE_ADDR", ""), shortened=record == "shortened")
     agent = environ.get("HTTP_USER_AGENT")
     if agent is None:

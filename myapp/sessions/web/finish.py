@@ -9,7 +9,6 @@ import logging
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from pyramid.httpexceptions import HTTPException, HTTPNotFound
 from pyramid.request import Request
@@ -23,7 +22,6 @@ from myapp.sessions.core.saved import NOTHING_SAVED, Saved, follow_up, settle
 from myapp.sessions.core.saving import is_at_rest, save, save_only_end
 from myapp.sessions.core.state import State
 from myapp.sessions.core.store import is_ended, is_written
-from myapp.sessions.web.client import client_of
 from myapp.sessions.web.headers import add_vary, write_headers
 from myapp.sessions.web.revocations import carry_out_revocations
 from myapp.sessions.web.scope import RequestTransaction, Scope, SessionUnavailable, publish
@@ -65,30 +63,24 @@ def finish(request: Request, response: Response, scope: Scope) -> Response:
     for state, saved in done:
         write_headers(request, response, state, saved)
         if saved.events or saved.signed_in:
-            follow_up(state.kind, saved, partial(publish, request, state.kind))
+            follow_up(state.kind, saved, partial(publish, request))
     return response
 
 
 def _save(request: Request, response: Response, scope: Scope, state: State) -> Saved:
     """Save a session that is not saved yet, by the outcome of the request (S6)."""
-    environ = request.environ
-    if "retry.attempt" in environ and will_be_retried(request):
+    if "retry.attempt" in request.environ and will_be_retried(request):
         return NOTHING_SAVED
     if scope.transaction is not None:
         return _save_after(scope.transaction, request, response, state)
     # By the first digit, for which WebOb need not take the line apart.
     if response.status >= "5":
         return save_only_end(state)
-    return _save_now(environ, state)
+    return _save_now(state)
 
 
-def _save_now(environ: dict[str, Any], state: State) -> Saved:
-    saved = save(
-        state,
-        client=partial(client_of, environ, state.kind.settings.record_client),
-        # A browser also fetches pages ahead of time, when nobody is there (S9).
-        touch=not environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"),
-    )
+def _save_now(state: State) -> Saved:
+    saved = save(state)
     if saved is not NOTHING_SAVED:
         settle(state, saved)
     return saved
@@ -112,7 +104,7 @@ def _save_after(
         return before.then(save_only_end(state)).then(Saved(events=(dropped,)))
     if response.status >= "5" and not committed:
         return before.then(save_only_end(state))
-    return before.then(_save_now(request.environ, state))
+    return before.then(_save_now(state))
 
 
 def _was_committed(kind: Kind, joined: Saved) -> bool:
@@ -139,7 +131,7 @@ def end_only(request: Request, scope: Scope) -> None:
 
 def _end(request: Request, state: State) -> None:
     saved = save_only_end(state)
-    follow_up(state.kind, saved, partial(publish, request, state.kind))
+    follow_up(state.kind, saved, partial(publish, request))
 
 
 def _try_to_end(end: Callable[[], None]) -> None:

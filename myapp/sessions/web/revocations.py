@@ -39,7 +39,7 @@ class RequestManager(SessionManager):
         return any(row.handle == revoked.handle for _, revoked in self._scope.revoked)
 
     def _revoke(self, row: StoredSession) -> bool:
-        self._scope.revoked.append((self.kind, row))
+        self._scope.revoked += ((self.kind, row),)
         return True
 
 

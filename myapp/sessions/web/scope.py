@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Final
 
 import msgspec
+from msgspec.structs import replace
 from pyramid.httpexceptions import HTTPServiceUnavailable
 from pyramid.request import Request
 
@@ -17,9 +17,10 @@ from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.loading import load, nothing
 from myapp.sessions.core.saved import Saved
 from myapp.sessions.core.session import Session
-from myapp.sessions.core.state import Loaded, State
+from myapp.sessions.core.state import Client, Loaded, State
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import is_token
+from myapp.sessions.web.client import client_of
 from myapp.sessions.web.cookie import tokens_in
 from myapp.sessions.web.late import look_late
 
@@ -59,14 +60,14 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
     """Whether the request's transaction is somebody else's, a test's for example."""
     closed: bool = False
     """Whether they were saved: from here on they can be read, and not changed."""
-    down: dict[str, StoreUnavailable] = msgspec.field(default_factory=dict)
+    down: tuple[tuple[Kind, StoreUnavailable], ...] = ()
     """The kinds of session whose store did not answer, which the client is told."""
     request: Any = None
     """Only while there is a session of which nobody knows yet what is stored."""
     transaction: RequestTransaction | None = None
     states: dict[str, State] = msgspec.field(default_factory=dict)
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)
-    revoked: list[tuple[Kind, StoredSession]] = msgspec.field(default_factory=list)
+    revoked: tuple[tuple[Kind, StoredSession], ...] = ()
     """Other sessions that a view has ended by their handles, to be done with the response."""
 
     def shown(self) -> str:
@@ -76,25 +77,36 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
         """What is stored for the tokens of the request's cookies."""
         environ = self.request.environ
         if self.closed:
-            if kind.name in self.down:
+            if self._trouble_with(kind):
                 # Whoever still looks, such as the debug toolbar, finds nothing.
                 return nothing()
             look_late(environ)
-        return self._load(kind, tokens_in(environ, kind.settings.cookie_name))
+        loaded = self._load(kind, tokens_in(environ, kind.settings.cookie_name))
+        if loaded.touch_due and environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"):
+            # A browser also fetches pages ahead of time, when nobody is there (S9).
+            return replace(loaded, touch_due=False)
+        return loaded
 
     def look_up(self, kind: Kind, token: str) -> Loaded:
         """What is stored for another token."""
         return self._load(kind, (token,) if is_token(token) else ())
 
     def _load(self, kind: Kind, tokens: Sequence[str]) -> Loaded:
-        if kind.name in self.down:
+        if self.down and (error := self._trouble_with(kind)):
             # One request is refused once, however often it looks (L8).
-            raise SessionUnavailable(self.down[kind.name])
+            raise SessionUnavailable(error)
         try:
-            return load(kind, tokens, partial(publish, self.request, kind))
+            return load(kind, tokens, self.publish)
         except StoreUnavailable as error:
-            self.down[kind.name] = error
+            self.down += ((kind, error),)
             raise SessionUnavailable(error) from error
+
+    def _trouble_with(self, kind: Kind) -> StoreUnavailable | None:
+        return next((error for down, error in self.down if down is kind), None)
+
+    def client(self, kind: Kind) -> Client:
+        """Who made the request, as far as the settings let it be recorded."""
+        return client_of(self.request.environ, kind.settings.record_client)
 
     def publish(self, kind: Kind, event: SessionEvent) -> None:
         """Tell subscribers what happened during this request."""

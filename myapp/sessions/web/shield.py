@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from os import getpid
 from typing import Any, Final
 
+from myapp.sessions.core.fork import process_id
 from myapp.sessions.core.loading import MAX_TOKENS
 from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.web.cookie import PROTECTED, pairs_in
@@ -56,12 +56,13 @@ def shielding(policy: Any, sweepers: Sequence[Sweeper], names: Collection[str]) 
         if "HTTP_COOKIE" in environ:
             shield(environ, names)
         for sweeper in sweepers:
-            if sweeper.process != getpid():
+            if sweeper.process != process_id():
                 sweeper.ensure_running()
         environ[RESPONDED] = False
         response = policy(environ, router)
         environ[RESPONDED] = True
-        if environ.pop(LOOKED_LATE, False):
+        if LOOKED_LATE in environ:
+            del environ[LOOKED_LATE]
             add_vary(response)
         return response
 

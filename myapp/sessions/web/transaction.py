@@ -35,7 +35,6 @@ from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.sql.joined import CannotJoin, JoinedWriter, same_place
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.written import has_written, watch
-from myapp.sessions.web.client import client_of
 from myapp.sessions.web.finish import will_be_retried
 from myapp.sessions.web.scope import SCOPE, RequestTransaction, Scope, SessionUnavailable
 from myapp.sessions.web.tween import Handler
@@ -159,13 +158,12 @@ class SessionsDataManager:
         """Save one session within the transaction if that can be; else it is saved afterwards."""
         if state.loaded is None or state.saved_apart or is_at_rest(state):
             return
-        client = partial(client_of, self._request.environ, state.kind.settings.record_client)
         for writer in _writers(state.kind, transaction):
             try:
                 row = state.loaded.row if state.intent.end is not None else None
                 if row is not None and not writer.sees_the_present(row.digest):
                     continue
-                saved = save(state, writer=writer, client=client, touch=False)
+                saved = save(state, writer)
             except (CannotJoin, OldSnapshot):
                 continue
             if saved is not NOTHING_SAVED:

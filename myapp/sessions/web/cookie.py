@@ -61,10 +61,13 @@ def pairs_in(header: str, name: str) -> Iterator[tuple[int, int, str]]:
 def was_sent(environ: dict[str, Any], name: str) -> bool:
     """Whether the client sent any cookie of this name, well-formed or not."""
     header: str = environ.get("HTTP_COOKIE") or ""
-    if name not in header:
-        return False
-    before = re.escape(_separators(name))
-    return re.search(f"[{before}][ \t]*{re.escape(name)}=", f";{header}") is not None
+    return name in header and _beginning(name).search(header) is not None
+
+
+@lru_cache
+def _beginning(name: str) -> re.Pattern[str]:
+    """Where a cookie of this name begins, whatever its value."""
+    return re.compile(rf"(?:\A|[{_separators(name)}])[ \t]*{re.escape(name)}=")
 
 
 def _separators(name: str) -> str:
@@ -81,25 +84,38 @@ def _named(name: str) -> tuple[re.Pattern[str], str]:
 
 def set_cookie(settings: SessionSettings, token: str, max_age: int | None) -> str:
     """The header's value that stores a token; `max_age` in seconds, None until browser end."""
-    scope, flags = _attributes(settings)
+    scope, flags = _attributes_of(settings)
     age = "" if max_age is None else f"; Max-Age={max_age}"
     return f"{settings.cookie_name}={token}{scope}{age}{flags}"
 
 
 def delete_cookie(settings: SessionSettings) -> str:
     """The header's value that removes the cookie, with the attributes it was set with (R2)."""
-    scope, flags = _attributes(settings)
+    scope, flags = _attributes_of(settings)
     past = "; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT"
     return f"{settings.cookie_name}={scope}{past}{flags}"
 
 
-@lru_cache
-def _attributes(settings: SessionSettings) -> tuple[str, str]:
-    domain = f"; Domain={settings.cookie_domain}" if settings.cookie_domain else ""
-    flags = (
-        ("; Secure" if settings.cookie_secure else "")
-        + ("; HttpOnly" if settings.cookie_httponly else "")
-        + f"; SameSite={settings.cookie_samesite.capitalize()}"
-        + ("; Partitioned" if settings.cookie_partitioned else "")
+def _attributes_of(settings: SessionSettings) -> tuple[str, str]:
+    # By these alone: the hash of all settings takes longer than to write them out.
+    return _attributes(
+        settings.cookie_domain,
+        settings.cookie_path,
+        settings.cookie_samesite,
+        settings.cookie_secure,
+        settings.cookie_httponly,
+        settings.cookie_partitioned,
     )
-    return f"{domain}; Path={settings.cookie_path}", flags
+
+
+@lru_cache
+def _attributes(
+    domain: str | None, path: str, samesite: str, secure: bool, httponly: bool, partitioned: bool
+) -> tuple[str, str]:
+    flags = (
+        ("; Secure" if secure else "")
+        + ("; HttpOnly" if httponly else "")
+        + f"; SameSite={samesite.capitalize()}"
+        + ("; Partitioned" if partitioned else "")
+    )
+    return f"; Domain={domain}; Path={path}" if domain else f"; Path={path}", flags

@@ -147,7 +147,8 @@ class Save(Discreet, msgspec.Struct, eq=False):
             self.replaced = [marker(self.kind, digest, "replaced") for digest in digests]
         if self.intent.token is None:
             self.intent = replace(self.intent, token=new_token())
-        self.draft.check()
+        if self.state.lent:
+            self.draft.check()
         try:
             row = self._write()
         except _Ended:

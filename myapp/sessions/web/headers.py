@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from pyramid.request import Request
@@ -31,11 +32,17 @@ def write_headers(request: Request, response: Response, state: State, saved: Sav
         header = _cookie(kind, saved.loaded)
     elif saved.deletes_cookie and was_sent(request.environ, kind.settings.cookie_name):
         header = delete_cookie(kind.settings)
+    # Past WebOb's dictionary of headers, which looks through the list at each step.
+    headers = response.headerlist
     if header is not None:
-        response.headers.add("Set-Cookie", header)
-        response.headers["Cache-Control"] = "no-store"
-    elif row is not None and row.user_id is not None and "Cache-Control" not in response.headers:
-        response.headers["Cache-Control"] = "no-store"
+        headers[:] = [each for each in headers if each[0].lower() != "cache-control"]
+        headers += [("Cache-Control", "no-store"), ("Set-Cookie", header)]
+    elif row is not None and row.user_id is not None and not _has_cache_control(headers):
+        headers.append(("Cache-Control", "no-store"))
+
+
+def _has_cache_control(headers: Iterable[tuple[str, str]]) -> bool:
+    return any(name.lower() == "cache-control" for name, _ in headers)
 
 
 def _cookie(kind: Kind, loaded: Loaded) -> str:

@@ -24,11 +24,11 @@ from tests.sessions.effort import Effort, effort_of
 #     SHOW_EFFORT=1 .venv/bin/python -m pytest -s tests/sessions/test_effort.py
 BUDGETS = {
     # work: (calls, statements)
-    "untouched": (8, 0),
-    "anonymous": (42, 0),
-    "read": (77, 1),
-    "save": (119, 2),
-    "first": (201, 1),
+    "untouched": (7, 0),
+    "anonymous": (33, 0),
+    "read": (70, 1),
+    "save": (118, 2),
+    "first": (175, 1),
 }
 
 TOLERANCE = 2

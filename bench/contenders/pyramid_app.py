@@ -20,8 +20,13 @@ Views = dict[str, View]
 def make_router(
     views: Views, configure: Callable[[Configurator], None] = lambda config: None, **settings: Any
 ) -> Application:
-    """A Pyramid application with a route for each view, by its name."""
+    """A Pyramid application with a route for each view, by its name.
+
+    It has a property of the request, as nearly every application has. For the first one Pyramid makes
+    a class at each request, which is then nothing that a kind of session would add.
+    """
     with Configurator(settings=settings) as config:
+        config.add_request_method(lambda request: None, "property", reify=True)
         configure(config)
         for name, view in views.items():
             config.add_route(name, f"/{name}")

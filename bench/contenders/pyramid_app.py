@@ -22,8 +22,8 @@ def make_router(
 ) -> Application:
     """A Pyramid application with a route for each view, by its name.
 
-    It has a property of the request, as nearly every application has. For the first one Pyramid makes
-    a class at each request, which is then nothing that a kind of session would add.
+    It has a property of the request, as nearly every application has. For the first one Pyramid
+    makes a class at each request, which is then nothing that a kind of session would add.
     """
     with Configurator(settings=settings) as config:
         config.add_request_method(lambda request: None, "property", reify=True)

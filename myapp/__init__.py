@@ -25,10 +25,12 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from myapp.models.probe import Probe
     from myapp.sessions import SchemaError, get_manager
     from myapp.settings import read_application_settings
+    from myapp.starting import is_new_file, tell_of_start
 
     try:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
+        was_new = is_new_file(own.url)
         if own.migrate_on_start:
             migrations.upgrade(own.url, pooler=read_pooler(merged, os.environ))
         with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
@@ -36,10 +38,12 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.security_headers")
             config.include("myapp.models")
             config.include("myapp.sessions")
-            check = get_manager(config.registry).check
-            config.registry["sessions_probe"] = Probe(check, "cannot be saved")
+            manager = get_manager(config.registry)
+            config.registry["sessions_probe"] = Probe(manager.check, "cannot be saved")
             config.include("myapp.routes")
             config.include("myapp.views")
-        return config.make_wsgi_app()
+        app = config.make_wsgi_app()
+        tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
+        return app
     except (SettingError, SchemaError, migrations.MigrationError) as error:
         sys.exit(f"myapp: {error}")

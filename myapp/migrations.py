@@ -28,7 +28,16 @@ _LOCK: Final = 7_305_816_249
 _PATIENCE: Final = 600
 _PAUSE: Final = 0.2
 
-_FOLDER: Final = Path(__file__).resolve().parent.parent / "alembic"
+_HERE: Final = Path(__file__).resolve().parent
+
+
+def _folder() -> Path:
+    """Where the migrations are: beside the package in the project, within it when installed.
+
+    Beside an installed package lies the library that is called alembic, too.
+    """
+    beside = _HERE.parent / "alembic"
+    return beside if (beside / "versions").is_dir() else _HERE / "alembic"
 
 
 class MigrationError(Exception):
@@ -37,11 +46,12 @@ class MigrationError(Exception):
 
 def upgrade(url: str, revision: str = "head", *, pooler: str = AUTO) -> None:
     """Bring a database up to `revision`; `pooler` is the setting. Raises MigrationError."""
-    if not _FOLDER.is_dir():
-        raise MigrationError(f"database.migrate_on_start: there are no migrations in {_FOLDER}")
+    folder = _folder()
+    if not (folder / "versions").is_dir():
+        raise MigrationError(f"database.migrate_on_start: there are no migrations in {folder}")
     engine = create_database_engine(url, pooler=pooler)
     config = Config()
-    config.set_main_option("script_location", str(_FOLDER).replace("%", "%%"))
+    config.set_main_option("script_location", str(folder).replace("%", "%%"))
     try:
         with engine.connect() as connection, _only_one(connection):
             config.attributes["connection"] = connection

@@ -107,6 +107,7 @@ def read_table(
     message names the setting, its value, where that came from and what was expected (C2).
     """
     _refuse_unknown(table, settings, prefix, owned)
+    _warn_of_keys(table, settings, prefix)
     _warn_of_variables(table, environ, prefix)
     given = {name: read_setting(row, settings, environ, prefix) for name, row in table.items()}
     return Reading(prefix, given)
@@ -147,6 +148,21 @@ def _refuse_unknown(
             (nearest,) = difflib.get_close_matches(variable, known, n=1, cutoff=0)
             expected = f"a known setting; the nearest is {known[nearest]}"
             raise SettingError(key, value, environment.source_of(value), expected)
+
+
+def _warn_of_keys(table: Mapping[str, Setting], settings: Mapping[str, Any], prefix: str) -> None:
+    """Warn of a key that looks like a misspelt setting, such as `databse.migrate_on_start`.
+
+    It is no error: whatever else the application includes has settings of its own.
+    """
+    known = tuple(prefix + name for name in table)
+    for key in settings:
+        if key.endswith(known):
+            continue  # or it is another kind of session's: admin_session.lifetime
+        near = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
+        if near:
+            source = environment.source_of(settings[key])
+            log.warning("%s (from %s) is unknown; did you mean %s?", key, source, *near)
 
 
 def _warn_of_variables(

@@ -40,14 +40,20 @@ class Pserve:
         *variables: str,
         environment: Mapping[str, str] | None = None,
         interpreter_options: Sequence[str] = (),
+        interpreter: str | Path = sys.executable,
+        started_in: Path = ROOT,
     ) -> None:
-        """Copy the ini file; ``variables`` are ``name=value`` words of the command line."""
+        """Copy the ini file; ``variables`` are ``name=value`` words of the command line.
+
+        ``started_in`` is the folder from which it is started: the project's, as a developer does.
+        """
         self.port = free_port()
         self.url = f"http://localhost:{self.port}"
         self.ini = Path(shutil.copy(ini, folder))
         self._log = folder / f"pserve-{self.port}.log"
         self._environment = clean_environment(environment)
-        pserve = [sys.executable, *interpreter_options, "-m", "pyramid.scripts.pserve"]
+        self._started_in = started_in
+        pserve = [str(interpreter), *interpreter_options, "-m", "pyramid.scripts.pserve"]
         self._command = [*pserve, str(self.ini), f"http_port={self.port}", *variables]
         self._child: Child | None = None
 
@@ -104,9 +110,11 @@ class Pserve:
 
     def _spawn(self) -> Child:
         self._log.write_text("")
-        # Where a developer stands when he starts it: the folder of the project.
         self._child = Child(
-            self._command, log=self._log, folder=ROOT, environment=self._environment
+            self._command,
+            log=self._log,
+            folder=self._started_in,
+            environment=self._environment,
         )
         return self._child
 

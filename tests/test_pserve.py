@@ -261,7 +261,7 @@ def test_a_password_with_a_percent_sign_works_everywhere(
     "includes",
     [
         "",
-        "pyramid_debugtoolbar",
+        "myapp.toolbar",
     ],
 )
 def test_a_server_starts_without_its_database(ini: Path, folder: Path, includes: str) -> None:

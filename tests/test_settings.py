@@ -7,6 +7,8 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -801,6 +803,54 @@ def test_an_unknown_setting_of_the_application_is_refused(
         f"{key} = true (from {found.words(key)}):"
         f" expected a known setting; the nearest is {nearest}"
     )
+
+
+@pytest.mark.parametrize(
+    ("key", "meant"),
+    [
+        ("sqlalchemy.ulr", "sqlalchemy.url"),
+        ("databse.migrate_on_start", "database.migrate_on_start"),
+        ("mapp.hsts", "myapp.hsts"),
+        ("sesion.lifetime", "session.lifetime"),
+        ("session_cookie_name", "session.cookie_name"),
+    ],
+)
+def test_a_key_close_to_a_known_one_is_warned_of(
+    key: str, meant: str, url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C2: one that is nobody's may be anybody's, so it is no error."""
+    others = {"admin_session.lifetime": "1h", "x_session.statement_timeout": "5s"}
+    settings = {"sqlalchemy.url": url, key: "1", **others}
+    myapp.main({"__file__": "x.ini"}, **settings).registry["dbengine"].dispose()
+    warned = [message for message in caplog.messages if "is unknown" in message]
+    assert warned == [f"{key} (from [app:main] of x.ini) is unknown; did you mean {meant}?"]
+
+
+def test_the_start_is_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C6: which database and cookie; and once, that a file was just made."""
+    caplog.set_level(logging.INFO, logger="myapp")
+    monkeypatch.setattr("sys.argv", ["/usr/bin/pserve", "production.ini"])
+    settings = {
+        "sqlalchemy.url": f"sqlite:///{tmp_path / 'new.sqlite'}",
+        "database.migrate_on_start": "true",
+        "session.cookie_name": "sid",
+    }
+    for _ in range(2):
+        myapp.main({}, **settings).registry["dbengine"].dispose()
+    told = [message for message in caplog.messages if message.startswith("myapp ")]
+    database = f"sqlite:///{tmp_path / 'new.sqlite'}"
+    line = f"myapp {version('myapp')} in pserve: database {database}, session cookie sid"
+    assert told == [line, line]
+    assert caplog.messages.count(f"the database was not there, and was made: {database}") == 1
+
+
+def test_the_toolbar_may_be_missing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """V4: `pip install -e .` does not bring it, and development.ini names it."""
+    monkeypatch.setitem(sys.modules, "pyramid_debugtoolbar", None)
+    settings = {"sqlalchemy.url": url, "pyramid.includes": "myapp.toolbar"}
+    myapp.main({}, **settings).registry["dbengine"].dispose()
 
 
 @pytest.mark.parametrize(

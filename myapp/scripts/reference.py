@@ -45,7 +45,8 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
 - A value that can't be used stops the start with one line: the setting, the value, where it came
   from and what was expected. So does an unknown name below `session.`, `database.` or `myapp.`,
   with the nearest known one.
-- A variable that looks like a misspelt one, such as `DATABSE_URL`, is warned of.
+- A name or a variable that looks like a misspelt one, such as `databse.migrate_on_start` or
+  `DATABSE_URL`, is warned of.
 
 ## How to write a value
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -191,10 +192,13 @@ def locked_view(path: Path, attempts: list[int]) -> Callable[[Request], Any]:
             return request.response
         engine = create_engine(f"sqlite:///{path}", connect_args={"timeout": 0})
         mark_retryable_errors(engine)
-        with sqlite3.connect(path) as other, engine.connect() as mine:
-            other.execute("CREATE TABLE lock (id INTEGER)")
-            other.execute("INSERT INTO lock VALUES (1)")
-            mine.execute(text("INSERT INTO lock VALUES (2)"))
+        try:
+            with closing(sqlite3.connect(path)) as other, engine.connect() as mine:
+                other.execute("CREATE TABLE lock (id INTEGER)")
+                other.execute("INSERT INTO lock VALUES (1)")
+                mine.execute(text("INSERT INTO lock VALUES (2)"))
+        finally:
+            engine.dispose()
 
     return view
 
@@ -207,7 +211,8 @@ def test_a_locked_database_is_tried_again_without_a_word(
 ) -> None:
     """S12: the visitor sees the second attempt, and the log no failure."""
     path, attempts = tmp_path / "locked.sqlite", list[int]()
-    sqlite3.connect(path).execute("CREATE TABLE t (id INTEGER)").connection.close()
+    with closing(sqlite3.connect(path)) as made:
+        made.execute("CREATE TABLE t (id INTEGER)")
     broken("home", locked_view(path, attempts))
     assert testapp.get("/").status_int == 200
     assert len(attempts) == 2

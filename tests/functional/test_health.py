@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Engine, NullPool, create_engine, event
 from webtest import TestApp
 
 from myapp.models.probe import DatabaseProbe
@@ -37,7 +37,7 @@ def test_an_unreachable_database_is_told_without_details(
 
 def hanging_engine(released: threading.Event, asked: list[int]) -> Engine:
     """An engine whose database takes connections and then says nothing."""
-    engine = create_engine("sqlite://")
+    engine = create_engine("sqlite://", poolclass=NullPool)
 
     @event.listens_for(engine, "do_connect")
     def hang(*_: object) -> None:

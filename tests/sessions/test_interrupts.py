@@ -19,11 +19,14 @@ from tests.sessions.interrupting import interrupted_everywhere
 from tests.waiting import wait_until
 from tests.wire import Proxy
 
-# psycopg warns when it closes a connection that an interrupt has left before it was ours.
-pytestmark = pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <function BaseConnection.__del__"
-    ":pytest.PytestUnraisableExceptionWarning"
-)
+# Drivers warn when they close a connection that an interrupt has left before it was ours.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
+    pytest.mark.filterwarnings(
+        "ignore:Exception ignored in. <function BaseConnection.__del__"
+        ":pytest.PytestUnraisableExceptionWarning"
+    ),
+]
 
 
 @pytest.fixture(autouse=True)

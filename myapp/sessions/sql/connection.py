@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
+from weakref import finalize
 
 from sqlalchemy import Executable
 from sqlalchemy.engine import Dialect
@@ -23,8 +24,8 @@ class Connection(SqlWriter):
     """
 
     __slots__ = (
-        *("_begin", "_process", "_statements", "cursor", "driver", "generation"),
-        *("is_spare", "place"),
+        *("__weakref__", "_begin", "_statements", "cursor", "driver", "generation"),
+        *("close", "is_spare", "place"),
     )
 
     def __init__(
@@ -36,15 +37,17 @@ class Connection(SqlWriter):
         place: Place,
     ) -> None:
         super().__init__(dialect.name)
-        self._process = process_id()
         self.driver = driver
-        self.cursor: Any = None
         self.generation, self.place = generation, place
         self.is_spare = False
         """Whether it is closed when so many others are idle."""
         # What psycopg asks for in binary, neither side has to spell out as text.
         options = {"binary": True} if dialect.driver == "psycopg" else {}
-        self.cursor = driver.cursor(**options)
+        self.cursor: Any = driver.cursor(**options)
+        self.close = finalize(self, _close, driver, self.cursor, process_id())
+        """Closes the connection, whatever state it is in; so does whoever drops it."""
+        # When the process ends, a thread may still be using it.
+        self.close.atexit = False
         # SQLite takes its one write lock at once, so that it waits for it and never fails later.
         self._begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else "BEGIN"
         self._statements = statements
@@ -89,19 +92,14 @@ class Connection(SqlWriter):
             return False
         return True
 
-    def close(self) -> None:
-        """Close the connection, whatever state it is in."""
-        if self._process != process_id():
-            # Another process has it: the database would hear that it was closed here.
-            keep_for_ever((self.driver, self.cursor))
-            return
-        # SQLite keeps a closed connection, and its lock, as long as there is a cursor on it: with
-        # an error's traceback that may be long.
-        for each in (self.cursor, self.driver):
-            with suppress(Exception):
-                each.close()
 
-    def __del__(self) -> None:
-        """Close what an interrupt has left behind."""
+def _close(driver: Any, cursor: Any, process: int) -> None:
+    if process != process_id():
+        # Another process has it: the database would hear that it was closed here.
+        keep_for_ever((driver, cursor))
+        return
+    # SQLite keeps a closed connection, and its lock, as long as there is a cursor on it: with an
+    # error's traceback that may be long.
+    for each in (cursor, driver):
         with suppress(Exception):
-            self.close()
+            each.close()

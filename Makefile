@@ -15,6 +15,7 @@ PORT ?=
 BIN := .venv/bin
 STAMP := .venv/.stamp
 BENCH_STAMP := .venv-bench/.stamp
+SERVERS_STAMP := .venv-servers/.stamp
 BENCH := .venv-bench/bin/python -m bench
 # A developer's own package index must not leave its traces in the locked requirements.
 PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
@@ -59,6 +60,11 @@ test: $(STAMP) servers ## Run every test, on every database: make test ARGS="-k 
 .PHONY: test/cover
 test/cover: $(STAMP) servers ## Run every test and write what they cover to htmlcov/
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html $(ARGS)
+
+.PHONY: test/servers
+test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database, and restart each under load: 20 minutes
+	.venv-servers/bin/python -m tests.servers.install web
+	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
 
 .PHONY: torture
 torture: $(STAMP) servers ## Kill servers and databases under load: make torture OPERATIONS=100000 SEED=...
@@ -163,13 +169,14 @@ lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrad
 	$(PIP_COMPILE) $(UPGRADE) --output-file requirements.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --output-file bench/requirements.txt bench/requirements.in
+	$(PIP_COMPILE) $(UPGRADE) --constraint requirements-dev.txt --output-file tests/servers/requirements.txt tests/servers/requirements.in
 
 .PHONY: build
 build: $(STAMP) ## Build the source distribution and the wheel into dist/
 	$(BIN)/python -m build --no-isolation
 
 .PHONY: clean
-clean: ## Remove what was built, measured or cached; .venv, .venv-bench and the databases stay
+clean: ## Remove what was built, measured or cached; the .venv folders and the databases stay
 	rm -rf build dist htmlcov *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name '.venv*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
@@ -194,4 +201,14 @@ $(BENCH_STAMP): requirements-dev.txt bench/requirements.txt setup.cfg pyproject.
 	.venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement bench/requirements.txt
 	PYTHONWARNINGS=ignore .venv-bench/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	.venv-bench/bin/python -m pip check --quiet
+	@touch $@
+
+# Servers that only `make test/servers` tries; they are built for the machine, and not everybody can.
+$(SERVERS_STAMP): requirements-dev.txt tests/servers/requirements.txt setup.cfg pyproject.toml
+	@echo "Installing into .venv-servers; the first time takes a minute."
+	@test -x .venv-servers/bin/python || $(PYTHON) -m venv .venv-servers
+	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
+	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement tests/servers/requirements.txt
+	PYTHONWARNINGS=ignore .venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	.venv-servers/bin/python -m pip check --quiet
 	@touch $@

@@ -1,18 +1,53 @@
-"""waitress for pserve, on the port that the command line says.
+"""waitress for pserve: its settings are checked first, and it finishes what runs before it ends.
 
-In an ini file `%(http_port)s` takes the value of [DEFAULT] even if the command line has another;
-what a server is called with is right.
+What a server is called with is right; what its ini file says about `http_port` may not be, see
+`myapp.server_settings`.
 """
 
 from __future__ import annotations
 
+import os
+import sys
+import warnings
 from typing import Any
 
-from waitress import serve_paste
+from waitress.server import create_server
+
+from myapp.draining import Draining
+from myapp.environment import SettingError
+from myapp.server_settings import ServerSettings, read_server_settings
 
 
-def serve(app: Any, global_config: dict[str, str], *, host: str, **options: str) -> int:
-    """Serve until the process ends; `options` are waitress's, `http_port` is a global value."""
-    listen = f"{host}:{global_config['http_port']}"
-    result: int = serve_paste(app, global_config, listen=listen, **options)
-    return result
+def serve(app: Any, global_config: dict[str, str], **options: str) -> int:
+    """Serve until SIGTERM or SIGINT; the exit status. `options` are those of `[server:main]`.
+
+    A setting that can't be used, or an address that can't be listened at, ends the process with
+    one line.
+    """
+    try:
+        settings = read_server_settings(options, global_config)
+        sockets: dict[int, Any] = {}
+        server = _listening(app, settings, sockets)
+    except SettingError as error:
+        print(f"myapp: {error}", file=sys.stderr, flush=True)
+        # pserve takes SystemExit here for a good end, with status 0. Nothing is to be cleaned up.
+        os._exit(1)
+    server.print_listen("Serving on http://{}:{}")
+    Draining(sockets, settings.graceful_timeout).serve()
+    return 0
+
+
+def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> Any:
+    """A server whose sockets are in `sockets`; raises SettingError."""
+    try:
+        with warnings.catch_warnings():
+            # An old option that still works is no reason for lines of somebody else's code.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            return create_server(app, map=sockets, **settings.options)
+    except ValueError as error:
+        # A combination that waitress alone knows about; its words name the options.
+        raise SettingError("[server:main]", settings.address, settings.source, str(error)) from None
+    except OSError as error:
+        why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
+        expected = f"an address that is free, of this machine and allowed ({why})"
+        raise SettingError(settings.named, settings.address, settings.source, expected) from None

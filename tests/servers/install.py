@@ -1,5 +1,7 @@
 """Installs what the tests need from the system: ``python -m tests.servers.install``.
 
+With the word ``web`` it installs what `make test/servers` needs beside that.
+
 It never fails the run: what can't be installed is named with its command, and the tests say the
 rest. It must go on working with the standard library and pytest alone.
 """
@@ -10,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from tests.servers.programs import PROGRAMS, Program
+from tests.servers.programs import PROGRAMS, WEB_PROGRAMS, Program
 
 
 def main(programs: Iterable[Program] = PROGRAMS) -> None:
@@ -58,4 +60,4 @@ def _tell(missing: list[Program]) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    main(WEB_PROGRAMS if sys.argv[1:] == ["web"] else PROGRAMS)

@@ -81,4 +81,15 @@ CHROMIUM = Program(
     install=(*_APT, "chromium"),
 )
 WRK = Program(name="wrk", executables=("wrk",), install=(*_APT, "wrk"))
+APACHE = Program(
+    name="Apache with mod_wsgi",
+    executables=("apache2",),
+    install=(*_APT, "--no-install-recommends", "apache2", "libapache2-mod-wsgi-py3"),
+)
+NGINX = Program(
+    name="nginx",
+    executables=("nginx",),
+    install=(*_APT, "--no-install-recommends", "nginx-light"),
+)
 PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, WRK)
+WEB_PROGRAMS = (APACHE, NGINX)

@@ -39,7 +39,7 @@ def application():
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """One way to serve: its package, and the words after `python -m`."""
+    """One way to serve: its package, and the words after `python -m`, or a path and its words."""
 
     package: str
     command: Command
@@ -49,7 +49,8 @@ class Kind:
     """What it writes once for each of its two workers, if a worker has to be waited for."""
 
 
-def _gunicorn(*options: str) -> Command:
+def gunicorn(*options: str) -> Command:
+    """Its command line with two workers and these options."""
     return lambda ini, port: [
         *("gunicorn", "--paste", str(ini), "--bind", f"{LOOPBACK}:{port}"),
         # It would lie in the developer's home, where his own gunicorn may have one.
@@ -62,8 +63,8 @@ KINDS: Final = {
         package="waitress",
         command=lambda ini, port: ["pyramid.scripts.pserve", str(ini), f"http_port={port}"],
     ),
-    "gunicorn": Kind(package="gunicorn", command=_gunicorn("--threads", "4")),
-    "gunicorn-preload": Kind(package="gunicorn", command=_gunicorn("--preload"), forks=True),
+    "gunicorn": Kind(package="gunicorn", command=gunicorn("--threads", "4")),
+    "gunicorn-preload": Kind(package="gunicorn", command=gunicorn("--preload"), forks=True),
     "granian": Kind(
         package="granian",
         command=lambda ini, port: [
@@ -91,7 +92,9 @@ class Serving:
         text = ini.read_text("utf-8")
         ini.write_text(re.sub(r"^(?=pyramid\.includes|debugtoolbar)", "#", text, flags=re.M))
         (folder / "wsgi.py").write_text(WSGI.format(ini=ini))
-        self._command = [sys.executable, "-m", *kind.command(ini, self.port)]
+        words = kind.command(ini, self.port)
+        python = [] if words[0].startswith("/") else [sys.executable, "-m"]
+        self._command = [*python, *words]
         self._environment = clean_environment(environment)
 
     def __enter__(self) -> Self:

@@ -1,0 +1,142 @@
+"""Two copies of each server behind nginx, restarted in turn under load: no request is lost.
+
+Its name keeps it out of `make test`; `make test/servers` runs it. nginx's lines are those of
+docs/how-to/rolling-restart.md.
+"""
+
+import re
+import signal
+import tempfile
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.processes import ROOT
+from tests.servers.mariadb import MariaDB
+from tests.servers.ports import LOOPBACK, answers, free_port
+from tests.servers.process import Child
+from tests.servers.programs import NGINX, ServerMissing, skip_or_fail
+from tests.serving.every_server import EVERY, prepare
+from tests.serving.web import Serving
+from tests.waiting import wait_until
+
+ROUNDS: Final = 2
+CLIENTS: Final = 8
+PAGE: Final = ROOT / "docs" / "how-to" / "rolling-restart.md"
+
+CONF: Final = """
+daemon off;
+pid {folder}/pid;
+error_log {folder}/error.log notice;
+worker_processes 1;
+events {{}}
+http {{
+access_log off;
+client_body_temp_path {folder}/body;
+proxy_temp_path {folder}/proxy;
+fastcgi_temp_path {folder}/fastcgi;
+uwsgi_temp_path {folder}/uwsgi;
+scgi_temp_path {folder}/scgi;
+{documented}
+}}
+"""
+
+
+def documented(ports: list[int], front: int) -> str:
+    """The page's configuration, with the ports of this test."""
+    found = re.search(r"```nginx\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    assert found is not None
+    text = found[1]
+    for known, port in zip(("6543", "6544"), ports, strict=True):
+        text = text.replace(f"127.0.0.1:{known}", f"{LOOPBACK}:{port}")
+    return text.replace("listen 80;", f"listen {LOOPBACK}:{front};")
+
+
+class Load:
+    """Clients that GET and POST without a pause, and note what was not answered with 200."""
+
+    def __init__(self, port: int) -> None:
+        self._port, self._over = port, threading.Event()
+        self.answered = 0
+        self.lost: list[str] = []
+        self._threads = [threading.Thread(target=self._visit) for _ in range(CLIENTS)]
+
+    def __enter__(self) -> "Load":
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._over.set()
+        for thread in self._threads:
+            thread.join()
+
+    def go_on(self) -> None:
+        """Wait until some more requests were answered."""
+        enough = self.answered + 50
+        wait_until(lambda: self.answered > enough, "load", 60)
+
+    def _visit(self) -> None:
+        while not self._over.is_set():
+            for method, path, expected in (("GET", "/try", 200), ("POST", "/try/count", 400)):
+                # A POST without its token is refused by the application, and so has reached it.
+                connection = HTTPConnection(LOOPBACK, self._port, timeout=60)
+                try:
+                    connection.request(method, path, b"x=1" if method == "POST" else None)
+                    status: object = connection.getresponse().status
+                except (OSError, HTTPException) as error:
+                    status = repr(error)
+                finally:
+                    connection.close()
+                if status == expected:
+                    self.answered += 1
+                else:
+                    self.lost.append(f"{method} {status}")
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    """Where everything lies."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_rolling_restart_loses_nothing(name: str, folder: Path, mariadb: MariaDB) -> None:
+    """O4: two processes of each server, one ended and started after the other, under load."""
+    with ExitStack() as stack:
+        try:
+            nginx = NGINX.find()
+            url = stack.enter_context(mariadb.database())
+            copies = []
+            for number in "ab":
+                own = folder / number
+                prepare(own, url)
+                copies.append(Serving(EVERY[name], own, DATABASE_URL=url))
+                stack.enter_context(copies[-1])
+        except ServerMissing as missing:
+            skip_or_fail(missing)
+        front = free_port()
+        conf = folder / "nginx.conf"
+        lines = documented([copy.port for copy in copies], front)
+        conf.write_text(CONF.format(folder=folder, documented=lines))
+        proxy = Child(
+            [nginx, "-c", conf], log=folder / "nginx.log", folder=folder, stop_signal=signal.SIGQUIT
+        )
+        stack.callback(proxy.kill)
+        wait_until(lambda: answers(front), "nginx")
+        with Load(front) as load:
+            for copy in copies * ROUNDS:
+                load.go_on()
+                copy.end()
+                copy.__enter__()
+        print(f"{name}: {load.answered} answered, {len(load.lost)} lost")
+        assert load.lost == []
+        for copy in copies:
+            copy.end()

@@ -7,6 +7,7 @@ import html
 import os
 import pwd
 import re
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -85,10 +86,12 @@ def _apache(ini: Path, port: int) -> list[str]:
 
 EVERY: Final = {
     "waitress": KINDS["waitress"],
-    "gunicorn sync": Kind(package="gunicorn", command=gunicorn()),
+    "gunicorn sync": Kind(package="gunicorn", command=gunicorn(), reloads_at=signal.SIGHUP),
     "gunicorn sync preload": KINDS["gunicorn-preload"],
     "gunicorn threads": KINDS["gunicorn"],
-    "gunicorn gevent": Kind(package="gevent", command=gunicorn("-k", "gevent")),
+    "gunicorn gevent": Kind(
+        package="gevent", command=gunicorn("-k", "gevent"), reloads_at=signal.SIGHUP
+    ),
     "gunicorn gevent preload": Kind(
         package="gevent", command=gunicorn("-k", "gevent", "--preload")
     ),

@@ -6,8 +6,10 @@ A server is a family of processes: the first one is what an administrator starts
 from __future__ import annotations
 
 import importlib.util
+import os
 import re
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -45,6 +47,8 @@ class Kind:
     command: Command
     forks: bool = False
     """Whether it loads the application in one process, and serves in others forked from that."""
+    reloads_at: signal.Signals | None = None
+    """What makes it load the application anew in new workers, while its socket stays open."""
     started: str = ""
     """What it writes once for each of its two workers, if a worker has to be waited for."""
 
@@ -63,7 +67,9 @@ KINDS: Final = {
         package="waitress",
         command=lambda ini, port: ["pyramid.scripts.pserve", str(ini), f"http_port={port}"],
     ),
-    "gunicorn": Kind(package="gunicorn", command=gunicorn("--threads", "4")),
+    "gunicorn": Kind(
+        package="gunicorn", command=gunicorn("--threads", "4"), reloads_at=signal.SIGHUP
+    ),
     "gunicorn-preload": Kind(package="gunicorn", command=gunicorn("--preload"), forks=True),
     "granian": Kind(
         package="granian",
@@ -87,6 +93,7 @@ class Serving:
             raise ServerMissing(f"{kind.package} is not installed: pip install {kind.package}")
         self.port = free_port()
         self._started, self._folder = kind.started, folder
+        self._reloads_at = kind.reloads_at
         ini = Path(shutil.copy(ROOT / "development.ini", folder))
         # It says itself that it is not made for several processes.
         text = ini.read_text("utf-8")
@@ -148,6 +155,16 @@ class Serving:
     def output(self) -> str:
         """What all of them wrote."""
         return self._child.output()
+
+    def restart(self) -> None:
+        """Load the application anew, as its manual says; where it can't, end it and start it."""
+        if self._reloads_at is None:
+            self.end()
+            self.__enter__()
+            return
+        before = set(self.workers)
+        os.kill(self.first, self._reloads_at)
+        wait_until(lambda: not before & set(self.workers) and self._is_up(), "new workers", 120)
 
     def end(self) -> float:
         """Ask it to end as a service manager does; how many seconds that took all of them."""

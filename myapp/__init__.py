@@ -30,7 +30,9 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
         if own.migrate_on_start:
-            migrations.upgrade(own.url, pooler=read_pooler(merged, os.environ))
+            pooler = read_pooler(merged, os.environ)
+            names = migrations.read_names(merged, os.environ, own)
+            migrations.upgrade(own.url, pooler=pooler, names=names)
         with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
             config.registry["application_settings"] = own
             config.include("myapp.security_headers")

@@ -227,3 +227,9 @@ def is_lost_race(error: BaseException) -> bool:
     mysql_code = error.args[0] if error.args else None
     raced = sqlstate.startswith("40") or is_stale(error)
     return raced or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+
+
+def reason_of(error: BaseException) -> str:
+    """A driver's message in one line, without the statement and its parameters."""
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"

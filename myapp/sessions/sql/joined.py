@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Executable, text
+from sqlalchemy import URL, Connection, Executable, Table, text
 from sqlalchemy.engine import Dialect
 
 from myapp.database import is_read_only
@@ -19,7 +19,6 @@ from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.errors import RaceLost, translated
-from myapp.sessions.sql.model import table
 from myapp.sessions.sql.statements import load_some
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.writer import SqlWriter
@@ -112,10 +111,10 @@ class JoinedWriter(SqlWriter):
             raise CannotJoin
         self._is_psycopg = connection.dialect.driver == "psycopg"
         self._driver_error = connection.dialect.loaded_dbapi.Error
-        self._statements = _statements(connection.dialect, _schema_of(self._store.engine.url))
+        self._statements = _statements(connection.dialect, self._store.placed_table)
         self._cursor = driver.cursor()
         if self._dialect == "postgresql":
-            values = {"name": table.name, "oid": self._store.table_oid}
+            values = {"name": self._store.quoted_name, "oid": self._store.table_oid}
             answer = self._ask(_MAY_WRITE, values)
             if not answer:
                 raise CannotJoin
@@ -145,16 +144,8 @@ def _place(url: URL) -> tuple[object, ...]:
 
 
 @lru_cache(maxsize=8)
-def _statements(dialect: Dialect, schema: str | None) -> CompiledStatements:
-    return CompiledStatements(dialect, schema)
-
-
-def _schema_of(url: URL) -> str | None:
-    """Where the table is, by name: after a `USE other` MariaDB would write to another database,
-    and SQLite would prefer a temporary table.
-    """
-    named = {"mysql": url.database, "mariadb": url.database, "sqlite": "main"}
-    return named.get(url.get_backend_name())
+def _statements(dialect: Dialect, table: Table) -> CompiledStatements:
+    return CompiledStatements(dialect, table)
 
 
 def _is_autocommit(dialect: str, driver: Any) -> bool:

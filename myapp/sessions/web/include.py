@@ -33,9 +33,10 @@ from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.manager import SessionManager, make_manager
 from myapp.sessions.core.session import Session
-from myapp.sessions.core.settings import SessionSettings, read_session_settings
+from myapp.sessions.core.settings import TABLE_SETTING, SessionSettings, read_session_settings
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.sweep import Sweeper
+from myapp.sessions.sql.model import refused_name
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.factory import SessionFactory
 from myapp.sessions.web.finish import rendered
@@ -169,9 +170,9 @@ def _shared_store(
     make = _own_store(settings) if settings.store else SqlStore.from_settings
     if not settings.store:
         first = sessions.managers.get("session")
-        settings = with_url(settings, first.settings if first else settings, given)
+        settings = with_place(settings, first.settings if first else settings, given)
     timeouts = settings.connect_timeout, settings.statement_timeout
-    key = (make, settings.url, settings.pooler, *timeouts)
+    key = (make, settings.url, settings.table, settings.pooler, *timeouts)
     if key not in sessions.stores:
         sessions.stores[key] = make(settings)
     return sessions.stores[key]
@@ -185,10 +186,31 @@ def _own_store(settings: SessionSettings) -> Callable[[SessionSettings], Session
     return make
 
 
-def with_url(
+def with_place(
     settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
 ) -> SessionSettings:
-    """The settings with a URL: their own, the first manager's, or the application's."""
+    """The settings with a database and a table: their own, or the first manager's; a database may
+    also be the application's. Raises SettingError.
+    """
+    placed = _with_table(_with_url(settings, first, given), first)
+    url = parse_url(placed.url or "")
+    refused = refused_name(placed.table, url)
+    if refused is not None:
+        placed.refuse("table", refused)
+    return placed
+
+
+def _with_table(settings: SessionSettings, first: SessionSettings) -> SessionSettings:
+    name = TABLE_SETTING.name
+    if first.prefix == settings.prefix or settings.reading.given[name].source is not None:
+        return settings
+    reading = settings.reading.inheriting(name, first.reading)
+    return replace(settings, table=first.table, reading=reading)
+
+
+def _with_url(
+    settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
+) -> SessionSettings:
     for each in (settings, first):
         if each.url is not None:
             try:

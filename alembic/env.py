@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DBAPIError
 
 from myapp import environment, models
-from myapp.database import URL_SETTING, create_database_engine, parse_url, read_pooler, reason_of
+from myapp.database import URL_SETTING, create_database_engine, read_pooler, reason_of
+from myapp.database_url import parse_url, refused_folder
 from myapp.environment import SettingError
 from myapp.migrations import Names, read_names
 from myapp.models.meta import Base
@@ -94,9 +95,11 @@ def connected(engine: Engine, url: Given) -> Connection:
     try:
         return engine.connect()
     except DBAPIError as error:
-        expected = f"a database that answers: {reason_of(error)}"
-        refused = SettingError(URL_SETTING.name, url.text, url.source or "its default", expected)
-        raise CommandError(str(refused)) from error
+        refused = refused_folder(engine.url)
+        expected = refused or f"a database that answers: {reason_of(error)}"
+        source = url.source or "its default"
+        line = SettingError(URL_SETTING.name, url.text, source, expected)
+        raise CommandError(str(line)) from error
 
 
 # Imported for its models alone.

@@ -7,28 +7,20 @@ driver everywhere.
 from __future__ import annotations
 
 import contextlib
+import math
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import unquote
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from myapp.pooler import AUTO, POOLER_SETTING, is_stale, read_threshold
+from myapp.database_url import A_URL, parse_url
+from myapp.mysql_connector import Connector as MySQLConnector
+from myapp.pooler import AUTO, POOLER_SETTING, is_stale
 from myapp.private_file import make_private
-from myapp.setting_table import Expected, Given, Setting, read_setting
-
-# What people write, and what hosting services hand out, for the drivers that we install.
-_DRIVERS: Final = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
-
+from myapp.setting_table import Given, Setting, read_setting
 
 # 1020 is a row that changed after the transaction's snapshot, 1205 a lock that was waited for in
 # vain, 1213 a deadlock or a lost race between nodes.
@@ -38,21 +30,6 @@ _SQLITE_BUSY: Final = 5
 # A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
 _READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
 _SQLITE_READONLY: Final = 8
-
-_A_URL: Final = "a database URL such as sqlite:////path/to/file"
-
-
-def parse_url(text: str) -> URL:
-    """A database URL with its driver. Raises Expected, a ValueError, which never holds the URL."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise Expected(_A_URL) from None
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    if url.get_backend_name() == "sqlite":
-        _refuse_in_memory(url)
-    _refuse_unusable(url)
-    return url
 
 
 def _checked_url(text: str) -> str:
@@ -64,7 +41,7 @@ URL_SETTING: Final = Setting(
     "sqlalchemy.url",
     "",
     _checked_url,
-    _A_URL,
+    A_URL,
     "The database, by its SQLAlchemy URL: sqlite:////path/to/file.sqlite,"
     " postgresql://user:password@host/database or mysql://user:password@host/database."
     " Its variable is DATABASE_URL.",
@@ -113,36 +90,12 @@ def create_database_engine(
         from myapp.bounded_psycopg import Connector
 
         event.listen(engine, "do_connect", Connector(parsed, pooler, statement_timeout))
+    if engine.dialect.name in ("mysql", "mariadb"):
+        event.listen(engine, "do_connect", MySQLConnector(parsed))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "do_connect", make_private)
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
-
-
-def _refuse_unusable(url: URL) -> None:
-    """Raise Expected for what SQLAlchemy can't make an engine of; nothing is connected."""
-    try:
-        dialect = create_engine(url).dialect
-    except NoSuchModuleError:
-        raise Expected("a database and a driver that SQLAlchemy knows") from None
-    except ImportError as error:
-        raise Expected(f"a driver that is installed, which {error.name} is not") from None
-    except (ArgumentError, ValueError):
-        raise Expected("a host and options that this database can use") from None
-    if dialect.is_async:
-        raise Expected("a driver that is not asynchronous; without one, ours is used")
-    read_threshold(url)
-
-
-def _refuse_in_memory(url: URL) -> None:
-    """Raise Expected for a SQLite database that is no file, or one for one connection alone."""
-    # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
-    text = unquote(unquote(str(url)))
-    words = (":memory:", "mode=memory", "vfs=memdb")
-    path = (url.database or "").partition("?")[0].rstrip("/")
-    if path in ("", "file:") or any(word in text for word in words):
-        # Two engines, or two connections, would see two databases.
-        raise Expected("a file, not in-memory SQLite: sqlite:////path/to/file")
 
 
 def _sqlite(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:
@@ -172,7 +125,10 @@ def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dic
     # A client that hangs up does not end its statement: the server must give up as well, and
     # first, so that the connection stays and nobody wonders whether the write was done.
     patience = f"SET SESSION innodb_lock_wait_timeout = {max(1, statement_timeout // 1000)}"
-    seconds = (statement_timeout + 1000) / 1000
+    seconds: float = (statement_timeout + 1000) / 1000
+    if url.get_driver_name() == "mysqldb":
+        # mysqlclient counts whole seconds.
+        seconds = math.ceil(seconds)
     return limits | {"read_timeout": seconds, "write_timeout": seconds, "init_command": patience}
 
 

@@ -20,7 +20,8 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from myapp.database import create_database_engine, parse_url
+from myapp.database import create_database_engine
+from myapp.database_url import parse_url, refused_folder
 from myapp.pooler import AUTO
 from myapp.sessions.core.settings import TABLE_SETTING
 from myapp.sessions.sql.model import named, refused_name
@@ -106,7 +107,10 @@ def upgrade(
             command.upgrade(config, revision)
     except (SQLAlchemyError, CommandError) as error:
         # A CommandError: the database is at a revision that this code does not know, say.
+        refused = refused_folder(engine.url)
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        if refused is not None:
+            reason = f"sqlalchemy.url: expected {refused}"
         raise MigrationError(f"the database could not be migrated: {reason}") from error
     finally:
         engine.dispose()

@@ -699,14 +699,16 @@ BAD_URLS = {
     "nosuch://h/d": "expected a database and a driver that SQLAlchemy knows",
     "SQLITE://": "expected a database and a driver that SQLAlchemy knows",
     "postgresql+nosuch://h/d": "expected a database and a driver that SQLAlchemy knows",
-    "postgresql+pg8000://h/d": "expected a driver that is installed, which pg8000 is not",
+    "postgresql+pg8000://h/d": (
+        "expected postgresql:// (psycopg 3): sessions do not work with pg8000"
+    ),
     "postgresql+psycopg_async://h/d": (
-        "expected a driver that is not asynchronous; without one, ours is used"
+        "expected postgresql:// (psycopg 3): sessions do not work with psycopg_async"
     ),
     "sqlite://x.sqlite": IN_MEMORY,
     "sqlite://h/d": "expected a host and options that this database can use",
     "sqlite:////x?timeout=soon": "expected a host and options that this database can use",
-    "mysql://h/d?connect_timeout=soon": "expected a host and options that this database can use",
+    "mysql://h/d?connect_timeout=soon": "expected a whole number as connect_timeout",
 }
 
 

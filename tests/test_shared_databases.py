@@ -18,7 +18,8 @@ from sqlalchemy import Executable, MetaData, NullPool, inspect, text
 import myapp
 import myapp.sessions.sql.statements as sql
 from myapp import migrations
-from myapp.database import create_database_engine, parse_url
+from myapp.database import create_database_engine
+from myapp.database_url import parse_url
 from myapp.migrations import MigrationError, Names
 from myapp.scripts.sessions import DIALECTS, ddl
 from myapp.sessions import SchemaError, SettingError, get_manager

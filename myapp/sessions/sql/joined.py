@@ -38,6 +38,13 @@ _SEES_A_SNAPSHOT: Final = text("SELECT @@innodb_snapshot_isolation")
 _NOT_ALLOWED: Final = frozenset({1044, 1142, 1143})
 
 
+# The parameters of a URL that say which database is meant.
+_PLACES: Final = frozenset(
+    {"host", "hostaddr", "port", "dbname", "service", "user", "options", "unix_socket"}
+    | {"read_default_file", "read_default_group"}
+)
+
+
 class CannotJoin(Exception):
     """A transaction in which sessions can't be written; nothing was."""
 
@@ -139,7 +146,9 @@ def same_place(one: URL, other: URL) -> bool:
 
 
 def _place(url: URL) -> tuple[object, ...]:
-    query = tuple(sorted(url.normalized_query.items()))
+    # How one connects is of no account: timeouts, TLS, a character set.
+    is_file = url.get_backend_name() == "sqlite"
+    query = tuple(sorted(p for p in url.normalized_query.items() if is_file or p[0] in _PLACES))
     return url.get_backend_name(), url.username, url.host, url.port, query, url.database
 
 

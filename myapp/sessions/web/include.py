@@ -21,7 +21,8 @@ from pyramid.tweens import EXCVIEW
 from zope.interface import classImplements, implementedBy
 
 from myapp import environment
-from myapp.database import parse_url, read_url
+from myapp.database import URL_SETTING, read_url
+from myapp.database_url import parse_url, refused_folder
 from myapp.environment import SettingError
 from myapp.sessions.core.codec import Serializer
 from myapp.sessions.core.errors import (
@@ -48,7 +49,7 @@ from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
 from myapp.sessions.web.tween import TWEEN
 from myapp.sessions.web.uwsgi import warn_without_threads
-from myapp.setting_table import Expected
+from myapp.setting_table import Expected, Reading
 
 log = logging.getLogger(__name__)
 
@@ -214,14 +215,22 @@ def _with_url(
     for each in (settings, first):
         if each.url is not None:
             try:
-                parse_url(each.url)
+                _refuse_folder(each.reading, "url", each.url)
             except Expected as error:
                 each.refuse("url", error.expected)
             return replace(settings, url=each.url)
-    url: str | None = read_url(given, os.environ).value
-    if url is None:
+    found = read_url(given, os.environ)
+    if found.value is None:
         settings.refuse("url", "a database for the sessions, here or in sqlalchemy.url")
-    return replace(settings, url=url)
+    _refuse_folder(Reading("", {URL_SETTING.name: found}), URL_SETTING.name, found.value)
+    return replace(settings, url=found.value)
+
+
+def _refuse_folder(reading: Reading, name: str, url: str) -> None:
+    """Raise SettingError where a SQLite file can't be made: no outage, but for good."""
+    refused = refused_folder(parse_url(url))
+    if refused is not None:
+        reading.refuse(name, refused)
 
 
 def _serializer(settings: SessionSettings) -> Serializer | None:

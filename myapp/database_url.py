@@ -133,7 +133,7 @@ def _with_driver(url: URL) -> URL:
 def _server(url: URL) -> URL:
     """The URL of a database that has a server. Raises Expected."""
     url = _with_user(_with_socket(url))
-    _refuse_host(url.host or "")
+    _refuse_host(url)
     if url.port is not None and not 0 < url.port < 65536:
         raise Expected("a port from 1 to 65535")
     url = url.set(database=(url.database or "").rstrip("/"))
@@ -144,14 +144,17 @@ def _server(url: URL) -> URL:
     return url
 
 
-def _refuse_host(host: str) -> None:
-    """Raise Expected for a host that no driver could look up."""
+def _refuse_host(url: URL) -> None:
+    """Raise Expected for a host that can't be meant."""
+    host = url.host or ""
     if "@" in host:
         raise Expected("an @ within the password to be written %40")
-    try:
-        host.encode("idna")
-    except UnicodeError:
-        raise Expected("the name or the address of a host") from None
+    if url.get_backend_name() != "postgresql":
+        try:
+            # Python looks it up, and says no more of it than this.
+            host.encode("idna")
+        except UnicodeError:
+            raise Expected("the name or the address of a host") from None
 
 
 def _with_user(url: URL) -> URL:

@@ -171,7 +171,9 @@ def _shared_store(
     make = _own_store(settings) if settings.store else SqlStore.from_settings
     if not settings.store:
         first = sessions.managers.get("session")
-        settings = with_place(settings, first.settings if first else settings, given)
+        shared = first.settings if first else settings
+        settings = with_place(settings, shared, given)
+        _refuse_folder(settings, shared, given)
     timeouts = settings.connect_timeout, settings.statement_timeout
     key = (make, settings.url, settings.table, settings.pooler, *timeouts)
     if key not in sessions.stores:
@@ -215,22 +217,28 @@ def _with_url(
     for each in (settings, first):
         if each.url is not None:
             try:
-                _refuse_folder(each.reading, "url", each.url)
+                parse_url(each.url)
             except Expected as error:
                 each.refuse("url", error.expected)
             return replace(settings, url=each.url)
-    found = read_url(given, os.environ)
-    if found.value is None:
+    url: str | None = read_url(given, os.environ).value
+    if url is None:
         settings.refuse("url", "a database for the sessions, here or in sqlalchemy.url")
-    _refuse_folder(Reading("", {URL_SETTING.name: found}), URL_SETTING.name, found.value)
-    return replace(settings, url=found.value)
+    return replace(settings, url=url)
 
 
-def _refuse_folder(reading: Reading, name: str, url: str) -> None:
-    """Raise SettingError where a SQLite file can't be made: no outage, but for good."""
-    refused = refused_folder(parse_url(url))
-    if refused is not None:
-        reading.refuse(name, refused)
+def _refuse_folder(
+    settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
+) -> None:
+    """Raise SettingError where the sessions' SQLite file can't be made: for good, and no outage."""
+    refused = refused_folder(parse_url(settings.url or ""))
+    if refused is None:
+        return
+    for each in (settings, first):
+        if each.reading.given["url"].value is not None:
+            each.refuse("url", refused)
+    reading = Reading("", {URL_SETTING.name: read_url(given, os.environ)})
+    reading.refuse(URL_SETTING.name, refused)
 
 
 def _serializer(settings: SessionSettings) -> Serializer | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
@@ -71,18 +72,23 @@ def create_database_engine(
     connect_timeout: int = 10_000,
     statement_timeout: int | None = None,
     pooler: str = AUTO,
+    for_sessions: bool = False,
     **options: Any,
 ) -> Engine:
     """An engine for a URL as `parse_url` takes it; timeouts in milliseconds, `pooler` as in
     POOLER_SETTING.
 
-    `options` go to SQLAlchemy's create_engine as they are.
+    `for_sessions`: text travels as Unicode and MariaDB speaks its usual SQL, whatever the URL and
+    the server prefer, since what sessions hold is not the application's. `options` go to
+    SQLAlchemy's create_engine as they are.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
     settle = _SETTLE.get(parsed.get_backend_name())
     arguments = settle(parsed, connect_timeout, statement_timeout) if settle else {}
     # What the URL says itself has the last word.
     arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
+    if for_sessions:
+        _speak_plainly(parsed, arguments)
     engine = create_engine(parsed, connect_args=arguments, hide_parameters=True, **options)
     event.listen(engine, "handle_error", _distrust)
     if engine.dialect.driver == "psycopg":
@@ -107,11 +113,15 @@ def _postgresql(url: URL, connect_timeout: int, statement_timeout: int | None) -
     limits = {
         # libpq counts whole seconds and takes no less than two.
         "connect_timeout": max(2, -(-connect_timeout // 1000)),
+        # Of a database in SQL_ASCII the driver would make bytes.
+        "client_encoding": "utf8",
     }
     if statement_timeout is None:
         return limits
+    # libpq passes over PGOPTIONS where it is given options. What comes last counts.
+    given = os.environ.get("PGOPTIONS", "")
     return limits | {
-        "options": f"-c statement_timeout={statement_timeout}",
+        "options": f"-c statement_timeout={statement_timeout} {given}".strip(),
         # A server that vanished without a word is noticed by TCP, which the statement's limit,
         # kept by the server, can't do.
         "tcp_user_timeout": statement_timeout + connect_timeout,
@@ -131,6 +141,23 @@ def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dic
         seconds = math.ceil(seconds)
     return limits | {"read_timeout": seconds, "write_timeout": seconds, "init_command": patience}
 
+
+def _speak_plainly(url: URL, arguments: dict[str, Any]) -> None:
+    """Ask for Unicode and the usual SQL, whatever the URL and the server prefer."""
+    if url.get_backend_name() == "postgresql":
+        arguments["client_encoding"] = "utf8"
+    if url.get_backend_name() not in ("mysql", "mariadb"):
+        return
+    arguments["charset"] = "utf8mb4"
+    # In Oracle's mode BEGIN begins a block, and an empty text may be none. The application may
+    # have turned off the strict mode, without which text is cut.
+    if "init_command" in arguments:
+        arguments["init_command"] += f", sql_mode = '{_SQL_MODE}'"
+    else:
+        arguments["sql_mode"] = _SQL_MODE
+
+
+_SQL_MODE: Final = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION"
 
 _SETTLE: Final = {
     "sqlite": _sqlite,

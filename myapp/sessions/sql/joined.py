@@ -18,6 +18,7 @@ from myapp.database import is_read_only
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.encoding import codec_of, is_unicode
 from myapp.sessions.sql.errors import RaceLost, translated
 from myapp.sessions.sql.statements import load_some
 from myapp.sessions.sql.store import SqlStore
@@ -116,6 +117,9 @@ class JoinedWriter(SqlWriter):
         driver: Any = connection.connection.dbapi_connection
         if _is_autocommit(self._dialect, driver):
             raise CannotJoin
+        if not is_unicode(connection.dialect.driver, driver):
+            raise CannotJoin
+        self.codec = codec_of(driver)
         self._is_psycopg = connection.dialect.driver == "psycopg"
         self._driver_error = connection.dialect.loaded_dbapi.Error
         self._statements = _statements(connection.dialect, self._store.placed_table)

@@ -52,6 +52,7 @@ class SqlStore:
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
             pooler=pooler,
+            for_sessions=True,
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
         )
@@ -233,11 +234,10 @@ class SqlStore:
 
     def check(self) -> None:
         try:
-            present = self._executor.run(Connection.columns, sql.columns)
+            present = self._present()
             if self._claims:
+                self._executor.run(_refuse_sql_ascii)
                 self._executor.run(warn_of_no_limit)
-        except SchemaError as error:
-            raise missing_table(self.table) from error
         except StoreUnavailable as error:
             refuse_statement_mode(error)
             raise
@@ -250,6 +250,13 @@ class SqlStore:
         if missing:
             raise old_table(self.table, missing)
 
+    def _present(self) -> set[str]:
+        """The columns of the table."""
+        try:
+            return self._executor.run(Connection.columns, sql.columns)
+        except SchemaError as error:
+            raise missing_table(self.table) from error
+
     def close(self) -> None:
         self._pool.close_all()
 
@@ -260,3 +267,12 @@ class SqlStore:
     def _number(self, statement: Executable, **values: Any) -> int:
         ((number,),) = self._executor.run(Connection.fetch_all, statement, values)
         return int(number)
+
+
+def _refuse_sql_ascii(connection: Connection) -> None:
+    """Raise SchemaError for a PostgreSQL database that takes text for bytes."""
+    if connection.driver.info.parameter_status("server_encoding") == "SQL_ASCII":
+        raise SchemaError(
+            "the encoding of the database is SQL_ASCII, which keeps bytes instead of characters:"
+            " create it anew WITH ENCODING 'UTF8' TEMPLATE template0"
+        )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, Final
 
 from sqlalchemy import URL
@@ -16,6 +17,8 @@ from myapp.setting_table import Expected
 from myapp.url_parameters import SSL_MODE, SSL_MODES
 
 _DISABLED, _PREFERRED, _REQUIRED, _VERIFY_CA, _VERIFY_IDENTITY = range(5)
+_DEMANDS: Final = SSL_MODES[_REQUIRED:]
+_NO_TLS: Final = 2026  # the client's own number for what is wrong with TLS
 _FILES: Final = ("ca", "capath", "cert", "key", "cipher")
 
 
@@ -27,7 +30,7 @@ class Connector:
         self._is_pymysql = url.get_driver_name() == "pymysql"
         self._tls = _pymysql(url.query) if self._is_pymysql else _mysqlclient(url.query)
 
-    def __call__(self, dialect: Any, record: Any, args: list[Any], given: dict[str, Any]) -> None:
+    def __call__(self, dialect: Any, record: Any, args: list[Any], given: dict[str, Any]) -> Any:
         for name in [name for name in given if name.startswith("ssl")]:
             del given[name]
         given.update(self._tls)
@@ -35,6 +38,18 @@ class Connector:
         if self._is_pymysql and isinstance(password, str):
             # PyMySQL would take Latin-1, and the server knows what was hashed in UTF-8.
             given["password"] = password.encode()
+        connection = dialect.connect(*args, **given)
+        # MariaDB's library goes on in plain text with a server that offers no TLS.
+        if self._tls.get("ssl_mode") in _DEMANDS and not _is_encrypted(connection):
+            connection.close()
+            raise dialect.loaded_dbapi.OperationalError(_NO_TLS, "the server offers no TLS")
+        return connection
+
+
+def _is_encrypted(connection: Any) -> bool:
+    with closing(connection.cursor()) as cursor:
+        cursor.execute("SHOW SESSION STATUS LIKE 'Ssl_cipher'")
+        return bool(cursor.fetchone()[1])
 
 
 def _level(query: Mapping[str, Any]) -> int | None:

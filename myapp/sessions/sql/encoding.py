@@ -14,8 +14,8 @@ _UTF8: Final = ("UTF8", "UTF-8")
 
 def codec_of(driver: Any) -> str | None:
     """Python's name for the encoding of a PostgreSQL database; None where it holds everything."""
-    info = getattr(driver, "info", None)
-    name = None if info is None else info.parameter_status("server_encoding")
+    ask = getattr(getattr(driver, "info", None), "parameter_status", None)
+    name = None if ask is None else ask("server_encoding")
     if name is None or name in _UTF8:
         return None
     try:

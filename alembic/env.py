@@ -12,20 +12,24 @@ from pathlib import Path
 
 from alembic import context
 from alembic.util import CommandError
-from sqlalchemy import Connection
+from sqlalchemy import Connection, Engine, MetaData
+from sqlalchemy.exc import DBAPIError
 
 from myapp import environment, models
-from myapp.database import create_database_engine, parse_url, read_pooler
+from myapp.database import URL_SETTING, create_database_engine, read_pooler, reason_of
+from myapp.database_url import parse_url, refused_folder
+from myapp.environment import SettingError
+from myapp.migrations import Names, read_names
 from myapp.models.meta import Base
 from myapp.sessions import model
+from myapp.setting_table import Given
 from myapp.settings import read_application_settings
 
 ROOT = Path(__file__).resolve().parent.parent
-TARGET = [Base.metadata, model.metadata]
 
 
-def from_settings() -> tuple[str, str]:
-    """The URL of the database, and what stands before it, by the settings.
+def from_settings() -> tuple[Given, str, Names]:
+    """The URL of the database, what stands before it and what its tables are called.
 
     Raises CommandError, which alembic shows.
     """
@@ -33,43 +37,69 @@ def from_settings() -> tuple[str, str]:
     ini = options.pop("ini", None) or os.environ.get("MYAPP_INI") or str(ROOT / "development.ini")
     try:
         settings = environment.load(ini, options)
-        url = read_application_settings(settings, os.environ).url
-        return url, read_pooler(settings, os.environ)
-    except (environment.SettingError, OSError) as error:
+        own = read_application_settings(settings, os.environ)
+        url = own.reading.given["sqlalchemy.url"]
+        return url, read_pooler(settings, os.environ), read_names(settings, os.environ, own)
+    except (SettingError, OSError) as error:
         raise CommandError(str(error)) from error
+
+
+def target(names: Names) -> list[MetaData]:
+    """What the models say."""
+    return [Base.metadata, model.named(names.sessions).metadata]
 
 
 def run_offline() -> None:
     """Print the SQL: `alembic upgrade head --sql`."""
-    text, _ = from_settings()
-    url = parse_url(text)
+    given, _, names = from_settings()
     context.configure(
-        url=url, target_metadata=TARGET, literal_binds=True, dialect_opts={"paramstyle": "named"}
+        url=parse_url(given.text),
+        target_metadata=target(names),
+        literal_binds=True,
+        dialect_opts={"paramstyle": "named"},
+        **names.as_options(),
     )
     with context.begin_transaction():
         context.run_migrations()
 
 
-def run_on(connection: Connection) -> None:
+def run_on(connection: Connection, names: Names) -> None:
     """Run the migrations on a connection."""
     # SQLite can't alter a table; alembic then copies it.
     batch = connection.dialect.name == "sqlite"
-    context.configure(connection=connection, target_metadata=TARGET, render_as_batch=batch)
+    context.configure(
+        connection=connection,
+        target_metadata=target(names),
+        render_as_batch=batch,
+        **names.as_options(),
+    )
     with context.begin_transaction():
         context.run_migrations()
 
 
 def run_online() -> None:
     """Run the migrations: on the connection of whoever called, or on one of our own."""
-    given = context.config.attributes.get("connection")
-    if given is not None:
-        run_on(given)
+    called = context.config.attributes
+    if "connection" in called:
+        run_on(called["connection"], called["names"])
         return
-    url, pooler = from_settings()
-    engine = create_database_engine(url, pooler=pooler)
-    with engine.connect() as connection:
-        run_on(connection)
+    url, pooler, names = from_settings()
+    engine = create_database_engine(url.text, pooler=pooler)
+    with connected(engine, url) as connection:
+        run_on(connection, names)
     engine.dispose()
+
+
+def connected(engine: Engine, url: Given) -> Connection:
+    """A connection. Raises CommandError if there is none to be had."""
+    try:
+        return engine.connect()
+    except DBAPIError as error:
+        refused = refused_folder(engine.url)
+        expected = refused or f"a database that answers: {reason_of(error)}"
+        source = url.source or "its default"
+        line = SettingError(URL_SETTING.name, url.text, source, expected)
+        raise CommandError(str(line)) from error
 
 
 # Imported for its models alone.

@@ -21,6 +21,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     from myapp import environment, migrations
     from myapp.database import read_pooler
+    from myapp.database_url import parse_url, refused_folder
     from myapp.environment import SettingError
     from myapp.models.probe import Probe
     from myapp.sessions import SchemaError, get_manager
@@ -32,7 +33,12 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         own = read_application_settings(merged, os.environ)
         was_new = is_new_file(own.url)
         if own.migrate_on_start:
-            migrations.upgrade(own.url, pooler=read_pooler(merged, os.environ))
+            pooler = read_pooler(merged, os.environ)
+            names = migrations.read_names(merged, os.environ, own)
+            migrations.upgrade(own.url, pooler=pooler, names=names)
+        refused = refused_folder(parse_url(own.url))
+        if refused is not None:
+            own.reading.refuse("sqlalchemy.url", refused)
         with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
             config.registry["application_settings"] = own
             config.include("myapp.security_headers")

@@ -12,6 +12,7 @@ from typing import Any, Final, TypeVar
 
 import psycopg
 from psycopg.abc import PQGen
+from psycopg.pq import TransactionStatus
 from sqlalchemy import URL
 
 from myapp.pooler import AUTO, TRANSACTION, read_threshold
@@ -40,7 +41,11 @@ class BoundedConnection(psycopg.Connection[Any]):
         limit = self.patience if timeout is None else min(timeout, self.patience)
         try:
             return super().wait(gen, interval, limit)
-        except psycopg.errors._WaitTimeout as error:
+        except psycopg.OperationalError as error:
+            # What the server says, or its silence for good, ends what was under way: only a wait
+            # that was given up leaves it so.
+            if self.pgconn.transaction_status != TransactionStatus.ACTIVE:
+                raise
             self._give_up()
             raise psycopg.OperationalError(f"no answer within {limit:g} s") from error
 

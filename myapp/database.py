@@ -7,28 +7,21 @@ driver everywhere.
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
-from urllib.parse import unquote
 
-from sqlalchemy import URL, Engine, create_engine, event, make_url
+from sqlalchemy import URL, Engine, create_engine, event
 from sqlalchemy.engine import ExceptionContext
-from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
-from myapp.pooler import AUTO, POOLER_SETTING, is_stale, read_threshold
+from myapp.database_url import A_URL, parse_url
+from myapp.mysql_connector import Connector as MySQLConnector
+from myapp.pooler import AUTO, POOLER_SETTING, is_stale
 from myapp.private_file import make_private
-from myapp.setting_table import Expected, Given, Setting, read_setting
-
-# What people write, and what hosting services hand out, for the drivers that we install.
-_DRIVERS: Final = {
-    "postgres": "postgresql+psycopg",
-    "postgresql": "postgresql+psycopg",
-    "mysql": "mysql+pymysql",
-    "mariadb": "mariadb+pymysql",
-}
-
+from myapp.setting_table import Given, Setting, read_setting
 
 # 1020 is a row that changed after the transaction's snapshot, 1205 a lock that was waited for in
 # vain, 1213 a deadlock or a lost race between nodes.
@@ -38,21 +31,6 @@ _SQLITE_BUSY: Final = 5
 # A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
 _READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
 _SQLITE_READONLY: Final = 8
-
-_A_URL: Final = "a database URL such as sqlite:////path/to/file"
-
-
-def parse_url(text: str) -> URL:
-    """A database URL with its driver. Raises Expected, a ValueError, which never holds the URL."""
-    try:
-        url = make_url(text)
-    except (ArgumentError, ValueError):
-        raise Expected(_A_URL) from None
-    url = url.set(drivername=_DRIVERS.get(url.drivername, url.drivername))
-    if url.get_backend_name() == "sqlite":
-        _refuse_in_memory(url)
-    _refuse_unusable(url)
-    return url
 
 
 def _checked_url(text: str) -> str:
@@ -64,7 +42,7 @@ URL_SETTING: Final = Setting(
     "sqlalchemy.url",
     "",
     _checked_url,
-    _A_URL,
+    A_URL,
     "The database, by its SQLAlchemy URL: sqlite:////path/to/file.sqlite,"
     " postgresql://user:password@host/database or mysql://user:password@host/database."
     " Its variable is DATABASE_URL.",
@@ -94,18 +72,23 @@ def create_database_engine(
     connect_timeout: int = 10_000,
     statement_timeout: int | None = None,
     pooler: str = AUTO,
+    for_sessions: bool = False,
     **options: Any,
 ) -> Engine:
     """An engine for a URL as `parse_url` takes it; timeouts in milliseconds, `pooler` as in
     POOLER_SETTING.
 
-    `options` go to SQLAlchemy's create_engine as they are.
+    `for_sessions`: text travels as Unicode and MariaDB speaks its usual SQL, whatever the URL and
+    the server prefer, since what sessions hold is not the application's. `options` go to
+    SQLAlchemy's create_engine as they are.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
     settle = _SETTLE.get(parsed.get_backend_name())
     arguments = settle(parsed, connect_timeout, statement_timeout) if settle else {}
     # What the URL says itself has the last word.
     arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
+    if for_sessions:
+        _speak_plainly(parsed, arguments)
     engine = create_engine(parsed, connect_args=arguments, hide_parameters=True, **options)
     event.listen(engine, "handle_error", _distrust)
     if engine.dialect.driver == "psycopg":
@@ -113,36 +96,12 @@ def create_database_engine(
         from myapp.bounded_psycopg import Connector
 
         event.listen(engine, "do_connect", Connector(parsed, pooler, statement_timeout))
+    if engine.dialect.name in ("mysql", "mariadb"):
+        event.listen(engine, "do_connect", MySQLConnector(parsed))
     if engine.dialect.name == "sqlite":
         event.listen(engine, "do_connect", make_private)
         event.listen(engine, "connect", _prepare_sqlite)
     return engine
-
-
-def _refuse_unusable(url: URL) -> None:
-    """Raise Expected for what SQLAlchemy can't make an engine of; nothing is connected."""
-    try:
-        dialect = create_engine(url).dialect
-    except NoSuchModuleError:
-        raise Expected("a database and a driver that SQLAlchemy knows") from None
-    except ImportError as error:
-        raise Expected(f"a driver that is installed, which {error.name} is not") from None
-    except (ArgumentError, ValueError):
-        raise Expected("a host and options that this database can use") from None
-    if dialect.is_async:
-        raise Expected("a driver that is not asynchronous; without one, ours is used")
-    read_threshold(url)
-
-
-def _refuse_in_memory(url: URL) -> None:
-    """Raise Expected for a SQLite database that is no file, or one for one connection alone."""
-    # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
-    text = unquote(unquote(str(url)))
-    words = (":memory:", "mode=memory", "vfs=memdb")
-    path = (url.database or "").partition("?")[0].rstrip("/")
-    if path in ("", "file:") or any(word in text for word in words):
-        # Two engines, or two connections, would see two databases.
-        raise Expected("a file, not in-memory SQLite: sqlite:////path/to/file")
 
 
 def _sqlite(url: URL, connect_timeout: int, statement_timeout: int | None) -> dict[str, Any]:
@@ -154,11 +113,15 @@ def _postgresql(url: URL, connect_timeout: int, statement_timeout: int | None) -
     limits = {
         # libpq counts whole seconds and takes no less than two.
         "connect_timeout": max(2, -(-connect_timeout // 1000)),
+        # Of a database in SQL_ASCII the driver would make bytes.
+        "client_encoding": "utf8",
     }
     if statement_timeout is None:
         return limits
+    # libpq passes over PGOPTIONS where it is given options. What comes last counts.
+    given = os.environ.get("PGOPTIONS", "")
     return limits | {
-        "options": f"-c statement_timeout={statement_timeout}",
+        "options": f"-c statement_timeout={statement_timeout} {given}".strip(),
         # A server that vanished without a word is noticed by TCP, which the statement's limit,
         # kept by the server, can't do.
         "tcp_user_timeout": statement_timeout + connect_timeout,
@@ -172,9 +135,29 @@ def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dic
     # A client that hangs up does not end its statement: the server must give up as well, and
     # first, so that the connection stays and nobody wonders whether the write was done.
     patience = f"SET SESSION innodb_lock_wait_timeout = {max(1, statement_timeout // 1000)}"
-    seconds = (statement_timeout + 1000) / 1000
+    seconds: float = (statement_timeout + 1000) / 1000
+    if url.get_driver_name() == "mysqldb":
+        # mysqlclient counts whole seconds.
+        seconds = math.ceil(seconds)
     return limits | {"read_timeout": seconds, "write_timeout": seconds, "init_command": patience}
 
+
+def _speak_plainly(url: URL, arguments: dict[str, Any]) -> None:
+    """Ask for Unicode and the usual SQL, whatever the URL and the server prefer."""
+    if url.get_backend_name() == "postgresql":
+        arguments["client_encoding"] = "utf8"
+    if url.get_backend_name() not in ("mysql", "mariadb"):
+        return
+    arguments["charset"] = "utf8mb4"
+    # In Oracle's mode BEGIN begins a block, and an empty text may be none. The application may
+    # have turned off the strict mode, without which text is cut.
+    if "init_command" in arguments:
+        arguments["init_command"] += f", sql_mode = '{_SQL_MODE}'"
+    else:
+        arguments["sql_mode"] = _SQL_MODE
+
+
+_SQL_MODE: Final = "STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION"
 
 _SETTLE: Final = {
     "sqlite": _sqlite,
@@ -227,3 +210,9 @@ def is_lost_race(error: BaseException) -> bool:
     mysql_code = error.args[0] if error.args else None
     raced = sqlstate.startswith("40") or is_stale(error)
     return raced or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+
+
+def reason_of(error: BaseException) -> str:
+    """A driver's message in one line, without the statement and its parameters."""
+    original = getattr(error, "orig", None) or error
+    return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"

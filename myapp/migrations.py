@@ -7,10 +7,12 @@ has a lock of its own under which one migrates and the others find the work done
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from alembic import command
 from alembic.config import Config
@@ -19,7 +21,12 @@ from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from myapp.database import create_database_engine
+from myapp.database_url import parse_url, refused_folder
 from myapp.pooler import AUTO
+from myapp.sessions.core.settings import TABLE_SETTING
+from myapp.sessions.sql.model import named, refused_name
+from myapp.setting_table import Reading, read_setting
+from myapp.settings import ApplicationSettings
 
 # Any number serves, so long as nothing else in the database uses it.
 _LOCK: Final = 7_305_816_249
@@ -27,6 +34,9 @@ _LOCK: Final = 7_305_816_249
 # Seconds to wait for another process's migrations, and between two looks.
 _PATIENCE: Final = 600
 _PAUSE: Final = 0.2
+
+# The settings of the first session manager, whose table the migrations make.
+_SESSION: Final = "session."
 
 _HERE: Final = Path(__file__).resolve().parent
 
@@ -44,7 +54,56 @@ class MigrationError(Exception):
     """The migrations could not be applied; the message is one line."""
 
 
-def upgrade(url: str, revision: str = "head", *, pooler: str = AUTO) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Names:
+    """The settings `session.table` and `database.version_table`."""
+
+    sessions: str = TABLE_SETTING.default
+    versions: str = "alembic_version"
+
+    def as_options(self) -> dict[str, Any]:
+        """Those of alembic's `context.configure`; the migrations read `sessions_table`."""
+        own = {} if self.versions == Names().versions else {"include_object": _leave_alone}
+        return own | {
+            "version_table": self.versions,
+            "sessions_table": named(self.sessions),
+            "include_schemas": "." in self.sessions,
+            "include_name": partial(_is_looked_at, self.sessions.rpartition(".")[0]),
+        }
+
+
+def _is_looked_at(schema: str, name: str | None, kind: str, parents: object) -> bool:
+    """Only the connection's schema, and that of the sessions, are compared with the models."""
+    return kind != "schema" or name in (None, schema)
+
+
+def _leave_alone(thing: object, name: str, kind: str, reflected: bool, model: object) -> bool:
+    """A database that several applications share has tables that no model of ours knows: they are
+    not to be dropped.
+    """
+    return not (kind == "table" and reflected and model is None)
+
+
+def read_names(
+    settings: Mapping[str, Any], environ: Mapping[str, str], application: ApplicationSettings
+) -> Names:
+    """What the tables are called. Raises SettingError."""
+    given = read_setting(TABLE_SETTING, settings, environ, _SESSION)
+    reading = Reading(_SESSION, {TABLE_SETTING.name: given})
+    refused = refused_name(given.value, parse_url(application.url))
+    if given.value.lower() == application.version_table.lower():
+        refused = "another name than that of database.version_table"
+    if refused is not None:
+        reading.refuse(TABLE_SETTING.name, refused)
+    return Names(sessions=given.value, versions=application.version_table)
+
+
+_DEFAULT_NAMES: Final = Names()
+
+
+def upgrade(
+    url: str, revision: str = "head", *, pooler: str = AUTO, names: Names = _DEFAULT_NAMES
+) -> None:
     """Bring a database up to `revision`; `pooler` is the setting. Raises MigrationError."""
     folder = _folder()
     if not (folder / "versions").is_dir():
@@ -54,11 +113,14 @@ def upgrade(url: str, revision: str = "head", *, pooler: str = AUTO) -> None:
     config.set_main_option("script_location", str(folder).replace("%", "%%"))
     try:
         with engine.connect() as connection, _only_one(connection):
-            config.attributes["connection"] = connection
+            config.attributes.update(connection=connection, names=names)
             command.upgrade(config, revision)
     except (SQLAlchemyError, CommandError) as error:
         # A CommandError: the database is at a revision that this code does not know, say.
+        refused = refused_folder(engine.url)
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
+        if refused is not None:
+            reason = f"sqlalchemy.url: expected {refused}"
         raise MigrationError(f"the database could not be migrated: {reason}") from error
     finally:
         engine.dispose()

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
 from myapp import environment
@@ -87,6 +87,11 @@ class Reading:
         for name, given in self.given.items():
             yield self.prefix + name, given.text, given.source or "default"
 
+    def inheriting(self, name: str, other: Reading) -> Reading:
+        """The same, with one setting as another reading has it."""
+        inherited = replace(other.given[name], source=other.prefix + name)
+        return replace(self, given={**self.given, name: inherited})
+
     def refuse(self, name: str, expected: str) -> NoReturn:
         """Raise SettingError for a value that was parsed, and can't be used all the same."""
         given = self.given[name]
@@ -120,8 +125,9 @@ def read_setting(
     name = prefix + row.name
     found = environment.lookup(settings, name, environ)
     source = None if found is None else environment.source_of(found)
-    # Settings given in Python may be bool or int.
-    text = row.default if found is None else str(found)
+    # Settings given in Python may be bool or int. Blanks and newlines around a value come from
+    # files and shells, and mean nothing.
+    text = row.default if found is None else str(found).strip()
     if text == row.default == "" and not row.required:
         return Given(text, None, source)
     try:

@@ -6,12 +6,22 @@ are tested against it (C4).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from myapp import database
 from myapp.setting_table import Reading, Setting, bool_setting, read_table
+
+_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,51}")
+
+
+def _version_table(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError("not a name")
+    return text
+
 
 _ROWS: Final = (
     database.URL_SETTING,
@@ -21,6 +31,15 @@ _ROWS: Final = (
         "Bring the database up to date when the application starts, else run"
         " `alembic upgrade head`.",
         "Off where the application's database user may not change tables.",
+    ),
+    Setting(
+        "database.version_table",
+        "alembic_version",
+        _version_table,
+        "a name of 1 to 51 letters (a-z, A-Z), digits, _ and -",
+        "Name of the table in which alembic notes what it has done.",
+        "Where several applications share a database: each needs one of its own, and a"
+        " session.table of its own.",
     ),
     bool_setting(
         "myapp.hsts",
@@ -43,6 +62,7 @@ class ApplicationSettings:
 
     url: str = field(repr=False)  # which may hold a password
     migrate_on_start: bool
+    version_table: str
     hsts: bool
     reading: Reading = field(compare=False, repr=False)
 
@@ -56,6 +76,7 @@ def read_application_settings(
     return ApplicationSettings(
         url=values["sqlalchemy.url"],
         migrate_on_start=values["database.migrate_on_start"],
+        version_table=values["database.version_table"],
         hsts=values["myapp.hsts"],
         reading=reading,
     )

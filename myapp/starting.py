@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from myapp.database import parse_url
+from myapp.database_url import parse_url
 from myapp.environment import printable
 
 log = logging.getLogger(__name__)

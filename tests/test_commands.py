@@ -71,6 +71,7 @@ def test_config_shows_each_setting_with_its_source(ini: Path) -> None:
     assert list(found) == [
         "sqlalchemy.url",
         "database.migrate_on_start",
+        "database.version_table",
         "myapp.hsts",
         *(f"session.{name}" for name in TABLE),
     ]

@@ -183,8 +183,11 @@ def test_the_rest_of_myapp_is_not_loaded(tmp_path: Path) -> None:
     assert set(done.stdout.split()) <= {
         "myapp.bounded_psycopg",
         "myapp.database",
+        "myapp.database_url",
         "myapp.environment",
+        "myapp.mysql_connector",
         "myapp.pooler",
         "myapp.private_file",
         "myapp.setting_table",
+        "myapp.url_parameters",
     }

@@ -16,7 +16,8 @@ from sqlalchemy import Connection, Engine, MetaData, NullPool, inspect, text
 
 import myapp
 from myapp import migrations
-from myapp.database import create_database_engine, parse_url
+from myapp.database import create_database_engine
+from myapp.database_url import parse_url
 from myapp.models.meta import Base
 from myapp.sessions import SchemaError
 from myapp.sessions.sql import model

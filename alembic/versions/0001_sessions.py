@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 from sqlalchemy.dialects import mysql
 
 revision = "0001"
@@ -16,8 +17,11 @@ SIGNED_IN = sa.text("user_id IS NOT NULL")
 
 
 def upgrade() -> None:
+    table = op.get_context().opts["sessions_table"]
+    name, schema = table.name, table.schema
+    refuse_present(name, schema)
     op.create_table(
-        "sessions",
+        name,
         sa.Column("version", sa.BigInteger(), nullable=False),
         sa.Column("created_at", sa.BigInteger(), nullable=False),
         sa.Column("seen_at", sa.BigInteger(), nullable=False),
@@ -35,8 +39,9 @@ def upgrade() -> None:
         sa.Column("address", sa.String(45), nullable=True),
         sa.Column("user_agent", sa.String(255), nullable=True),
         sa.Column("lock_owner", sa.String(22), nullable=True),
-        sa.PrimaryKeyConstraint("digest", name="pk_sessions"),
-        sa.UniqueConstraint("handle", name="uq_sessions_handle"),
+        sa.PrimaryKeyConstraint("digest", name=f"pk_{name}"),
+        sa.UniqueConstraint("handle", name=f"uq_{name}_handle"),
+        schema=schema,
         postgresql_with={"fillfactor": 90},
         mysql_engine="InnoDB",
         mysql_charset="utf8mb4",
@@ -46,14 +51,27 @@ def upgrade() -> None:
         mariadb_collate="utf8mb4_bin",
     )
     op.create_index(
-        "ix_sessions_user_id",
-        "sessions",
+        f"ix_{name}_user_id",
+        name,
         ["user_id"],
+        schema=schema,
         postgresql_where=SIGNED_IN,
         sqlite_where=SIGNED_IN,
     )
-    op.create_index("ix_sessions_sweep_at", "sessions", ["sweep_at"])
+    op.create_index(f"ix_{name}_sweep_at", name, ["sweep_at"], schema=schema)
+
+
+def refuse_present(name: str, schema: str | None) -> None:
+    """Raise CommandError if there is a table of that name already; it may be anybody's."""
+    if op.get_context().as_sql or not sa.inspect(op.get_bind()).has_table(name, schema=schema):
+        return
+    raise CommandError(
+        f"there is a table {name!r} already: if it is another application's, choose another name"
+        " for ours, by the setting session.table; if it is this application's, made without"
+        " alembic, tell alembic so by `alembic stamp head`"
+    )
 
 
 def downgrade() -> None:
-    op.drop_table("sessions")
+    table = op.get_context().opts["sessions_table"]
+    op.drop_table(table.name, schema=table.schema)

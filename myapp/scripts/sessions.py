@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from sqlalchemy import Table as SqlTable
 from sqlalchemy import make_url
 from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
@@ -29,9 +30,10 @@ from myapp.sessions.core.lifetime import Clock, SteadyClock
 from myapp.sessions.core.settings import SessionSettings, read_session_settings
 from myapp.sessions.core.sweep import sweep as sweep_store
 from myapp.sessions.core.trust import TrustedClock
+from myapp.sessions.sql.model import named
 from myapp.sessions.sql.model import table as sessions_table
 from myapp.sessions.sql.store import SqlStore
-from myapp.sessions.web.include import with_url
+from myapp.sessions.web.include import with_place
 from myapp.setting_table import Reading
 from myapp.settings import read_application_settings
 
@@ -103,7 +105,7 @@ class _Given:
         own = self._manager(self.prefix)
         # Read once, since what looks misspelt is warned of each time.
         first = own if self.prefix == "session." else self._manager("session.")
-        return with_url(own, first, self.settings)
+        return with_place(own, first, self.settings)
 
     def _manager(self, prefix: str) -> SessionSettings:
         name = prefix.rstrip(".").replace(".", "_")
@@ -129,7 +131,8 @@ def config(given: _Given) -> None:
 @click.pass_obj
 def schema(given: _Given, dialect: str | None) -> None:
     """Print the sessions table as SQL, for an application with migrations of its own."""
-    click.echo(ddl(DIALECTS[dialect or _dialect_name(given)]))
+    parsed = given.parsed()
+    click.echo(ddl(DIALECTS[dialect or _dialect_name(parsed)], named(parsed.table)))
 
 
 @cli.command()
@@ -159,17 +162,16 @@ def _sweep(store: SqlStore, clock: Clock, batch: int) -> None:
             progress.update(task, advance=looked_at)
 
 
-def ddl(dialect: Dialect) -> str:
+def ddl(dialect: Dialect, table: SqlTable = sessions_table) -> str:
     """The statements that create the sessions table and its indexes."""
-    indexes = sorted(sessions_table.indexes, key=lambda index: str(index.name))
-    statements: list[DDLElement] = [CreateTable(sessions_table), *map(CreateIndex, indexes)]
+    indexes = sorted(table.indexes, key=lambda index: str(index.name))
+    statements: list[DDLElement] = [CreateTable(table), *map(CreateIndex, indexes)]
     texts = [str(s.compile(dialect=dialect)).strip().expandtabs(4) for s in statements]
     return "\n\n".join(re.sub(r" +$", "", f"{text};", flags=re.MULTILINE) for text in texts)
 
 
-def _dialect_name(given: _Given) -> str:
-    store = SqlStore.from_settings(given.parsed())
-    name = store.engine.dialect.name
+def _dialect_name(settings: SessionSettings) -> str:
+    name = SqlStore.from_settings(settings).engine.dialect.name
     return "mysql" if name == "mariadb" else name
 
 

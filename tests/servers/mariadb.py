@@ -68,10 +68,12 @@ class MariaDB(Server):
             "innodb-flush-log-at-trx-commit": 2,
             "max-connections": 200,
         }
+        certificate = self.certificate()
         options = [f"--{key}={value}" for key, value in settings.items()]
+        # Without TLS, which newer versions switch on by themselves: the tests read the wire.
+        options += ["--skip-ssl"] if certificate is None else _tls(*certificate)
         return Child(
-            # Without TLS, which newer versions switch on by themselves: the tests read the wire.
-            [self._mariadbd, "--no-defaults", "--skip-ssl", *options],
+            [self._mariadbd, "--no-defaults", *options],
             log=self.folder / "log",
             folder=self.folder,
             environment=ENVIRONMENT,
@@ -99,6 +101,10 @@ class MariaDB(Server):
         )
         with connection, connection.cursor() as cursor:
             yield cursor
+
+
+def _tls(certificate: Path, key: Path) -> list[str]:
+    return [f"--ssl-cert={certificate}", f"--ssl-key={key}"]
 
 
 def _end_connections(cursor: Cursor, database: str) -> None:

@@ -59,6 +59,10 @@ class PostgreSQL(Server):
             # In the data folder, so that a killed server leaves nothing elsewhere.
             "dynamic_shared_memory_type": "mmap",
         }
+        certificate = self.certificate()
+        if certificate is not None:
+            files = zip(("ssl_cert_file", "ssl_key_file"), map(str, certificate), strict=True)
+            settings |= {"ssl": "on", **dict(files)}
         options = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return Child(
             [self._postgres, "-D", self.folder / "data", *options],

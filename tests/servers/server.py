@@ -15,7 +15,8 @@ from types import TracebackType
 from typing import ClassVar, Self
 from uuid import uuid4
 
-from tests.servers.ports import free_port
+from tests.servers.certificates import Authority
+from tests.servers.ports import LOOPBACK, free_port
 from tests.servers.process import Child
 from tests.waiting import wait_until
 
@@ -32,14 +33,16 @@ class Server(ABC):
 
     # Servers refuse to run as root: root lends them their own account.
     account_name: ClassVar[str]
+    tls_host = LOOPBACK
+    """Whose certificate it shows, if it has one."""
 
-    def __init__(self, base: Path | None = None) -> None:
+    def __init__(self, base: Path | None = None, *, tls: Authority | None = None) -> None:
         """Find the server's programs, or raise ServerMissing; nothing is started yet.
 
         The data go into a new folder in `base`, which the server's account may pass through, else
-        where it is fastest.
+        where it is fastest. `tls`: who signs its certificate, which names a host of `tls_host`.
         """
-        self.port = 0
+        self.port, self._authority = 0, tls
         self._base = base
         self._find_programs()
         self.account = _account(self.account_name)
@@ -77,6 +80,19 @@ class Server(ABC):
     ) -> None:
         """End the server and remove its data."""
         self.close()
+
+    def certificate(self) -> tuple[Path, Path] | None:
+        """The certificate and the key of the server, in its folder and its account's own."""
+        if self._authority is None:
+            return None
+        copies = []
+        for path in self._authority.issue(self.tls_host):
+            copy = Path(shutil.copy(path, self.folder))
+            copy.chmod(0o600)
+            if self.account is not None:
+                os.chown(copy, self.account.pw_uid, self.account.pw_gid)
+            copies.append(copy)
+        return copies[0], copies[1]
 
     def start(self) -> None:
         """Start the server on its port and data, and return when it answers; no-op if it runs."""

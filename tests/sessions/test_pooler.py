@@ -14,7 +14,8 @@ from msgspec.structs import replace
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
 from myapp import migrations
-from myapp.database import create_database_engine, parse_url
+from myapp.database import create_database_engine
+from myapp.database_url import parse_url
 from myapp.sessions.core.errors import SchemaError, StoreUnavailable
 from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.store import SessionStore, StoredSession

@@ -10,6 +10,8 @@ from myapp.sessions.sql.model import metadata
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import StoreContract
 from myapp.sessions.testing.memory_store import MemoryStore
+from tests.servers.mariadb import MariaDB
+from tests.sessions.app import create_table
 
 
 class TestMemoryStore(StoreContract):
@@ -27,3 +29,18 @@ class TestSqlStore(StoreContract):
         store = SqlStore(database_url)
         yield store
         store.close()
+
+
+class TestSqlStoreByMysqlclient(StoreContract):
+    """C: the other driver for MariaDB and MySQL, where it is installed."""
+
+    @pytest.fixture
+    def store(self, mariadb: MariaDB) -> Iterator[SessionStore]:
+        pytest.importorskip("MySQLdb", reason="mysqlclient is not installed")
+        with mariadb.database() as by_pymysql:
+            url = by_pymysql.replace("+pymysql", "+mysqldb")
+            create_table(url)
+            store = SqlStore(url)
+            assert store.engine.dialect.driver == "mysqldb"
+            yield store
+            store.close()

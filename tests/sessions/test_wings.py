@@ -17,7 +17,10 @@ CLOSED_TO = {
     "web": {"sql", "testing", "sqlalchemy"},
 }
 BOTH = ("myapp.sessions.web.include", "myapp.sessions.web.transaction")  # know sql and web
-SHARED = {"myapp.database", "myapp.environment", "myapp.pooler", "myapp.setting_table"}
+SHARED = {
+    *("myapp.database", "myapp.database_url", "myapp.environment", "myapp.pooler"),
+    "myapp.setting_table",
+}
 
 PUBLIC = [
     "AmbiguousCookies", "ChangeDropped", "ConflictMerged", "Ending", "LockTimeout", "NotStorable",
@@ -60,7 +63,10 @@ def test_a_wing_knows_no_more_than_it_should(name: str) -> None:
 
 def test_nothing_of_the_application_is_needed() -> None:
     """I: any application can include it; what it shares with ours needs no more of it, either."""
-    connecting = {"myapp.bounded_psycopg", "myapp.private_file"}
+    connecting = {
+        *("myapp.bounded_psycopg", "myapp.mysql_connector", "myapp.private_file"),
+        "myapp.url_parameters",
+    }
     for names, allowed in ((OURS, SHARED), (SHARED, SHARED | connecting)):
         taken = {found for name in names for found in GRAPH[name] & MODULES.keys()}
         assert taken - {*OURS} <= allowed

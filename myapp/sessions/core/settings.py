@@ -28,6 +28,8 @@ _SIZES: Final = {None: 1, "B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _COOKIE_ATTRIBUTE: Final = re.compile(r"[ !-:<-~]*")  # printable ASCII but the semicolon
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
+# As long as PostgreSQL lets the names of indexes be, which have twelve characters more.
+_TABLE_NAME: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)?[A-Za-z0-9_-]{1,51}")
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 
 
@@ -41,6 +43,7 @@ class SessionSettings:
     name: str
     prefix: str
     url: str | None = field(repr=False)  # which may hold a password
+    table: str
     pooler: str
     join: bool
     cookie_name: str
@@ -126,6 +129,19 @@ def _path(text: str) -> str:
         raise ValueError("not a path")
     return text
 
+
+TABLE_SETTING: Final = Setting(
+    "table",
+    "sessions",
+    _matching(_TABLE_NAME),
+    "a name of 1 to 51 letters (a-z, A-Z), digits, _ and -, or schema.name",
+    "Name of the sessions table, or schema.name; on MariaDB and MySQL the schema is a database,"
+    " SQLite has none. Another kind of session shares the first one's table unless it names its"
+    " own.",
+    "Where the database has a table `sessions` of somebody else's, or several applications share"
+    " it; see also database.version_table.",
+)
+"""The row that says where sessions are; migrations read it, too."""
 
 _A_DURATION: Final = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
 _A_DOTTED_NAME: Final = "a dotted name such as package.module:name, or empty"
@@ -258,6 +274,7 @@ _ROWS: Final = (
         "A database for the sessions alone. Empty: the application's, sqlalchemy.url.",
         "To keep their many small writes away from the application's data.",
     ),
+    TABLE_SETTING,
     POOLER_SETTING,
     bool_setting(
         "join",

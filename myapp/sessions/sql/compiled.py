@@ -12,34 +12,46 @@ from collections.abc import Callable, Mapping, Sequence
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Executable
+from sqlalchemy import Column, Executable, Table
 from sqlalchemy.engine import Dialect
+from sqlalchemy.sql import visitors
+
+from myapp.sessions.sql import model
 
 Fill = Callable[[Mapping[str, Any]], tuple[str, Sequence[Any]]]
 """Makes the arguments of a driver's `execute` of the values of a statement."""
 
 
 class CompiledStatements(dict[Executable, Fill]):
-    """The statements of one dialect, each compiled when it is first asked for."""
+    """The statements of one dialect on one table, each compiled when it is first asked for."""
 
-    def __init__(self, dialect: Dialect, schema: str | None = None) -> None:
-        """`schema`: where to say that the table is; None leaves it to the connection."""
+    def __init__(self, dialect: Dialect, table: Table = model.table) -> None:
+        """`table`: the sessions table by the name that it has there, see `model.named`."""
         super().__init__()
-        self._schemas = {None: schema} if schema else None
+        self._table = table
         # Places instead of names: psycopg takes 4 µs more to look the names up, each time.
         by_name = dialect.paramstyle == "pyformat"
         kind: Any = type(dialect)
         self._dialect: Dialect = kind(paramstyle="format") if by_name else dialect
 
     def __missing__(self, statement: Executable) -> Fill:
-        with_text: Any = statement
-        compiled = with_text.compile(
-            dialect=self._dialect,
-            schema_translate_map=self._schemas,
-            render_schema_translate=self._schemas is not None,
-        )
-        self[statement] = _filling(compiled)
+        with_text: Any = _on(self._table, statement)
+        self[statement] = _filling(with_text.compile(dialect=self._dialect))
         return self[statement]
+
+
+def _on(table: Table, statement: Any) -> Any:
+    """A statement of ours on another table than the model's, with the same columns."""
+
+    def replace(element: Any, **options: Any) -> Any:
+        if element is model.table:
+            return table
+        is_ours = isinstance(element, Column) and element.table is model.table
+        return table.c[element.key] if is_ours else None
+
+    if table is model.table:
+        return statement
+    return visitors.replacement_traverse(statement, {}, replace)
 
 
 def _filling(compiled: Any) -> Fill:

@@ -12,6 +12,7 @@ from sqlalchemy.engine import Dialect
 
 from myapp.sessions.core.fork import keep_for_ever, process_id
 from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.encoding import codec_of
 from myapp.sessions.sql.turn import Place
 from myapp.sessions.sql.writer import SqlWriter
 
@@ -51,6 +52,7 @@ class Connection(SqlWriter):
         # SQLite takes its one write lock at once, so that it waits for it and never fails later.
         self._begin = "BEGIN IMMEDIATE" if dialect.name == "sqlite" else "BEGIN"
         self._statements = statements
+        self.codec = codec_of(driver)
 
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
         """Run a statement; how many rows it met."""

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
-from myapp.database import is_lost_race
+from sqlalchemy import Table
+
+from myapp.database import is_lost_race, reason_of
 from myapp.sessions.core.errors import SchemaError, SessionError, StoreUnavailable
+from myapp.sessions.sql import model
 
 MIGRATE: Final = (
     "run `alembic upgrade head` from the project's root, with DATABASE_URL if the sessions have a"
     " database of their own, or see `myapp-sessions INI schema`"
 )
+
+# Without these no table was ever ours, whatever its age.
+_ALWAYS_OURS: Final = frozenset({"digest", "manager"})
 
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
 _UNDEFINED: Final = frozenset({"42P01", "42703", 1146, 1054})
@@ -28,6 +35,37 @@ _FULL_IN_WORDS: Final = (
 
 _WAITED_IN_VAIN: Final = 1205
 _SQLITE_BUSY_SNAPSHOT: Final = 517
+
+
+def missing_table(table: Table) -> SchemaError:
+    """There is none of that name."""
+    known = f"there is no table {table.fullname!r}: {MIGRATE}"
+    if table is model.table:
+        return SchemaError(known)
+    return SchemaError(
+        f"{known}. If alembic has nothing to do there, it ran for another table or another"
+        " application: give database.version_table a name of its own"
+    )
+
+
+def old_table(table: Table, missing: Sequence[str]) -> SchemaError:
+    """The table lacks columns that were added since it was made."""
+    lacks = ", ".join(missing)
+    return SchemaError(f"the table {table.fullname!r} is old, it lacks {lacks}: {MIGRATE}")
+
+
+def is_foreign(missing: Sequence[str]) -> bool:
+    """Whether a table that lacks these columns is somebody else's."""
+    return not _ALWAYS_OURS.isdisjoint(missing)
+
+
+def foreign_table(table: Table) -> SchemaError:
+    """Another application has a table of that name."""
+    return SchemaError(
+        f"the table {table.fullname!r} is not one of myapp.sessions, but of another application or"
+        " package: choose another name for ours, by the setting session.table (of a further manager"
+        " with its prefix)"
+    )
 
 
 class ConnectionLost(StoreUnavailable):
@@ -60,12 +98,6 @@ def _has_waited(error: BaseException) -> bool:
     if hasattr(error, "sqlite_errorcode"):
         return bool(error.sqlite_errorcode != _SQLITE_BUSY_SNAPSHOT)
     return error.args[:1] == (_WAITED_IN_VAIN,)
-
-
-def reason_of(error: BaseException) -> str:
-    """A driver's message in one line, without the statement and its parameters."""
-    original = getattr(error, "orig", None) or error
-    return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"
 
 
 def is_full(error: BaseException) -> bool:

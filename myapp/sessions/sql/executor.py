@@ -9,12 +9,12 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
 
-from myapp.database import is_read_only
+from myapp.database import is_read_only, reason_of
 from myapp.pooler import is_stale
 from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.sql.connection import Connection
-from myapp.sessions.sql.errors import ConnectionLost, RaceLost, reason_of, translated
+from myapp.sessions.sql.errors import ConnectionLost, RaceLost, translated
 from myapp.sessions.sql.outages import Trouble
 from myapp.sessions.sql.pool import Pool
 

@@ -11,15 +11,15 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from sqlalchemy import URL, Connection, Executable, text
+from sqlalchemy import URL, Connection, Executable, Table, text
 from sqlalchemy.engine import Dialect
 
 from myapp.database import is_read_only
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.compiled import CompiledStatements
+from myapp.sessions.sql.encoding import codec_of, is_unicode
 from myapp.sessions.sql.errors import RaceLost, translated
-from myapp.sessions.sql.model import table
 from myapp.sessions.sql.statements import load_some
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.sql.writer import SqlWriter
@@ -37,6 +37,13 @@ _MAY_WRITE: Final = text(
 _SEES_A_SNAPSHOT: Final = text("SELECT @@innodb_snapshot_isolation")
 # What MariaDB and MySQL say to a user without the right to do it.
 _NOT_ALLOWED: Final = frozenset({1044, 1142, 1143})
+
+
+# The parameters of a URL that say which database is meant.
+_PLACES: Final = frozenset(
+    {"host", "hostaddr", "port", "dbname", "service", "user", "options", "unix_socket"}
+    | {"read_default_file", "read_default_group"}
+)
 
 
 class CannotJoin(Exception):
@@ -110,12 +117,15 @@ class JoinedWriter(SqlWriter):
         driver: Any = connection.connection.dbapi_connection
         if _is_autocommit(self._dialect, driver):
             raise CannotJoin
+        if not is_unicode(connection.dialect.driver, driver):
+            raise CannotJoin
+        self.codec = codec_of(driver)
         self._is_psycopg = connection.dialect.driver == "psycopg"
         self._driver_error = connection.dialect.loaded_dbapi.Error
-        self._statements = _statements(connection.dialect, _schema_of(self._store.engine.url))
+        self._statements = _statements(connection.dialect, self._store.placed_table)
         self._cursor = driver.cursor()
         if self._dialect == "postgresql":
-            values = {"name": table.name, "oid": self._store.table_oid}
+            values = {"name": self._store.quoted_name, "oid": self._store.table_oid}
             answer = self._ask(_MAY_WRITE, values)
             if not answer:
                 raise CannotJoin
@@ -140,21 +150,15 @@ def same_place(one: URL, other: URL) -> bool:
 
 
 def _place(url: URL) -> tuple[object, ...]:
-    query = tuple(sorted(url.normalized_query.items()))
+    # How one connects is of no account: timeouts, TLS, a character set.
+    is_file = url.get_backend_name() == "sqlite"
+    query = tuple(sorted(p for p in url.normalized_query.items() if is_file or p[0] in _PLACES))
     return url.get_backend_name(), url.username, url.host, url.port, query, url.database
 
 
 @lru_cache(maxsize=8)
-def _statements(dialect: Dialect, schema: str | None) -> CompiledStatements:
-    return CompiledStatements(dialect, schema)
-
-
-def _schema_of(url: URL) -> str | None:
-    """Where the table is, by name: after a `USE other` MariaDB would write to another database,
-    and SQLite would prefer a temporary table.
-    """
-    named = {"mysql": url.database, "mariadb": url.database, "sqlite": "main"}
-    return named.get(url.get_backend_name())
+def _statements(dialect: Dialect, table: Table) -> CompiledStatements:
+    return CompiledStatements(dialect, table)
 
 
 def _is_autocommit(dialect: str, driver: Any) -> bool:

@@ -8,19 +8,30 @@ since 1970 in UTC: no time zones, no 2038. The columns that a touch or a save ch
 
 from __future__ import annotations
 
-from typing import cast
+from typing import Final, cast
 
-from sqlalchemy import BigInteger, Index, LargeBinary, MetaData, String, Table, text
+from sqlalchemy import (
+    URL,
+    BigInteger,
+    Index,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    quoted_name,
+    text,
+)
 from sqlalchemy.dialects import mysql
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.sql.elements import conv
+from sqlalchemy.sql.schema import RETAIN_SCHEMA
 
-metadata = MetaData(
-    naming_convention={
-        "ix": "ix_%(table_name)s_%(column_0_name)s",
-        "uq": "uq_%(table_name)s_%(column_0_name)s",
-        "pk": "pk_%(table_name)s",
-    }
-)
+_CONVENTION: Final = {
+    "ix": "ix_%(table_name)s_%(column_0_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_name)s",
+    "pk": "pk_%(table_name)s",
+}
+metadata = MetaData(naming_convention=_CONVENTION)
 
 # A BLOB of MySQL ends at 64 KiB, and its texts compare without regard to case unless told.
 _BYTES_32 = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
@@ -81,3 +92,36 @@ class SessionRow(Base):
 
 table: Table = cast(Table, SessionRow.__table__)
 """The same as SQLAlchemy Core has it."""
+
+
+def refused_name(name: str, url: URL) -> str | None:
+    """What is expected in place of a name that this database can't have; None where it can."""
+    if url.get_backend_name() != "sqlite":
+        return None
+    if "." in name:
+        return "a name without a schema, which SQLite does not have"
+    if name.lower().startswith("sqlite_"):
+        return "a name that does not begin with sqlite_, which SQLite keeps for itself"
+    return None
+
+
+def named(name: str, *, within: str | None = None) -> Table:
+    """The table under the name that `session.table` gives it: a name, or schema.name.
+
+    Its `metadata` hold it alone, for alembic. `within` is the schema if the name has none. The
+    constraints and indexes are called after the table.
+    """
+    given, _, plain = name.rpartition(".")
+    schema = given or within
+    if plain == table.name and not schema:
+        return table
+    # Quoted, whatever word a database may take for its own.
+    where = quoted_name(schema, quote=True) if schema else RETAIN_SCHEMA
+    own = MetaData(naming_convention=_CONVENTION)
+    made = table.to_metadata(own, name=quoted_name(plain, quote=True), schema=where)
+    # SQLAlchemy gives new names to the others only.
+    made.primary_key.name = conv(_CONVENTION["pk"] % {"table_name": plain})
+    for index in made.indexes:
+        names = {"table_name": plain, "column_0_name": index.columns[0].name}
+        index.name = conv(_CONVENTION["ix"] % names)
+    return made

@@ -9,11 +9,12 @@ from typing import Final
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
+from myapp.database import reason_of
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.sql.breaker import Attempt, Breaker
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.connection import Connection
-from myapp.sessions.sql.errors import is_full, reason_of
+from myapp.sessions.sql.errors import is_full
 from myapp.sessions.sql.turn import Place, Places
 
 KEPT: Final = 10
@@ -26,9 +27,11 @@ _FULL_FOR: Final = 5.0
 class Opener:
     """Makes the connections of one pool."""
 
-    def __init__(self, engine: Engine, breaker: Breaker, places: Places) -> None:
+    def __init__(
+        self, engine: Engine, statements: CompiledStatements, breaker: Breaker, places: Places
+    ) -> None:
         self._engine, self._breaker, self._places = engine, breaker, places
-        self._statements = CompiledStatements(engine.dialect)
+        self._statements = statements
         self._full = (0, 0.0)  # how many the server grants, until when
 
     @property

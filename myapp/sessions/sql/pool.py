@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final
 from sqlalchemy import Engine
 
 from myapp.sessions.sql.breaker import Breaker
+from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.opening import KEPT, Opener
 from myapp.sessions.sql.turn import Place, Places, Turn
@@ -36,7 +37,9 @@ _LOOK_AGAIN: Final = 0.1
 class Pool:
     """The connections of one process to one database. Safe for threads, greenlets, interrupts."""
 
-    def __init__(self, engine: Engine, breaker: Breaker, patience: float) -> None:
+    def __init__(
+        self, engine: Engine, statements: CompiledStatements, breaker: Breaker, patience: float
+    ) -> None:
         """`patience`: how many seconds to wait for a connection when all are in use."""
         self.breaker, self._patience = breaker, patience
         # The one used last is taken first: its server process, and its caches, are warm.
@@ -44,7 +47,7 @@ class Pool:
         self._places = Places()
         self._waiting: deque[ref[Turn[Connection | Place]]] = deque()
         self._generation = object()
-        self._opener = Opener(engine, breaker, self._places)
+        self._opener = Opener(engine, statements, breaker, self._places)
 
     def take(self) -> Connection:
         """A connection, which is then the caller's until it is given back or closed.

@@ -185,7 +185,7 @@ columns: Final[Select[Any]] = (
     select(literal_column("*")).select_from(table).limit(literal_column("0"))
 )
 # Which table PostgreSQL means by our name, on a connection of ours.
-table_oid = select(cast(cast(table.name, postgresql.REGCLASS), BigInteger))
+table_oid = select(cast(cast(bindparam("name"), postgresql.REGCLASS), BigInteger))
 # By the clock of the database's machine. Neither depends on the connection's time zone.
 _POSTGRESQL_NOW = "CAST(extract(epoch FROM clock_timestamp()) * 1000 AS BIGINT)"
 now_on: Final[Mapping[str, Select[Any]]] = {

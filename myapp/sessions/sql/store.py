@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Engine, Executable, NullPool
+from sqlalchemy import Engine, Executable, NullPool, Table
 
 import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine
@@ -20,12 +20,12 @@ from myapp.sessions.core.errors import SchemaError, StoreUnavailable
 from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
-from myapp.sessions.sql import pymysql
+from myapp.sessions.sql import model, pymysql
 from myapp.sessions.sql.breaker import Breaker
+from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.connection import Connection
-from myapp.sessions.sql.errors import MIGRATE
+from myapp.sessions.sql.errors import foreign_table, is_foreign, missing_table, old_table
 from myapp.sessions.sql.executor import Executor
-from myapp.sessions.sql.model import table
 from myapp.sessions.sql.outages import Outages
 from myapp.sessions.sql.pool import Pool
 from myapp.sessions.sql.pooled import refuse_statement_mode, warn_of_no_limit
@@ -43,16 +43,21 @@ class SqlStore:
         connect_timeout: int = 3000,
         statement_timeout: int = 5000,
         pooler: str = AUTO,
+        table: str = model.table.name,
     ) -> None:
+        """`table`: its name, or schema.name."""
+        self.table = model.named(table)
         self._engine = create_database_engine(
             url,
             connect_timeout=connect_timeout,
             statement_timeout=statement_timeout,
             pooler=pooler,
+            for_sessions=True,
             isolation_level="AUTOCOMMIT",
             poolclass=NullPool,
         )
         self._patience = connect_timeout / 1000
+        self._statements = CompiledStatements(self._engine.dialect, self.table)
         packed = self._engine.dialect.driver == "pymysql"
         self._load_one = pymysql.load_packed if packed else sql.load_one
         self._as_session: Callable[..., StoredSession]
@@ -63,7 +68,7 @@ class SqlStore:
         self._executor = Executor(self._engine, self._pools, statement_timeout / 1000)
 
     def _new_pool(self) -> Pool:
-        return Pool(self._engine, Breaker(), self._patience)
+        return Pool(self._engine, self._statements, Breaker(), self._patience)
 
     @property
     def _pool(self) -> Pool:
@@ -80,6 +85,7 @@ class SqlStore:
             connect_timeout=settings.connect_timeout,
             statement_timeout=settings.statement_timeout,
             pooler=settings.pooler,
+            table=settings.table,
         )
 
     @property
@@ -209,26 +215,47 @@ class SqlStore:
     @cached_property
     def table_oid(self) -> int:
         """PostgreSQL's number of the table, to tell it from others of that name."""
-        return self._number(sql.table_oid)
+        return self._number(sql.table_oid, name=self.quoted_name)
+
+    @cached_property
+    def placed_table(self) -> Table:
+        """The table with the name of its place, for connections that are not ours: after a
+        `USE other` MariaDB would write to another database, and SQLite would prefer a temporary
+        table.
+        """
+        url = self._engine.url
+        places = {"mysql": url.database, "mariadb": url.database, "sqlite": "main"}
+        return model.named(self.table.fullname, within=places.get(url.get_backend_name()))
+
+    @cached_property
+    def quoted_name(self) -> str:
+        """The table's name with its schema, as this database has it in statements."""
+        return self._engine.dialect.identifier_preparer.format_table(self.table)
 
     def check(self) -> None:
         try:
-            present = self._executor.run(Connection.columns, sql.columns)
+            present = self._present()
             if self._claims:
+                self._executor.run(_refuse_sql_ascii)
                 self._executor.run(warn_of_no_limit)
-        except SchemaError as error:
-            raise SchemaError(f"there is no table {table.name!r}: {MIGRATE}") from error
         except StoreUnavailable as error:
             refuse_statement_mode(error)
             raise
         finally:
             # A server may load the application and fork then: no child is to inherit a connection.
             self.close()
-        missing = [column.name for column in table.columns if column.name not in present]
+        missing = [column.name for column in self.table.columns if column.name not in present]
+        if is_foreign(missing):
+            raise foreign_table(self.table)
         if missing:
-            raise SchemaError(
-                f"the table {table.name!r} is old, it lacks {', '.join(missing)}: {MIGRATE}"
-            )
+            raise old_table(self.table, missing)
+
+    def _present(self) -> set[str]:
+        """The columns of the table."""
+        try:
+            return self._executor.run(Connection.columns, sql.columns)
+        except SchemaError as error:
+            raise missing_table(self.table) from error
 
     def close(self) -> None:
         self._pool.close_all()
@@ -240,3 +267,12 @@ class SqlStore:
     def _number(self, statement: Executable, **values: Any) -> int:
         ((number,),) = self._executor.run(Connection.fetch_all, statement, values)
         return int(number)
+
+
+def _refuse_sql_ascii(connection: Connection) -> None:
+    """Raise SchemaError for a PostgreSQL database that takes text for bytes."""
+    if connection.driver.info.parameter_status("server_encoding") == "SQL_ASCII":
+        raise SchemaError(
+            "the encoding of the database is SQL_ASCII, which keeps bytes instead of characters:"
+            " create it anew WITH ENCODING 'UTF8' TEMPLATE template0"
+        )

@@ -17,6 +17,7 @@ from sqlalchemy import Executable
 
 import myapp.sessions.sql.statements as sql
 from myapp.sessions.core.store import Ending, StoredSession
+from myapp.sessions.sql.encoding import encodable
 
 Values = dict[str, Any]
 
@@ -26,10 +27,12 @@ _DIGEST_OF = attrgetter("digest")
 class SqlWriter(ABC):
     """Writes on a connection that somebody else commits, be it by autocommit."""
 
-    __slots__ = ("_dialect",)
+    __slots__ = ("_dialect", "codec")
 
     def __init__(self, dialect: str) -> None:
         self._dialect = dialect
+        self.codec: str | None = None
+        """That of a database that lacks some characters, see `encoding`."""
 
     @abstractmethod
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
@@ -41,7 +44,7 @@ class SqlWriter(ABC):
             if not self._hold(endings):
                 return False
             self.end(endings)
-        self.execute(sql.insert_one, _row(new))
+        self.execute(sql.insert_one, self._row(new))
         return True
 
     def update(self, changed: StoredSession, version: int, endings: Sequence[Ending] = ()) -> bool:
@@ -66,12 +69,12 @@ class SqlWriter(ABC):
             return False
         values = _place(old.digest, version) | _marker(old) | {"now": new.seen_at}
         if renews_at_once(self._dialect):
-            row = {f"new_{name}": value for name, value in _row(new).items()}
+            row = {f"new_{name}": value for name, value in self._row(new).items()}
             renewed = self.execute(sql.renew_at_once, values | row) == 1
         else:
             renewed = self.execute(sql.mark_unless_expired, values) == 1
             if renewed:
-                self.execute(sql.insert_one, _row(new))
+                self.execute(sql.insert_one, self._row(new))
         if endings and renewed:
             self.end(endings)
         return renewed
@@ -87,6 +90,12 @@ class SqlWriter(ABC):
             return self.execute(sql.remove if anyway else sql.remove_at_version, values) == 1
         mark = sql.mark if anyway else sql.mark_at_version
         return self.execute(mark, values | _marker(ending)) == 1
+
+    def _row(self, session: StoredSession) -> Values:
+        row = _row(session)
+        if self.codec is not None:
+            row["user_agent"] = encodable(session.user_agent, self.codec)
+        return row
 
     def _hold(self, endings: Sequence[Ending], *own: tuple[bytes, int]) -> bool:
         """Lock all rows of a write, by updates that change nothing; whether its conditions hold.

@@ -21,7 +21,8 @@ from pyramid.tweens import EXCVIEW
 from zope.interface import classImplements, implementedBy
 
 from myapp import environment
-from myapp.database import parse_url, read_url
+from myapp.database import URL_SETTING, read_url
+from myapp.database_url import parse_url, refused_folder
 from myapp.environment import SettingError
 from myapp.sessions.core.codec import Serializer
 from myapp.sessions.core.errors import (
@@ -33,9 +34,10 @@ from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.manager import SessionManager, make_manager
 from myapp.sessions.core.session import Session
-from myapp.sessions.core.settings import SessionSettings, read_session_settings
+from myapp.sessions.core.settings import TABLE_SETTING, SessionSettings, read_session_settings
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.sweep import Sweeper
+from myapp.sessions.sql.model import refused_name
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.factory import SessionFactory
 from myapp.sessions.web.finish import rendered
@@ -47,7 +49,7 @@ from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
 from myapp.sessions.web.tween import TWEEN
 from myapp.sessions.web.uwsgi import warn_without_threads
-from myapp.setting_table import Expected
+from myapp.setting_table import Expected, Reading
 
 log = logging.getLogger(__name__)
 
@@ -169,9 +171,11 @@ def _shared_store(
     make = _own_store(settings) if settings.store else SqlStore.from_settings
     if not settings.store:
         first = sessions.managers.get("session")
-        settings = with_url(settings, first.settings if first else settings, given)
+        shared = first.settings if first else settings
+        settings = with_place(settings, shared, given)
+        _refuse_folder(settings, shared, given)
     timeouts = settings.connect_timeout, settings.statement_timeout
-    key = (make, settings.url, settings.pooler, *timeouts)
+    key = (make, settings.url, settings.table, settings.pooler, *timeouts)
     if key not in sessions.stores:
         sessions.stores[key] = make(settings)
     return sessions.stores[key]
@@ -185,10 +189,31 @@ def _own_store(settings: SessionSettings) -> Callable[[SessionSettings], Session
     return make
 
 
-def with_url(
+def with_place(
     settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
 ) -> SessionSettings:
-    """The settings with a URL: their own, the first manager's, or the application's."""
+    """The settings with a database and a table: their own, or the first manager's; a database may
+    also be the application's. Raises SettingError.
+    """
+    placed = _with_table(_with_url(settings, first, given), first)
+    url = parse_url(placed.url or "")
+    refused = refused_name(placed.table, url)
+    if refused is not None:
+        placed.refuse("table", refused)
+    return placed
+
+
+def _with_table(settings: SessionSettings, first: SessionSettings) -> SessionSettings:
+    name = TABLE_SETTING.name
+    if first.prefix == settings.prefix or settings.reading.given[name].source is not None:
+        return settings
+    reading = settings.reading.inheriting(name, first.reading)
+    return replace(settings, table=first.table, reading=reading)
+
+
+def _with_url(
+    settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
+) -> SessionSettings:
     for each in (settings, first):
         if each.url is not None:
             try:
@@ -200,6 +225,20 @@ def with_url(
     if url is None:
         settings.refuse("url", "a database for the sessions, here or in sqlalchemy.url")
     return replace(settings, url=url)
+
+
+def _refuse_folder(
+    settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
+) -> None:
+    """Raise SettingError where the sessions' SQLite file can't be made: for good, and no outage."""
+    refused = refused_folder(parse_url(settings.url or ""))
+    if refused is None:
+        return
+    for each in (settings, first):
+        if each.reading.given["url"].value is not None:
+            each.refuse("url", refused)
+    reading = Reading("", {URL_SETTING.name: read_url(given, os.environ)})
+    reading.refuse(URL_SETTING.name, refused)
 
 
 def _serializer(settings: SessionSettings) -> Serializer | None:

@@ -6,6 +6,7 @@ PYTHON ?= python3
 WORKERS ?= 2
 # How long `make torture` goes on with each database, and the seed that repeats a run.
 OPERATIONS ?= 100000
+MINUTES ?=
 SEED ?=
 # How many rows `make torture/sweep` puts into the table; half of them are expired.
 ROWS ?= 1000000
@@ -67,10 +68,11 @@ test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database
 	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
 
 .PHONY: torture
-torture: $(STAMP) servers ## Kill servers and databases under load: make torture OPERATIONS=100000 SEED=...
-	@for database in sqlite postgresql mariadb; do \
+torture: $(STAMP) servers ## Kill, fork and interrupt servers under load, with clocks that leap: make torture MINUTES=60
+	@for database in sqlite postgresql mariadb pgbouncer; do \
 		$(BIN)/python -m tests.faults.checker --database $$database --operations $(OPERATIONS) \
-			$(if $(SEED),--seed $(SEED)) --kill-servers --kill-database || exit; \
+			$(if $(MINUTES),--minutes $(MINUTES)) $(if $(SEED),--seed $(SEED)) \
+			--kill-servers --kill-database --forks --interrupts --leaps || exit; \
 	done
 
 .PHONY: torture/sweep

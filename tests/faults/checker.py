@@ -19,7 +19,8 @@ import tempfile
 import threading
 import time
 from collections import Counter as Tally
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final
 
@@ -34,7 +35,8 @@ from myapp.sessions.core.token import digest
 from myapp.sessions.sql.store import SqlStore
 from tests.faults.checks import Times, check
 from tests.faults.client import Browsers, Client, Counter
-from tests.faults.cluster import KINDS, Cluster, Faults, database
+from tests.faults.cluster import KINDS, Cluster, Faults, Powers, database
+from tests.faults.health import FLAT, Health, Memory
 from tests.faults.history import (
     NO_LINEAGE,
     History,
@@ -43,6 +45,7 @@ from tests.faults.history import (
     Violation,
     writer_of,
 )
+from tests.faults.interrupts import INTERRUPTED
 from tests.faults.server import (
     COOKIE,
     IDLE_TIMEOUT,
@@ -64,6 +67,8 @@ SHOWN: Final = 3
 LOOKED_BACK: Final = 1.0
 """From so many seconds before a violation on, what the servers wrote is printed with it."""
 
+POWERS: Final = tuple(each.name for each in fields(Powers))
+
 _STAMP: Final = re.compile(r"\d+\.\d{4}")
 
 
@@ -73,22 +78,41 @@ class Run:
 
     database: str
     operations: int
+    """Unless `minutes` say how long it goes on."""
     seed: str
     processes: int = 3
     clients: int = 8
     kill_servers: int = 0
-    """How often, spread over the run."""
+    """How often, spread over the first half of the run: then they live on, and are watched."""
     kill_database: int = 0
+    """How often, spread over the run."""
+    forks: bool = False
+    interrupts: bool = False
+    leaps: bool = False
+    minutes: float | None = None
     seconds: float = 1200
 
     def command(self) -> str:
         """The command that repeats it."""
+        length = (
+            f"--minutes {self.minutes:g}"
+            if self.minutes is not None
+            else f"--operations {self.operations}"
+        )
+        switched_on = [name for name in POWERS if getattr(self, name)]
         return (
             f"python -m tests.faults.checker --database {self.database}"
-            f" --operations {self.operations} --seed {self.seed} --processes {self.processes}"
+            f" {length} --seed {self.seed} --processes {self.processes}"
             f" --clients {self.clients} --kill-servers {self.kill_servers}"
             f" --kill-database {self.kill_database}"
+            f"{''.join(f' --{name}' for name in switched_on)}"
         )
+
+    def counter(self) -> Counter:
+        """What says when it is over."""
+        if self.minutes is not None:
+            return Counter(None, 60 * self.minutes)
+        return Counter(self.operations, self.seconds)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -100,6 +124,8 @@ class Report:
     history: History
     faults: Faults
     complete: bool
+    health: list[Health]
+    memory: Memory
     violations: list[Violation] = field(default_factory=list)
     output: str = ""
 
@@ -111,6 +137,7 @@ class Report:
         looks = [each.looks for each in operations if len(each.looks) == 2]
         changed = sum(after.live and before.differs(after) for before, after in looks)
         answered = sum(operation.live is not None for operation in operations)
+        status = Tally(operation.status for operation in operations)
         lines = [
             f"repeat with          {self.run.command()}",
             f"operations           {len(operations)} in {self.seconds:.0f} s",
@@ -128,8 +155,12 @@ class Report:
             f"ended by the limit   {events[LIMITED]}",
             f"changes dropped      {events['ChangeDropped']}",
             f"not touched          {events[NOT_TOUCHED]}",
+            f"  unavailable        {status[503]}",
+            f"interrupted          {status[INTERRUPTED]}",
+            f"told a wrong time    {sum(each.leapt for each in operations)}",
             f"servers killed       {self.faults.servers_killed}",
             f"databases killed     {self.faults.databases_killed}",
+            *self._of_processes(),
             f"violations           {len(self.violations)} "
             f"{dict(Tally(each.rule for each in self.violations)) or ''}".rstrip(),
         ]
@@ -137,8 +168,22 @@ class Report:
             lines += [violation.in_full(), *self._logged_during(violation)]
         return "\n".join(lines)
 
+    def _of_processes(self) -> list[str]:
+        """What they took, and what they lost of it."""
+        growth, mib = self.memory.growth().values(), 2**20
+        grown = f"{min(growth) / mib:+.1f} to {max(growth) / mib:+.1f} MiB" if growth else "-"
+        return [
+            f"processes in the end {len(self.health)}",
+            f"  connections        {sum(each.taken for each in self.health)}",
+            f"  places lost        {sum(each.lost for each in self.health)}",
+            f"largest process      {self.memory.largest() / mib:.0f} MiB",
+            f"  grown when warm    {grown}, of {len(growth)} that lived long",
+        ]
+
     def _logged_during(self, violation: Violation) -> list[str]:
         """What the servers wrote from just before its first operation to its last."""
+        if not violation.proof:
+            return []
         began = min(operation.started for operation in violation.proof) - LOOKED_BACK
         ended = max(operation.ended for operation in violation.proof)
         lines = [line.partition(" ") for line in self.output.splitlines()]
@@ -156,54 +201,68 @@ def carry_out(run: Run, running: Server | None = None) -> Report:
     """Run and check. `running` is a database server to use instead of a new one."""
     with (
         tempfile.TemporaryDirectory(prefix="myapp-faults-") as folder,
-        database(run.database, running) as (url, server),
+        database(run.database, running) as (url, servers),
     ):
-        cluster = Cluster(url, run.processes, Path(folder))
-        history = History()
-        faults = Faults(cluster, server, history, random.Random(f"{run.seed}-faults"))
-        counter = Counter(run.operations, time.monotonic() + run.seconds)
+        powers = Powers(**{name: getattr(run, name) for name in POWERS})
+        cluster = Cluster(url, run.processes, Path(folder), powers)
+        history, memory = History(), Memory()
+        faults = Faults(cluster, servers, history, random.Random(f"{run.seed}-faults"))
         try:
             cluster.start()
             began = time.monotonic()
-            _let_them_work(run, cluster.ports, history, faults, counter)
+            counter = run.counter()
+            _let_them_work(run, cluster, history, faults, counter, memory)
             took = time.monotonic() - began
+            health = cluster.health()
         finally:
             cluster.stop()
         # What a killed server had sent is settled in the database by now, or within a moment.
         time.sleep(0.5)
         _look_into(url, history)
-        complete = counter.answered >= run.operations
         report = Report(
-            run=run, seconds=took, history=history, faults=faults, complete=complete,
-            output=cluster.output(),
+            run=run, seconds=took, history=history, faults=faults, complete=counter.complete,
+            health=health, memory=memory, output=cluster.output(),
         )  # fmt: skip
-    report.violations = check(history, TIMES)
+    report.violations = [*check(history, TIMES), *_check_processes(health, memory)]
     return report
 
 
+def _check_processes(health: Sequence[Health], memory: Memory) -> Iterator[Violation]:
+    """No place is lost in any pool, and nothing grows for ever."""
+    for each in health:
+        if each.lost:
+            yield Violation("places", NO_LINEAGE, f"lost in the end: {each}", ())
+    for process, bytes_ in memory.growth().items():
+        if bytes_ > FLAT:
+            text = f"process {process} has grown by {bytes_ / 2**20:.1f} MiB since it was warm"
+            yield Violation("memory", NO_LINEAGE, text, ())
+
+
 def _let_them_work(
-    run: Run, ports: list[int], history: History, faults: Faults, counter: Counter
+    run: Run, cluster: Cluster, history: History, faults: Faults, counter: Counter, memory: Memory
 ) -> None:
-    browsers = Browsers(run.clients)
-    threads = [
-        threading.Thread(
-            target=Client(f"{run.seed}-{place}", ports, history, browsers).work, args=(counter,)
-        )
+    browsers, over = Browsers(run.clients), threading.Event()
+    options = {"closes": run.forks, "leaps": run.leaps}
+    clients = [
+        Client(f"{run.seed}-{place}", cluster.ports, history, browsers, **options)
         for place in range(run.clients)
     ]
-    schedules = (
-        _spread(run.operations, run.kill_servers),
-        _spread(run.operations, run.kill_database),
-    )
+    threads = [threading.Thread(target=each.work, args=(counter,)) for each in clients]
+    schedules = (_spread(run.kill_servers, 0.5), _spread(run.kill_database, 1))
     threads.append(threading.Thread(target=faults.work, args=(counter, *schedules)))
+    watch = threading.Thread(target=memory.watch, args=(cluster.processes, over))
+    watch.start()
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
+    over.set()
+    watch.join()
 
 
-def _spread(operations: int, times: int) -> list[int]:
-    return [operations * place // (times + 1) for place in range(1, times + 1)]
+def _spread(times: int, until: float) -> list[float]:
+    """At which parts of the run to do something so often."""
+    return [until * place / (times + 1) for place in range(1, times + 1)]
 
 
 def _look_into(url: str, history: History) -> None:
@@ -218,14 +277,17 @@ def _look_into(url: str, history: History) -> None:
     rows = {row.digest: row for row in manager.store.iterate(COOKIE) if row.expires_at > now}
     manager.store.close()
     tokens = {digest(COOKIE, token): token for token in history.tokens}
+    # What was merged elsewhere took its values along.
+    moved = {operation.absorbs for operation in history.operations}
+    known = {token.lineage for token in history.tokens.values()} - moved
     history.close(quiet, {token for key, token in tokens.items() if key in rows})
     # The moment by which it was judged what is live, and just after all that was unknown.
     moment = math.nextafter(quiet, math.inf)
     for key, token in tokens.items():
-        _scan(history, manager, moment, rows.get(key), token)
+        _scan(history, manager, moment, rows.get(key), token, known)
     for key, row in rows.items():
         if key not in tokens:
-            _scan(history, manager, moment, row, None)
+            _scan(history, manager, moment, row, None, known)
 
 
 def _scan(
@@ -234,10 +296,11 @@ def _scan(
     now: float,
     row: StoredSession | None,
     token: str | None,
+    known: Collection[int],
 ) -> None:
     """Add what one row shows to the history.
 
-    A token that nobody was sent may still be that of a known session: its values tell.
+    A token that nobody was sent may still be that of a known session: its values tell which.
     """
     scan = Operation(
         number=-len(history.operations), name="scan", started=now, ended=now,
@@ -252,10 +315,7 @@ def _scan(
     scan.lineage = history.lineage_of(token) if token else claimed
     if content is not None:
         scan.count = content.values.get(counter_of(scan.lineage), 0)
-    # What was merged elsewhere took its values along.
-    moved = any(operation.absorbs == claimed for operation in history.operations)
-    known = any(known.lineage == claimed for known in history.tokens.values())
-    if token or (known and not moved):
+    if token or claimed in known:
         history.add(scan)
 
 
@@ -271,6 +331,9 @@ def main() -> None:
     parser.add_argument("--clients", type=int, default=8)
     parser.add_argument("--kill-servers", type=int, nargs="?", const=30, default=0)
     parser.add_argument("--kill-database", type=int, nargs="?", const=15, default=0)
+    for name in POWERS:
+        parser.add_argument(f"--{name}", action="store_true")
+    parser.add_argument("--minutes", type=float, help="how long, instead of --operations")
     parser.add_argument("--seconds", type=float, default=1200, help="when to give up")
     report = carry_out(Run(**vars(parser.parse_args())))
     print(report.text(), flush=True)

@@ -24,7 +24,7 @@ from tests.faults.history import (
     Violation,
     writer_of,
 )
-from tests.faults.server import LIMITED, MERGED, NOT_TOUCHED
+from tests.faults.server import LIMITED, MERGED, NOT_TOUCHED, RACED
 
 _Unsure = frozenset[str]
 
@@ -109,6 +109,10 @@ def _check_errors(history: History) -> Iterator[Violation]:
         told = operation.ending == "500"
         if operation.status == 500 and not told and not history.was_out(operation):
             yield Violation("error", operation.lineage, "an internal error", (operation,))
+        raced = RACED in operation.events
+        if operation.status == 503 and not raced and not history.may_be_down(operation):
+            text = "refused, though the database was there"
+            yield Violation("outage", operation.lineage, text, (operation,))
 
 
 def _check_limit(
@@ -123,7 +127,7 @@ def _check_limit(
     sessions: dict[str | None, list[tuple[Lineage, Token, Operation]]] = defaultdict(list)
     for lineage in lineages:
         for token in lineage.tokens.values():
-            if (seen := lineage.last_seen(token)) is not None:
+            if (seen := lineage.last_seen(token)) is not None and not lineage.leapt:
                 sessions[token.user].append((lineage, token, seen))
     for sign_in in history.operations:
         if not _surely_limits(sign_in, history):
@@ -144,6 +148,7 @@ def _surely_limits(operation: Operation, history: History) -> bool:
         operation.signs_in_as is not None
         and operation.outcome is Outcome.DONE
         and operation.issued is not None
+        and not operation.leapt
         and operation.ended - operation.started < PROMPT
         and not history.was_out(operation)
     )
@@ -248,6 +253,9 @@ class Lineage:
         self.absorbing = [each for each in looking if each.absorbs == number and each.happened]
         self.looks = [(e, look) for e in looking for look in e.looks if look.lineage == number]
         self.limiting, self.crossing = wide.limiting, wide.crossing
+        # What a wrong clock has said of it may be a limit from then on, or a lock.
+        began = [token.issued for token in tokens]
+        self.leapt = any(each.leapt for each in (*operations, *looking, *began))
         self.pops = [each for each in self.own if each.happened and each.pops]
         self.changers: dict[str, list[Operation]] = defaultdict(list)
         for operation in self.own:
@@ -289,9 +297,8 @@ class Lineage:
         """What ending all sessions of a user meant for this one."""
         users_own = [t for t in self.tokens.values() if t.user == operation.revokes]
         if users_own and operation.happened:
-            certain = operation.outcome is Outcome.DONE and any(
-                self._was_surely_live(token, operation) for token in users_own
-            )
+            told = operation.outcome is Outcome.DONE and not operation.leapt
+            certain = told and any(self._was_surely_live(token, operation) for token in users_own)
             outcome = Outcome.DONE if certain else Outcome.UNKNOWN
             yield replace(operation, lineage=self.number, outcome=outcome)
 
@@ -320,6 +327,8 @@ class Lineage:
 
     def _last_use(self, token: Token, then: Operation) -> Operation | None:
         """A use of the token so shortly before that it can't have idled out, if there is one."""
+        if self.leapt:
+            return None
         uses = [token.issued, *(r for r in self.reads if r.live and r.token == token.token)]
         for use in reversed(uses):
             if use.ended >= then.started or not self._touched(use):
@@ -332,7 +341,7 @@ class Lineage:
     def _slowest(self, began: float, ended: float) -> float:
         """How long an operation meanwhile took: it may have saved by what its clock said before."""
         meanwhile = [each for each in self.all if each.started < ended and each.ended > began]
-        took = (UNANSWERED if e.status is None else e.ended - e.started for e in meanwhile)
+        took = (UNANSWERED if e.unanswered else e.ended - e.started for e in meanwhile)
         return max(took, default=0)
 
     def _touched(self, use: Operation) -> bool:
@@ -360,7 +369,7 @@ class Lineage:
             )
         before = [each for each in self.all if each is not read and each.started < read.ended]
         last = max((token.issued, *before), key=lambda each: each.ended)
-        if last.ended + self.times.surely_dead < read.started:
+        if not self.leapt and last.ended + self.times.surely_dead < read.started:
             yield self._violation("idle", "a session was seen long after its last use", last, read)
 
     def _check_gone(self, read: Operation) -> Iterator[Violation]:
@@ -439,7 +448,8 @@ class Lineage:
     def _check_count(self, read: Operation) -> Iterator[Violation]:
         """A session has counted as far as those who counted on, and no further."""
         least, most = self._counted_by(read)
-        if read.count is not None and not least <= read.count <= most:
+        right = self.leapt or read.count is None or least <= read.count <= most
+        if not right:
             text = f"it counted {read.count}, not {least} to {most}"
             yield self._violation("count", text, *self._counts_before(read), read)
 
@@ -447,7 +457,7 @@ class Lineage:
         """Who counts on under the lock counts one more than anybody before."""
         by_number: dict[int, Operation] = {}
         for count in self.counts:
-            if count.counted is None or count.outcome is not Outcome.DONE:
+            if self.leapt or count.counted is None or count.outcome is not Outcome.DONE:
                 continue
             least, most = self._counted_by(count)
             if not least < count.counted <= most + 1:
@@ -543,7 +553,7 @@ class Lineage:
 
     def _check_cookie(self, read: Operation) -> Iterator[Violation]:
         """A late request sends no cookie, unless it signs somebody in (R3)."""
-        if read.issued is None or read.effect is Effect.SIGNS_IN:
+        if read.issued is None or read.effect is Effect.SIGNS_IN or self.leapt:
             return
         for change in self.changers[read.token or ""]:
             # Of a revoked session no marker is left, and a replacement does not tell whether

@@ -25,7 +25,8 @@ from tests.faults.history import (
     Value,
     writer_of,
 )
-from tests.faults.server import COOKIE, EVENTS, MERGED, OTHER_COOKIE
+from tests.faults.interrupts import INTERRUPTED
+from tests.faults.server import COOKIE, EVENTS, LEAPT, MERGED, OTHER_COOKIE
 from tests.servers.ports import LOOPBACK
 
 PATIENCE: Final = 20.0  # seconds for one answer
@@ -188,8 +189,15 @@ class Client:
         ports: Sequence[int],
         history: History,
         browsers: Browsers,
+        *,
+        closes: bool = False,
+        leaps: bool = False,
     ) -> None:
+        """`closes`: whether each request has a connection of its own, so that all processes behind
+        a port get some; `leaps`: whether a clock may be wrong of which nobody is told.
+        """
         self._dice = random.Random(name)
+        self._closes, self._leaps = closes, leaps
         self._ports, self._history, self._browsers = ports, history, browsers
         self._connections: dict[int, http.client.HTTPConnection] = {}
 
@@ -221,7 +229,8 @@ class Client:
         except (OSError, http.client.HTTPException):
             self._history.add(operation)
             return False
-        operation.ended = time.monotonic()
+        if response.status != INTERRUPTED:
+            operation.ended = time.monotonic()
         understood = _understand(operation, plan, response, answer)
         self._history.add(operation)
         if plan.action not in _APART:
@@ -243,7 +252,9 @@ class Client:
         self, plan: Plan, token: str | None, victim: Browser
     ) -> tuple[Operation, dict[str, Any]]:
         """The operation as far as it is known before, and what the server is told."""
-        operation = Operation(number=plan.number, name=plan.action, started=time.monotonic())
+        operation = Operation(
+            number=plan.number, name=plan.action, started=time.monotonic(), leapt=self._leaps
+        )
         told = {name: getattr(plan, name) for name in Plan.__slots__}
         if plan.action == "revoke":
             operation.lineage, told["handle"] = victim.shown
@@ -264,6 +275,8 @@ class Client:
     ) -> tuple[http.client.HTTPResponse, dict[str, Any]]:
         """The response and the view's answer, empty if that is not what it was."""
         connection = self._connection(port)
+        if self._closes:
+            headers = headers | {"Connection": "close"}
         try:
             connection.request("GET", f"/?{urlencode(told)}", headers=headers)
             response = connection.getresponse()
@@ -314,6 +327,8 @@ def _understand(
     """Complete an operation by its answer; whether that was the view's own."""
     operation.status = response.status
     operation.events = tuple(filter(None, (response.getheader(EVENTS) or "").split(",")))
+    if (leapt := response.getheader(LEAPT)) is not None:
+        operation.leapt = leapt == "yes"
     operation.issued = _token_of(response.getheader("Set-Cookie"))
     if "live" not in answer:
         return False
@@ -420,9 +435,10 @@ def _token_of(cookie: str | None) -> str | None:
 class Counter:
     """Hands out the numbers of operations until enough of them were answered."""
 
-    def __init__(self, wanted: int, give_up: float) -> None:
+    def __init__(self, wanted: int | None, seconds: float) -> None:
+        """Without a number wanted it goes on until the time is up."""
         self.started, self.answered = 0, 0
-        self._wanted, self._give_up = wanted, give_up
+        self._wanted, self._seconds, self._began = wanted, seconds, time.monotonic()
         self._lock = threading.Lock()
 
     def next(self) -> int | None:
@@ -439,6 +455,22 @@ class Counter:
             self.answered += 1
 
     @property
+    def progress(self) -> float:
+        """The part that is done, from 0 to 1."""
+        if self._wanted is None:
+            return self._used_up
+        return self.answered / self._wanted
+
+    @property
     def over(self) -> bool:
         """Whether enough was done, or time is up."""
-        return self.answered >= self._wanted or time.monotonic() > self._give_up
+        return self.progress >= 1 or self._used_up >= 1
+
+    @property
+    def complete(self) -> bool:
+        """Whether enough was done."""
+        return self.progress >= 1
+
+    @property
+    def _used_up(self) -> float:
+        return (time.monotonic() - self._began) / self._seconds

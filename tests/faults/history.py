@@ -13,6 +13,9 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final
 
+from myapp.sessions.sql.breaker import LONGEST_PAUSE
+from tests.faults.interrupts import INTERRUPTED
+
 NO_LINEAGE: Final = 0
 
 Value = str | list[str]
@@ -107,6 +110,8 @@ class Operation:
     issued: str | None = None
     events: tuple[str, ...] = ()
     status: int | None = None
+    leapt: bool = False
+    """Whether its clock told it a wrong time, perhaps."""
     note: bool | None = None
     """Whether it promised to leave a row in the application's table; None if that is open."""
     joined: bool = False
@@ -117,6 +122,11 @@ class Operation:
     def happened(self) -> bool:
         """Whether it was done, perhaps."""
         return self.outcome is not Outcome.NOT_DONE
+
+    @property
+    def unanswered(self) -> bool:
+        """Whether nobody knows when it was over: an interrupted one may go on in the database."""
+        return self.status in (None, INTERRUPTED)
 
     @property
     def changes_token(self) -> bool:
@@ -183,6 +193,13 @@ class History:
             began <= operation.ended and operation.started <= over for began, over in self.outages
         )
 
+    def may_be_down(self, operation: Operation) -> bool:
+        """Whether the servers may still wait before they try to connect again."""
+        return any(
+            began <= operation.ended and operation.started <= over + LONGEST_PAUSE
+            for began, over in self.outages
+        )
+
     def close(self, now: float, live: Collection[str]) -> None:
         """All is quiet: what nobody knows of has happened by now, or never will.
 
@@ -230,6 +247,8 @@ def described(operation: Operation) -> str:
         f"answered {operation.status}" if operation.status else "unanswered",
         operation.outcome.name,
     ]
+    if operation.leapt:
+        parts.append("told a wrong time, perhaps")
     if operation.live is not None:
         state = f"user {operation.user} {operation.values} {operation.flash}"
         parts.append(f"saw {state if operation.live else 'no session'}")

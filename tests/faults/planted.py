@@ -48,9 +48,10 @@ class Bug:
     check: Check
 
 
-def checker(rule: str, operations: int = 4000) -> Check:
+def checker(rule: str, operations: int = 4000, *powers: str, database: str = "sqlite") -> Check:
     """A run of the checker, and the rule that is broken."""
-    words = ("--database", "sqlite", "--operations", str(operations), "--seed", "planted")
+    length = ("--operations", str(operations), "--seconds", "120")
+    words = ("--database", database, *length, "--seed", "planted", *powers)
     return Check(
         module="tests.faults.checker", words=words, found=rf"violations +[1-9].*'{rule}': \d+"
     )
@@ -207,7 +208,7 @@ BUGS: Final = (
         name="a merge of sessions that tells of an end that it was not",
         file="myapp/sessions/core/saving.py",
         old="""\
-        if self.draft.absorb:
+        if draft.absorb:
             events += self._merged()
 """,
         new="""\
@@ -249,6 +250,75 @@ BUGS: Final = (
         old="return max([sign_in.at, *(1 + (row.signed_in_at or 0) for row in others)])",
         new="return sign_in.at",
         check=pytest("tests/sessions/test_limits.py", "sqlite"),
+    ),
+    Bug(
+        name="a fork that goes on with its parent's connections",
+        file="myapp/sessions/sql/executor.py",
+        old="pool = self._pools[process_id()]",
+        new="pool = self._pools[0]",
+        check=checker("(?:error|outage|foreign)", 4000, "--forks", database="postgresql"),
+    ),
+    Bug(
+        name="prepared statements behind a pooler",
+        file="myapp/bounded_psycopg.py",
+        old="if not is_pooled:",
+        new="if True:",
+        check=checker("(?:error|outage)", 6000, database="pgbouncer"),
+    ),
+    Bug(
+        name="a place that is not given back after an interrupt",
+        file="myapp/sessions/sql/turn.py",
+        old="self.add(weakref.ref(place, self.discard))",
+        new="self.add(weakref.ref(place))",
+        check=checker("places", 8000, "--interrupts"),
+    ),
+    Bug(
+        name="a connection that is used on after an interrupt",
+        file="myapp/sessions/sql/executor.py",
+        old="""\
+            except BaseException:
+                pool.close(connection)
+""",
+        new="""\
+            except BaseException:
+                pool.give_back(connection)
+""",
+        check=checker("outage", 8000, "--interrupts", database="postgresql"),
+    ),
+    Bug(
+        name="an interrupt that leaves the application's connection an answer to read",
+        file="myapp/sessions/sql/joined.py",
+        old="self._connection.invalidate()",
+        new="pass",
+        check=checker("error", 8000, "--interrupts", database="mariadb"),
+    ),
+    Bug(
+        name="an interrupt that counts as an outage",
+        file="myapp/sessions/sql/opening.py",
+        old="if isinstance(error, SQLAlchemyError | self._engine.dialect.loaded_dbapi.Error):",
+        new="if True:",
+        check=checker("outage", 20000, "--interrupts", database="postgresql"),
+    ),
+    Bug(
+        name="a clock's leap that the sweeper believes",
+        file="myapp/sessions/core/trust.py",
+        old="if not self._ran_steadily(now - steady, steady, confirmed=theirs is not None):",
+        new="if False:",
+        check=checker("lost", 8000, "--leaps"),
+    ),
+    Bug(
+        name="a clock's leap that blinds the process for good",
+        file="myapp/sessions/core/lifetime.py",
+        old="elif self._offset - offset >= _LEAP_IN_NS:",
+        new="elif False:",
+        check=checker("lost", 8000, "--leaps"),
+    ),
+    Bug(
+        name="a clock's small step back that is followed",
+        file="myapp/sessions/core/lifetime.py",
+        old="elif self._offset - offset >= _LEAP_IN_NS:",
+        new="elif True:",
+        check=checker("lost", 20000, "--leaps"),
     ),
 )
 

@@ -8,20 +8,20 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
-import waitress
 import zope.sqlalchemy
 from pyramid.config import Configurator
 from pyramid.httpexceptions import status_map
 from pyramid.registry import Registry
 from pyramid.request import Request
 from pyramid.response import Response
+from pyramid.router import Router
 from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
@@ -32,9 +32,15 @@ from myapp.sessions.core.errors import LockTimeout, SessionError, SessionLost, S
 from myapp.sessions.core.events import SessionEnded, SessionEvent
 from myapp.sessions.core.lifetime import SECOND, SteadyClock
 from myapp.sessions.core.sweep import Sweeper
+from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.tween import TWEEN
+from tests.faults.health import tell_health
+from tests.faults.interrupts import Interrupter, Wsgi
+from tests.faults.leaps import CHANCE, leaping_clock
+from tests.faults.workers import serve
 from tests.outcomes.app import FailingAtCommit, LostRace
-from tests.servers.ports import LOOPBACK
+from tests.sessions.forking import FORKS, is_parked
+from tests.waiting import wait_until
 
 IDLE_TIMEOUT: Final = 5  # seconds
 TOUCH_INTERVAL: Final = 1
@@ -49,15 +55,23 @@ MERGED: Final = "Merged"
 """That of one that was merged into another."""
 NOT_TOUCHED: Final = "NotTouched"
 """Told like an event: the request's session was to be touched, and was not."""
+RACED: Final = "Raced"
+"""Likewise: the request's own transaction lost a race, and so the request its last attempt."""
 COOKIE: Final = "session"
 OTHER_COOKIE: Final = "admin_session"
 EVENTS: Final = "X-Events"
+LEAPT: Final = "X-Leapt"
+"""The header that says whether the clock told this request a wrong time."""
+SWEEPERS_CHANCE: Final = 0.25
+"""How often the sweeper's clock is wrong, where clocks leap."""
 
 _COUNT: Final = "count "
 _ANSWER: Final = "faults.answer"
 _MERGE: Final = "faults.merge"
 _EVENTS: Final = "faults.events"
 _LONGEST_CART: Final = 4
+_LOGS: Final = ("core.saving", "web.transaction")
+_LOGGED: Final = {"was not touched": NOT_TOUCHED, "lost a race": RACED}
 _BY_REASON: Final = {"limit": LIMITED, "merged": MERGED}
 
 
@@ -343,18 +357,40 @@ def _note_event(event: SessionEvent) -> None:
 class _Told(threading.local):
     """What this thread's request has to tell."""
 
-    events: list[str]
+    def __init__(self) -> None:
+        self.events: list[str] = []
+        self.leapt = False
 
 
 _told = _Told()
 
 
-class _TellOfTouches(logging.Handler):
-    """A touch that is not made is no error (S9): only the log knows, and the client has to."""
+def _tell_of_leap() -> None:
+    _told.leapt = True
+
+
+def telling_of_leaps(app: Wsgi) -> Wsgi:
+    """Each answer says whether a clock was wrong, whatever became of the request."""
+
+    def tell(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        _told.leapt = False
+
+        def start(status: str, headers: list[tuple[str, str]], error: Any = None) -> Any:
+            leapt = "yes" if _told.leapt else "no"
+            return start_response(status, [*headers, (LEAPT, leapt)], error)
+
+        return app(environ, start)
+
+    return tell
+
+
+class _Listener(logging.Handler):
+    """Tells the client what only the log knows."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        if "was not touched" in record.getMessage():
-            _told.events.append(NOT_TOUCHED)
+        for words, event in _LOGGED.items():
+            if words in record.getMessage():
+                _told.events.append(event)
 
 
 class _Stamped(logging.Formatter):
@@ -365,33 +401,40 @@ class _Stamped(logging.Formatter):
 
 
 @contextmanager
-def listening_for_touches() -> Iterator[None]:
-    """Meanwhile, answers tell of touches that were not made."""
-    log, handler = logging.getLogger("myapp.sessions.core.saving"), _TellOfTouches()
-    log.addHandler(handler)
-    log.setLevel(logging.DEBUG)
+def listening_to_the_log() -> Iterator[None]:
+    """Meanwhile, answers tell of touches that were not made (S9), and of races that were lost."""
+    listener = _Listener()
+    logs = [logging.getLogger(f"myapp.sessions.{name}") for name in _LOGS]
+    for log in logs:
+        log.addHandler(listener)
+        log.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        log.removeHandler(handler)
-        log.setLevel(logging.NOTSET)
+        for log in logs:
+            log.removeHandler(listener)
+            log.setLevel(logging.NOTSET)
 
 
 def _log() -> None:
     handler = logging.StreamHandler()
-    handler.setFormatter(_Stamped(f"{os.getpid()} %(levelname)s %(name)s %(message)s"))
+    handler.setFormatter(_Stamped("%(process)d %(levelname)s %(name)s %(message)s"))
     # Of the logger above, which tells more, too.
     handler.setLevel(logging.WARNING)
     logging.basicConfig(level=logging.WARNING, handlers=[handler])
 
 
-def make_app(url: str, skew: int, isolation: str | None = None) -> Any:
-    """The WSGI application, whose clock goes wrong by `skew` milliseconds.
+def make_app(
+    url: str, skew: int, isolation: str | None = None, *, leaps: bool = False
+) -> tuple[Router, Sweeper]:
+    """The application, whose clock goes wrong by `skew` milliseconds, and what sweeps for it.
 
-    `isolation` is the level of the application's transactions, if not the database's own.
+    `isolation` is the level of the application's transactions, if not the database's own. With
+    `leaps` the clocks are wrong by much, now and then.
     """
     options: dict[str, Any] = {"isolation_level": isolation} if isolation else {}
-    engine = create_database_engine(url, **options)
+    # An interrupt may cost SQLAlchemy's pool a place, which is not what is tried here.
+    engine = create_database_engine(url, max_overflow=-1, **options)
     settings = {
         "session.url": url,
         "session.idle_timeout": f"{IDLE_TIMEOUT}s",
@@ -419,20 +462,18 @@ def make_app(url: str, skew: int, isolation: str | None = None) -> Any:
         config.add_exception_view(_on_told, context=Told)
         config.add_exception_view(_on_taken, context=IntegrityError)
     app = config.make_wsgi_app()
-    _skew(app.registry, skew)
-    return app
+    return app, _skew(app.registry, skew, leaps=leaps)
 
 
-def _skew(registry: Registry, skew: int) -> None:
-    steady = SteadyClock()
-
-    def clock() -> int:
-        return steady() + skew
-
+def _skew(registry: Registry, skew: int, *, leaps: bool) -> Sweeper:
+    right = SteadyClock()
+    requests = leaping_clock(CHANCE, _tell_of_leap) if leaps else right
+    # As in the package, the sweeper has a clock of its own.
+    sweepers = leaping_clock(SWEEPERS_CHANCE, lambda: None) if leaps else right
     for name in (COOKIE, OTHER_COOKIE):
-        get_manager(registry, name).kind.clock = clock
+        get_manager(registry, name).kind.clock = lambda: requests() + skew
     # The package's own sweeper keeps the right time; a machine that is wrong is so in everything.
-    Sweeper(get_manager(registry).store, clock, SWEEP_INTERVAL).ensure_running()
+    return Sweeper(get_manager(registry).store, lambda: sweepers() + skew, SWEEP_INTERVAL)
 
 
 def _dbsession_of(engine: Engine) -> Callable[[Request], Session]:
@@ -451,13 +492,41 @@ def main() -> None:
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--skew", type=int, default=0, help="milliseconds")
     parser.add_argument("--isolation", help="of the application's transactions")
+    parser.add_argument("--fork", choices=sorted(FORKS), help="serve with forked workers, too")
+    parser.add_argument("--interrupts", action="store_true", help="interrupt requests by chance")
+    parser.add_argument("--leaps", action="store_true", help="let clocks leap by chance")
+    parser.add_argument("--health", type=Path, help="the folder where to be asked for it")
     given = parser.parse_args()
     if abs(given.skew) > SECOND:
         parser.error("a clock is wrong by at most one second here")
     _log()
-    app = make_app(given.url, given.skew, given.isolation)
-    with listening_for_touches():
-        waitress.serve(app, host=LOOPBACK, port=given.port, threads=6)
+    app, sweeper = make_app(given.url, given.skew, given.isolation, leaps=given.leaps)
+    store: Any = get_manager(app.registry).store
+    if given.fork:
+        _use_before_fork(store, sweeper)
+
+    def in_each_process() -> Wsgi:
+        sweeper.ensure_running()
+        if given.health:
+            tell_health(store, given.health)
+        interrupter = Interrupter(app)
+        if given.interrupts:
+            interrupter.start()
+        return telling_of_leaps(interrupter)
+
+    with listening_to_the_log():
+        serve(given.port, in_each_process, given.fork)
+
+
+def _use_before_fork(store: SqlStore, sweeper: Sweeper) -> None:
+    """There are a connection and a thread that no child may take for its own."""
+    sweeper.ensure_running()
+    try:
+        store.load([bytes(32)])
+    except StoreUnavailable:
+        return  # the database is being restarted
+    # In C a fork copies what another thread holds just then, which is Python's business.
+    wait_until(lambda: is_parked(sweeper.thread), "the sweeper's pause")
 
 
 if __name__ == "__main__":

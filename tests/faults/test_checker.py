@@ -14,7 +14,8 @@ from tests.faults.checker import Run, carry_out
 from tests.faults.checks import Times, check
 from tests.faults.client import Plan
 from tests.faults.history import Effect, History, Look, Operation, Outcome, Violation
-from tests.faults.server import EVENTS, NOT_TOUCHED, listening_for_touches, make_app
+from tests.faults.interrupts import INTERRUPTED
+from tests.faults.server import EVENTS, NOT_TOUCHED, RACED, listening_to_the_log, make_app
 from tests.servers.server import Server
 from tests.sessions.app import HTTPS, create_table
 
@@ -130,6 +131,11 @@ class Story:
 
 
 RIGHT: dict[str, Steps] = {
+    "a transaction loses its last race": [UNKNOWN | {"status": 503, "events": (RACED,)}],
+    "a clock was wrong that said when a session ends": [{"leapt": True}, GONE],
+    "an interrupted write may come late": [
+        SET | UNKNOWN | {"status": INTERRUPTED, "until": 9}, OTHER, {"values": {"a": "1.2"}},
+    ],
     "nothing": [{}],
     "an error was asked for": [{"status": 500, "ending": "500"}],
     "a write is read": [SET, {"values": {"a": "1.2"}}],
@@ -318,6 +324,9 @@ RIGHT |= {
 }  # fmt: skip
 
 WRONG: dict[str, tuple[str, Steps]] = {
+    "a request is refused though the database is there": (
+        "outage", [UNKNOWN | {"status": 503}],
+    ),
     "a race is lost for good": ("error", [SET | UNKNOWN | {"status": 500}]),
     "a write is lost": ("write", [SET, {}]),
     "a write is undone": ("write", [SET, OTHER, {"values": {"a": "1.2"}}]),
@@ -485,7 +494,7 @@ WRONG: dict[str, tuple[str, Steps]] = {
     ),
     "a failed request sends a cookie": (
         "cookie",
-        [UNKNOWN | {"status": 503, "issued": "N"}],
+        [UNKNOWN | {"status": 502, "issued": "N"}],
     ),
     "another manager opens a token": ("manager", [{"name": "cross"}]),
     "a user is signed in who was rolled back": (
@@ -544,14 +553,14 @@ def test_the_server_tells_of_a_touch_that_was_not_made(tmp_path: Path) -> None:
     """Else the checker would take a session for lost that idled out between look and touch."""
     url = f"sqlite:///{tmp_path / 'sessions.sqlite'}"
     create_table(url)
-    app = TestApp(make_app(url, 0))
+    app = TestApp(make_app(url, 0)[0])
     manager = get_manager(app.app.registry)
     told = {"lineage": "0", "database": "none", "ending": "return"}
     app.get("/", told | {"number": "1", "action": "set", "key": "a"}, extra_environ=HTTPS)
     now = manager.kind.clock() + 4_000
     moments = iter([now, now + 2_000])
     manager.kind.clock = lambda: next(moments)
-    with listening_for_touches():
+    with listening_to_the_log():
         looked = app.get("/", told | {"number": "2", "action": "show"}, extra_environ=HTTPS)
     assert looked.json["live"]
     assert looked.headers[EVENTS] == NOT_TOUCHED

@@ -153,3 +153,21 @@ def test_what_was_saved_within_the_transaction_stays_readable(database_url: str)
 
         site.call(view, site.start("ann"))
     assert seen == [(1, "ann", ["hello"], {"before": 1, "view": 1})]
+
+
+@pytest.mark.parametrize("joined", [True, False], ids=["joined", "apart"])
+def test_a_change_is_dropped_once(database_url: str, joined: bool) -> None:
+    """S5: one event, though the response comes after the commit and might try again."""
+    with opened(database_url) as site:
+        token = site.start()
+        site.events.clear()
+
+        def view(request: Request) -> None:
+            request.session["view"] = 1
+            assert site.manager.end(request.session.handle)
+            if joined:
+                request.dbsession.execute(select(Note)).all()
+
+        answer = site.call(view, token)
+        assert (answer.status, answer.cookies) == (200, [])
+        assert site.kinds() == ["SessionEnded revoked", "ChangeDropped"]

@@ -71,6 +71,10 @@ class Child:
         """Whether it has not ended yet."""
         return self._process.poll() is None
 
+    def family(self) -> list[int]:
+        """The ids of the process and of all that it has started, as far as they live."""
+        return [self.pid, *_descendants(self.pid)] if self.running else []
+
     def output(self) -> str:
         """Return what it has written so far."""
         return self.log.read_text(errors="replace")

@@ -18,10 +18,10 @@ class Interrupt(BaseException):
 
 
 class Interrupter:
-    """Raises Interrupt before the line of this number, of those that run in the package's SQL."""
+    """Raises Interrupt before the line of this number, of those that run in these folders."""
 
-    def __init__(self, number: int) -> None:
-        self._left = number
+    def __init__(self, number: int, folders: tuple[str, ...] = (FOLDER,)) -> None:
+        self._left, self._folders = number, folders
         self.place = ""
         """Where it was raised, once it was."""
 
@@ -38,7 +38,7 @@ class Interrupter:
 
     def _enter(self, frame: FrameType, event: str, argument: Any) -> Any:
         caller = frame.f_back.f_code.co_name if frame.f_back else ""
-        ours = frame.f_code.co_filename.startswith(FOLDER)
+        ours = frame.f_code.co_filename.startswith(self._folders)
         final = _FINAL in (frame.f_code.co_name, caller)
         return self._step if ours and not final else None
 
@@ -51,13 +51,17 @@ class Interrupter:
         return self._step
 
 
-def interrupted_everywhere(task: Callable[[], object], check: Callable[[str], None]) -> int:
+def interrupted_everywhere(
+    task: Callable[[], object],
+    check: Callable[[str], None],
+    folders: tuple[str, ...] = (FOLDER,),
+) -> int:
     """Interrupt a task before each of its lines in turn; how many there are. `check` is called
     after each, with the place.
     """
     number = 0
     while True:
-        interrupter = Interrupter(number)
+        interrupter = Interrupter(number, folders)
         interrupter.run(task)
         if not interrupter.place:
             return number

@@ -4,18 +4,24 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import Engine, literal, select
+from sqlalchemy.engine import RootTransaction
+from sqlalchemy.exc import DBAPIError
 
+from myapp.database import create_database_engine
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.sql.connection import Connection
+from myapp.sessions.sql.joined import JoinedWriter
 from myapp.sessions.sql.pool import MOST
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
 from tests.sessions.app import create_table
-from tests.sessions.interrupting import interrupted_everywhere
+from tests.sessions.interrupting import FOLDER, interrupted_everywhere
 from tests.waiting import wait_until
 from tests.wire import Proxy
 
@@ -197,3 +203,42 @@ def test_one_that_tries_after_an_outage_leaves_it_to_the_next(
             take_down()
             interrupted_everywhere(lambda: store.load([row.digest]), check)
             store.close()
+
+
+# Nor has PyMySQL thought of an interrupt before a result is complete.
+@pytest.mark.filterwarnings(
+    "ignore:Exception ignored in. <function MySQLResult.__del__"
+    ":pytest.PytestUnraisableExceptionWarning"
+)
+def test_an_interrupt_leaves_no_answer_on_the_applications_connection(
+    store: SqlStore, database_url: str
+) -> None:
+    """L11, S6: before any line of ours or the driver's, where a session is written on it: whoever
+    has it next would take that for the answer to their own question.
+    """
+    engine = create_database_engine(database_url, pool_size=1, max_overflow=0)
+    driver = str(Path(engine.dialect.loaded_dbapi.__file__ or "").parent)
+    transaction, row = begun(engine), a_session()
+
+    def write() -> None:
+        JoinedWriter(lambda: transaction.connection, lambda: None, store).insert(row)
+
+    def check(place: str) -> None:
+        nonlocal transaction
+        with suppress(DBAPIError):
+            transaction.connection.close()
+        for number in range(3):
+            with engine.connect() as another:
+                assert another.scalar(select(literal(number))) == number, place
+        assert store.load([row.digest]) == [], place
+        transaction = begun(engine)
+
+    assert interrupted_everywhere(write, check, (FOLDER, driver)) > 10
+    check("in the end")
+    transaction.connection.close()
+    engine.dispose()
+
+
+def begun(engine: Engine) -> RootTransaction:
+    """A transaction of the application's on a connection of its pool."""
+    return engine.connect().begin()

@@ -9,7 +9,7 @@ import msgspec
 
 from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.core.events import SessionEnded, SessionEvent
+from myapp.sessions.core.events import ChangeDropped, SessionEnded, SessionEvent
 from myapp.sessions.core.kind import Kind, Tell
 from myapp.sessions.core.merge import bring_up_to_date
 from myapp.sessions.core.state import NOTHING_WANTED, Intent, Loaded, State
@@ -40,6 +40,11 @@ class Saved(Discreet, msgspec.Struct, frozen=True, kw_only=True):
     def row(self) -> StoredSession | None:
         """The row that was written."""
         return self.loaded.row if self.loaded is not None else None
+
+    @property
+    def was_dropped(self) -> bool:
+        """Whether the change came too late, and nothing was written in its place (S5)."""
+        return self.loaded is None and any(isinstance(e, ChangeDropped) for e in self.events)
 
     def then(self, later: Saved) -> Saved:
         """This and what was done after it; a new cookie goes out instead of a deletion (R2)."""

@@ -73,7 +73,7 @@ class JoinedWriter(SqlWriter):
             self._open()
         log.debug("within the request's transaction: %s", statement)
         try:
-            self._cursor.execute(*self._statements[statement](values))
+            self._run(statement, values)
         except self._driver_error as error:
             trouble = translated(error)
             if not self._wrote and (_is_not_allowed(error) or self._has_lost_on_sqlite(trouble)):
@@ -117,6 +117,7 @@ class JoinedWriter(SqlWriter):
         driver: Any = connection.connection.dbapi_connection
         if _is_autocommit(self._dialect, driver):
             raise CannotJoin
+        self._connection = connection
         if not is_unicode(connection.dialect.driver, driver):
             raise CannotJoin
         self.codec = codec_of(driver)
@@ -135,9 +136,20 @@ class JoinedWriter(SqlWriter):
         # Not prepared, so that it does not fail after the table was altered: an error would end
         # the application's transaction.
         unprepared = {"prepare": False} if self._is_psycopg else {}
-        self._cursor.execute(*self._statements[question](values), **unprepared)
+        self._run(question, values, **unprepared)
         rows: Sequence[Any] = self._cursor.fetchall()
         return rows
+
+    def _run(self, statement: Executable, values: Mapping[str, Any], **options: Any) -> None:
+        try:
+            self._cursor.execute(*self._statements[statement](values), **options)
+        except Exception:
+            raise
+        except BaseException:
+            # An answer may be on its way, and the next request with this connection would take it
+            # for its own. SQLAlchemy does the same after an interrupt.
+            self._connection.invalidate()
+            raise
 
     def _has_lost_on_sqlite(self, trouble: Exception) -> bool:
         """Whether the file has changed since it was read: the transaction goes on, reading."""

@@ -97,6 +97,9 @@ def _save_after(
         committed = True
         settle(state, joined)
     before = joined if joined is not None and committed else NOTHING_SAVED
+    if before.was_dropped:
+        # It would be dropped again, and told again; or saved after all, if the clock had leapt.
+        return before
     # If a transaction was aborted that wrote something, who signs in may not exist any more.
     sign_in = state.intent.sign_in
     if sign_in is not None and not committed and transaction.wrote is not False:

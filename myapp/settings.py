@@ -12,16 +12,26 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from myapp import database
+from myapp.sessions.core.settings import A_TABLE_NAME, TABLE_NAME
 from myapp.setting_table import Reading, Setting, bool_setting, read_table
-
-_NAME: Final = re.compile(r"[A-Za-z0-9_-]{1,51}")
 
 
 def _version_table(text: str) -> str:
-    if not _NAME.fullmatch(text):
+    if not re.fullmatch(TABLE_NAME, text):
         raise ValueError("not a name")
     return text
 
+
+VERSION_TABLE_SETTING: Final = Setting(
+    "database.version_table",
+    "alembic_version",
+    _version_table,
+    A_TABLE_NAME,
+    "Name of the table in which alembic notes what it has done.",
+    "Where several applications share a database: each needs one of its own, and a"
+    " session.table of its own.",
+)
+"""The row that migrations read, too."""
 
 _ROWS: Final = (
     database.URL_SETTING,
@@ -32,15 +42,7 @@ _ROWS: Final = (
         " `alembic upgrade head`.",
         "Off where the application's database user may not change tables.",
     ),
-    Setting(
-        "database.version_table",
-        "alembic_version",
-        _version_table,
-        "a name of 1 to 51 letters (a-z, A-Z), digits, _ and -",
-        "Name of the table in which alembic notes what it has done.",
-        "Where several applications share a database: each needs one of its own, and a"
-        " session.table of its own.",
-    ),
+    VERSION_TABLE_SETTING,
     bool_setting(
         "myapp.hsts",
         "false",

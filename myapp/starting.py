@@ -7,7 +7,7 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from myapp.database_url import parse_url
+from myapp.database_url import parse_url, sqlite_file
 from myapp.environment import printable
 
 log = logging.getLogger(__name__)
@@ -15,11 +15,8 @@ log = logging.getLogger(__name__)
 
 def is_new_file(url: str) -> bool:
     """Whether a database is a SQLite file that does not exist yet, and is about to be made."""
-    parsed = parse_url(url)
-    path = parsed.database or ""
-    return parsed.get_backend_name() == "sqlite" and not (
-        path.startswith("file:") or Path(path).exists()
-    )
+    file = sqlite_file(parse_url(url))
+    return file is not None and not file.exists()
 
 
 def tell_of_start(url: str, cookie_name: str, *, was_new: bool) -> None:

@@ -26,7 +26,7 @@ def _words(text: str) -> frozenset[str]:
     return frozenset(text.split())
 
 
-# What PyMySQL and mysqlclient take alike, or what is translated for them in `myapp.mysql`.
+# What PyMySQL and mysqlclient take alike, or what `myapp.mysql_connector` translates for them.
 _MYSQL: Final = _words(
     "bind_address charset client_flag collation connect_timeout init_command local_infile "
     "program_name read_default_file read_default_group read_timeout server_public_key "

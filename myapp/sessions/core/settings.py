@@ -29,7 +29,9 @@ _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _COOKIE_ATTRIBUTE: Final = re.compile(r"[ !-:<-~]*")  # printable ASCII but the semicolon
 _DOMAIN: Final = re.compile(r"\.?[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)*")
 # As long as PostgreSQL lets the names of indexes be, which have twelve characters more.
-_TABLE_NAME: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)?[A-Za-z0-9_-]{1,51}")
+TABLE_NAME: Final = r"[A-Za-z0-9_-]{1,51}"
+A_TABLE_NAME: Final = "a name of 1 to 51 letters (a-z, A-Z), digits, _ and -"
+_PLACED_TABLE: Final = re.compile(rf"(?:[A-Za-z0-9_-]{{1,63}}\.)?{TABLE_NAME}")
 _DOTTED: Final = re.compile(r"[A-Za-z_][\w.]*(:[A-Za-z_][\w.]*)?")
 
 
@@ -133,8 +135,8 @@ def _path(text: str) -> str:
 TABLE_SETTING: Final = Setting(
     "table",
     "sessions",
-    _matching(_TABLE_NAME),
-    "a name of 1 to 51 letters (a-z, A-Z), digits, _ and -, or schema.name",
+    _matching(_PLACED_TABLE),
+    f"{A_TABLE_NAME}, or schema.name",
     "Name of the sessions table, or schema.name; on MariaDB and MySQL the schema is a database,"
     " SQLite has none. Another kind of session shares the first one's table unless it names its"
     " own.",

@@ -63,7 +63,7 @@ test/cover: $(STAMP) servers ## Run every test and write what they cover to html
 	$(BIN)/python -m pytest -n $(WORKERS) --cov --cov-report=term --cov-report=html $(ARGS)
 
 .PHONY: test/servers
-test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database, and restart each under load: 20 minutes
+test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database, and restart some under load: 20 minutes
 	.venv-servers/bin/python -m tests.servers.install web
 	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
 

@@ -1,4 +1,4 @@
-"""Two copies of each server behind nginx, restarted in turn under load: no request is lost.
+"""Two copies of a server behind nginx, restarted in turn under load: no request is lost.
 
 Its name keeps it out of `make test`; `make test/servers` runs it. nginx's lines are those of
 docs/how-to/rolling-restart.md.

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -30,7 +31,23 @@ WORDS_IN_THREE_MINUTES = 900
 # Attributes that a manager has besides its methods.
 PARTS = vars(memory_manager()).keys()
 
-every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+
+def each(*things: Any) -> Callable[[Callable[[Any], None]], Callable[[pytest.Subtests], None]]:
+    """Make of a check of one thing a test of all of them, which names every one that fails."""
+
+    def decorate(check: Callable[[Any], None]) -> Callable[[pytest.Subtests], None]:
+        def test(subtests: pytest.Subtests) -> None:
+            for thing in things:
+                with subtests.test(str(thing)):
+                    check(thing)
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate
+
+
+every_page = each(*PAGES)
 
 
 def fences(page: Path) -> Iterator[tuple[str, str]]:
@@ -90,7 +107,7 @@ def test_a_link_leads_somewhere(page: Path) -> None:
         assert not fragment or fragment in anchors(there), target
 
 
-@pytest.mark.parametrize("page", PAGES[1:], ids=lambda page: str(page.relative_to(ROOT)))
+@each(*PAGES[1:])
 def test_a_page_is_linked(page: Path) -> None:
     """From another one, or by the folder of decisions: nothing is found by chance alone."""
     linked = {
@@ -156,19 +173,19 @@ def test_every_target_of_make_is_described() -> None:
             assert f"`make {name}`" in described
 
 
-@pytest.mark.parametrize("number", range(1, 15))
+@each(*range(1, 15))
 def test_every_promise_of_the_interface_is_described(number: int) -> None:
     """I1 to I14 each have a line."""
     assert f"| I{number} | " in API.read_text("utf-8")
 
 
-@pytest.mark.parametrize("name", sorted(public(Session)))
+@each(*sorted(public(Session)))
 def test_everything_of_a_session_is_described(name: str) -> None:
     """I1: methods and properties, those for the manager included."""
     assert name in named(API)
 
 
-@pytest.mark.parametrize("name", sorted(public(SessionManager) | PARTS))
+@each(*sorted(public(SessionManager) | PARTS))
 def test_everything_of_a_manager_is_described(name: str) -> None:
     """I13: methods and parts."""
     assert name in named(API)
@@ -203,7 +220,7 @@ def test_every_column_is_described() -> None:
     assert {str(index.name) for index in table.indexes} <= described
 
 
-@pytest.mark.parametrize("page", DECISIONS, ids=lambda page: page.stem)
+@each(*DECISIONS)
 def test_a_decision_has_its_three_parts(page: Path) -> None:
     """And a number, which is that of its file."""
     text = page.read_text("utf-8")

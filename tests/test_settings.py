@@ -1,11 +1,12 @@
 """Settings that can't be used stop the start with one line that says which, whence and why."""
 
+import itertools
 import json
 import logging
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -33,6 +34,10 @@ from tests.sessions.app import create_table
 
 SOURCES = ("ini", "environment", "command line")
 PREFIXES = ("session.", "admin_session.")
+
+# Every value is tried from one place and under one prefix, which take turns: that all of them are
+# read alike is proved with good values.
+TURNS = list(itertools.product(SOURCES, PREFIXES))
 
 DURATION = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
 BOOL = "true or false"
@@ -85,6 +90,11 @@ def refusal(source: str, prefix: str, values: Mapping[str, str]) -> str:
     with pytest.raises(SettingError) as caught:
         read_given(source, prefix, values)
     return str(caught.value)
+
+
+def in_turn(cases: Iterable[tuple[Any, ...]]) -> list[tuple[Any, ...]]:
+    """Each case with the next source and prefix."""
+    return [(*case, *turn) for case, turn in zip(cases, itertools.cycle(TURNS))]
 
 
 def words(source: str, key: str) -> str:
@@ -274,9 +284,8 @@ def test_every_setting_is_tried() -> None:
     assert set(TABLE) == {key for key, _, _ in BAD} | {"url"}
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("key", GOOD)
+@pytest.mark.parametrize(("key", "prefix"), list(zip(GOOD, itertools.cycle(PREFIXES))))
 def test_a_setting_is_read_from_everywhere(key: str, source: str, prefix: str) -> None:
     """C: `session.lifetime` or SESSION_LIFETIME, and the same for every other manager."""
     text, meant = GOOD[key]
@@ -345,9 +354,9 @@ BAD = (
 BAD_IDS = [f"{key}={value[:12]!r}" for key, value, _ in BAD]
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize(("key", "value", "expected"), BAD, ids=BAD_IDS)
+@pytest.mark.parametrize(
+    ("key", "value", "expected", "source", "prefix"), in_turn(BAD), ids=BAD_IDS
+)
 def test_a_bad_value_is_refused_in_one_line(
     key: str, value: str, expected: str, source: str, prefix: str
 ) -> None:
@@ -358,8 +367,12 @@ def test_a_bad_value_is_refused_in_one_line(
     )
 
 
-@pytest.mark.parametrize("source", ["ini", "command line"])
-@pytest.mark.parametrize("key", [key for key in TABLE if TABLE[key].default])
+@pytest.mark.parametrize(
+    ("key", "source"),
+    list(
+        zip([key for key in TABLE if TABLE[key].default], itertools.cycle(["ini", "command line"]))
+    ),
+)
 def test_an_empty_value_is_refused_where_it_means_nothing(key: str, source: str) -> None:
     """C2: only where empty is the default it is a value, and only a variable is then not set."""
     assert refusal(source, "session.", {key: ""}) == (
@@ -374,22 +387,20 @@ def test_an_empty_variable_is_no_value(key: str) -> None:
     assert read_given("environment", "session.", {key: ""}) == read_session_settings({}, {})
 
 
-@pytest.mark.parametrize("source", ["ini", "command line"])
-@pytest.mark.parametrize("prefix", PREFIXES)
 @pytest.mark.parametrize(
-    ("key", "nearest"),
+    ("key", "nearest", "source", "prefix"),
     [
-        ("lifetim", "lifetime"),
-        ("cookie_samsite", "cookie_samesite"),
-        ("same_site", "cookie_samesite"),
-        ("timeout", "idle_timeout"),
-        ("cookie_secret", "cookie_secure"),
-        ("Lifetime", "lifetime"),
-        ("cookie.name", "cookie_name"),
+        ("lifetim", "lifetime", "ini", "session."),
+        ("cookie_samsite", "cookie_samesite", "command line", "session."),
+        ("same_site", "cookie_samesite", "ini", "admin_session."),
+        ("timeout", "idle_timeout", "command line", "admin_session."),
+        ("cookie_secret", "cookie_secure", "ini", "session."),
+        ("Lifetime", "lifetime", "ini", "session."),
+        ("cookie.name", "cookie_name", "ini", "session."),
     ],
 )
 def test_an_unknown_setting_is_refused_with_the_nearest(
-    key: str, nearest: str, prefix: str, source: str
+    key: str, nearest: str, source: str, prefix: str
 ) -> None:
     """C2: a misspelt setting would otherwise be without effect."""
     assert refusal(source, prefix, {key: "1h"}) == (
@@ -488,9 +499,9 @@ IMPOSSIBLE: tuple[tuple[dict[str, str], str, str], ...] = (
 IMPOSSIBLE_IDS = [" ".join(f"{k}={v}" for k, v in values.items()) for values, _, _ in IMPOSSIBLE]
 
 
-@pytest.mark.parametrize("prefix", PREFIXES)
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize(("values", "key", "reason"), IMPOSSIBLE, ids=IMPOSSIBLE_IDS)
+@pytest.mark.parametrize(
+    ("values", "key", "reason", "source", "prefix"), in_turn(IMPOSSIBLE), ids=IMPOSSIBLE_IDS
+)
 def test_an_impossible_combination_is_refused_in_one_line(
     values: dict[str, str], key: str, reason: str, source: str, prefix: str
 ) -> None:
@@ -714,8 +725,9 @@ BAD_URLS = {
 }
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize(("bad", "reason"), BAD_URLS.items())
+@pytest.mark.parametrize(
+    ("bad", "reason", "source"), [case[:3] for case in in_turn(BAD_URLS.items())]
+)
 def test_an_unusable_application_database_is_refused(
     monkeypatch: pytest.MonkeyPatch, bad: str, reason: str, source: str
 ) -> None:
@@ -727,13 +739,12 @@ def test_an_unusable_application_database_is_refused(
     assert str(caught.value) == f"sqlalchemy.url = {printable(bad)} (from {where}): {reason}"
 
 
-@pytest.mark.parametrize("source", SOURCES)
-@pytest.mark.parametrize("key", ["session.url", "sqlalchemy.url"])
-@pytest.mark.parametrize(("bad", "reason"), BAD_URLS.items())
+@pytest.mark.parametrize(("bad", "reason", "source", "prefix"), in_turn(BAD_URLS.items()))
 def test_an_unusable_session_database_is_refused(
-    start: Started, bad: str, reason: str, key: str, source: str
+    start: Started, bad: str, reason: str, source: str, prefix: str
 ) -> None:
     """C3: in `session.url`, and in `sqlalchemy.url` where that counts."""
+    key = "session.url" if prefix == "session." else "sqlalchemy.url"
     found = given(source, {key: bad})
     where = found.words(key)
     assert start.message(found, sessions) == f"{key} = {printable(bad)} (from {where}): {reason}"

@@ -486,18 +486,29 @@ def settings_of(**given: Any) -> SessionSettings:
     return read_session_settings({f"session.cookie_{k}": v for k, v in given.items()}, {})
 
 
+# Each attribute with each of its values; hypothesis puts others together.
 COMBINATIONS = [
     dict(zip(("secure", "httponly", "partitioned", "samesite", "path", "domain"), row, strict=True))
-    for row in itertools.product(
-        (True, False),
-        (True, False),
-        (True, False),
-        ("lax", "strict", "none"),
-        ("/", "/app"),
-        ("", "example.com"),
+    for row in (
+        (True, True, False, "lax", "/", ""),
+        (True, False, True, "none", "/app", "example.com"),
+        (True, True, True, "strict", "/", ""),
+        (False, True, False, "strict", "/app", ""),
+        (False, False, False, "lax", "/", "example.com"),
     )
-    if row[0] or not (row[2] or row[3] == "none")  # others stop the start (C3)
 ]
+
+
+ATTRIBUTES = st.fixed_dictionaries(
+    {
+        "secure": st.booleans(),
+        "httponly": st.booleans(),
+        "partitioned": st.booleans(),
+        "samesite": st.sampled_from(["lax", "strict", "none"]),
+        "path": st.sampled_from(["/", "/app"]),
+        "domain": st.sampled_from(["", "example.com"]),
+    }
+).filter(lambda it: it["secure"] or not (it["partitioned"] or it["samesite"] == "none"))
 
 
 class TestWriting:
@@ -575,7 +586,7 @@ class TestWriting:
         st.from_regex(r"[!#%&'*+.^_`|~0-9A-Za-z-]{1,100}", fullmatch=True).filter(
             lambda name: not Morsel().isReservedKey(name)
         ),
-        st.sampled_from(COMBINATIONS),
+        ATTRIBUTES,
         st.none() | st.integers(0, 400 * 86400),
     )
     def test_the_standard_library_reads_every_header(
@@ -610,16 +621,12 @@ class TestWriting:
             assert tokens_in(f"x=1; {pair}; y=2", name) == (token,)
 
     @pytest.mark.parametrize("attribute", ["name", "path", "domain", "samesite"])
-    @pytest.mark.parametrize(
-        "char", ["\0", "\t", "\n", "\r", "\x0b", "\x7f", "\x85", "é", "\u2028", ";"]
-    )
-    @pytest.mark.parametrize("at", ["a{}a", "/{}a"])
-    def test_no_control_character_gets_into_a_header(
-        self, attribute: str, char: str, at: str
-    ) -> None:
+    def test_no_control_character_gets_into_a_header(self, attribute: str) -> None:
         """C3: response splitting (CR, LF) and attribute injection (`;`) stop the start."""
-        with pytest.raises(SettingError):
-            settings_of(**{attribute: at.format(char)})
+        for char in ("\0", "\t", "\n", "\r", "\x0b", "\x7f", "\x85", "é", "\u2028", ";"):
+            for text in (f"a{char}a", f"/{char}a"):
+                with pytest.raises(SettingError):
+                    settings_of(**{attribute: text})
 
     @pytest.mark.parametrize("char", ["\0", "\x0b", "\x7f", "\x85", "\u2028", ";"])
     def test_nor_from_around_a_value(self, char: str) -> None:

@@ -4,6 +4,7 @@ A test gets an empty database of its own; no test may see what another one wrote
 """
 
 import os
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +21,9 @@ from tests.wire import Tap, tapped
 
 Started = TypeVar("Started", bound=Server)
 
+STOPS_WITHIN = 10.0
+"""Seconds in which a sweeper that was told to stop has stopped, however busy the machine."""
+
 DATABASES = ("sqlite", "postgresql", "mariadb")
 
 
@@ -30,6 +34,22 @@ def _settings_of_the_tests_alone() -> Iterator[None]:
         for name in os.environ.keys() - clean_environment().keys():
             patch.delenv(name)
         yield
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_thread_outlives_its_module() -> Iterator[None]:
+    """A sweeper that goes on would write into the log of whichever test runs next."""
+    before = set(threading.enumerate())
+    yield
+    left = [
+        thread
+        for thread in set(threading.enumerate()) - before
+        if thread.name.startswith("session-")
+    ]
+    # One that was told to stop is just finishing its batch.
+    for thread in left:
+        thread.join(STOPS_WITHIN)
+    assert not [thread for thread in left if thread.is_alive()]
 
 
 @pytest.fixture(scope="session")

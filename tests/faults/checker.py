@@ -63,13 +63,14 @@ from tests.servers.server import Server
 
 TIMES: Final = Times(idle=IDLE_TIMEOUT, touch=TOUCH_INTERVAL, per_user=MAX_PER_USER)
 SHOWN: Final = 3
+LINES_SHOWN: Final = 60
 """So many violations of each kind are printed in full, the first ones."""
 LOOKED_BACK: Final = 1.0
 """From so many seconds before a violation on, what the servers wrote is printed with it."""
 
 POWERS: Final = tuple(each.name for each in fields(Powers))
 
-_STAMP: Final = re.compile(r"\d+\.\d{4}")
+_STAMP: Final = re.compile(r"\d+\.\d{4}(?= )")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,9 +187,15 @@ class Report:
             return []
         began = min(operation.started for operation in violation.proof) - LOOKED_BACK
         ended = max(operation.ended for operation in violation.proof)
-        lines = [line.partition(" ") for line in self.output.splitlines()]
-        moments = [(float(time), text) for time, _, text in lines if _STAMP.fullmatch(time)]
-        return [f"  {time:.4f} {text}" for time, text in moments if began <= time <= ended][-30:]
+        found = []
+        written = 0.0
+        for line in self.output.splitlines():
+            stamp = _STAMP.match(line)
+            # A traceback's lines have no time of their own.
+            written = float(stamp[0]) if stamp else written
+            if began <= written <= ended:
+                found.append(f"  {line}")
+        return found[-LINES_SHOWN:]
 
     def _shown(self) -> list[Violation]:
         by_rule: dict[str, list[Violation]] = {}

@@ -7,10 +7,11 @@ goes on with threads, by the same socket.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import waitress
@@ -18,6 +19,8 @@ import waitress
 from tests.faults.interrupts import Wsgi
 from tests.servers.ports import LOOPBACK
 from tests.sessions.forking import FORKS
+
+_log = logging.getLogger(__name__)
 
 WORKERS: Final = 2
 THREADS: Final = 6
@@ -43,6 +46,19 @@ class _Quiet(WSGIRequestHandler):
         """Nobody reads it."""
 
 
+def _logging(app: Wsgi) -> Wsgi:
+    """What the server answers with a 500, in the log as waitress has it: with its time."""
+
+    def log(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        try:
+            return app(environ, start_response)
+        except BaseException:
+            _log.exception("error in the application")
+            raise
+
+    return log
+
+
 def _work(listening: socket.socket, app: Wsgi, parent: int) -> None:
     host, port = listening.getsockname()
     server = WSGIServer((host, port), _Quiet, bind_and_activate=False)
@@ -50,6 +66,6 @@ def _work(listening: socket.socket, app: Wsgi, parent: int) -> None:
     server.socket, server.timeout = listening, _LOOK
     server.server_name, server.server_port = host, port
     server.setup_environ()
-    server.set_app(app)
+    server.set_app(_logging(app))
     while os.getppid() == parent:
         server.handle_request()

@@ -101,7 +101,8 @@ def let_it_lose(owner: Engine, code: str, races: int) -> None:
 
 
 def tries(owner: Engine) -> int:
-    return int(run(owner, "SELECT last_try FROM tries"))
+    column = "last_value" if owner.dialect.name == "postgresql" else "last_try"
+    return int(run(owner, f"SELECT {column} FROM tries"))
 
 
 CODES = [

@@ -22,6 +22,8 @@ BENCH := .venv-bench/bin/python -m bench
 PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
+# From 80.9 on, setuptools makes every start of Pyramid 2.1 print a warning: what is locked need not.
+QUIET_SETUPTOOLS := .venv/quiet-setuptools.txt
 INI_PORT = $(shell sed -n 's/^http_port *= *//p' development.ini)
 PSERVE = $(BIN)/pserve development.ini $(if $(PORT),http_port=$(PORT))
 SAY_URL = @echo "myapp: http://localhost:$(or $(PORT),$(INI_PORT))"
@@ -66,6 +68,22 @@ test/cover: $(STAMP) servers ## Run every test and write what they cover to html
 test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database, and restart some under load: 20 minutes
 	.venv-servers/bin/python -m tests.servers.install web
 	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
+
+.PHONY: test/pythons
+test/pythons: $(STAMP) servers ## Run every test with each Python from 3.11 on that is here: 6 minutes for each
+	$(BIN)/python -m tests.platforms.pythons $(ARGS)
+
+.PHONY: test/lowest
+test/lowest: $(STAMP) servers ## Run every test with the lowest packages that setup.cfg allows: 7 minutes
+	$(BIN)/python -m tests.platforms.ranges lowest $(ARGS)
+
+.PHONY: test/newest
+test/newest: $(STAMP) servers ## Run every test with the newest packages that setup.cfg allows: 7 minutes
+	$(BIN)/python -m tests.platforms.ranges newest $(ARGS)
+
+.PHONY: test/platforms
+test/platforms: $(STAMP) ## Run the sessions' tests on the newest PostgreSQL, MariaDB and MySQL, of Debian sid
+	$(BIN)/python -m tests.platforms.databases $(ARGS)
 
 .PHONY: torture
 torture: $(STAMP) servers ## Kill, fork and interrupt servers under load, with clocks that leap: make torture MINUTES=60
@@ -168,7 +186,8 @@ migrations/version version: $(STAMP) ## Show the database's revision
 # releases that the oldest can't have.
 lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrade moves them all
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Lock with the oldest Python: rm -r .venv && make lock PYTHON=python3.11")'
-	$(PIP_COMPILE) $(UPGRADE) --output-file requirements.txt setup.cfg
+	@echo 'setuptools <80.9' > $(QUIET_SETUPTOOLS)
+	$(PIP_COMPILE) $(UPGRADE) --constraint $(QUIET_SETUPTOOLS) --output-file requirements.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --output-file bench/requirements.txt bench/requirements.in
 	$(PIP_COMPILE) $(UPGRADE) --constraint requirements-dev.txt --output-file tests/servers/requirements.txt tests/servers/requirements.in
@@ -180,7 +199,7 @@ build: $(STAMP) ## Build the source distribution and the wheel into dist/
 .PHONY: clean
 clean: ## Remove what was built, measured or cached; the .venv folders and the databases stay
 	rm -rf build dist htmlcov *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find . -name '.venv*' -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . \( -name '.venv*' -o -name .sid \) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The virtual environment is made again only when something that goes into it has changed.
 # What is locked is complete, so nothing is resolved: older pips would take a release newer than the

@@ -13,6 +13,7 @@ import pytest
 
 from tests.processes import clean_environment
 from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import mariadb_or_mysql
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.postgresql import PostgreSQL
 from tests.servers.programs import ServerMissing, skip_or_fail
@@ -60,8 +61,8 @@ def postgresql() -> Iterator[PostgreSQL]:
 
 @pytest.fixture(scope="session")
 def mariadb() -> Iterator[MariaDB]:
-    """A running MariaDB server, one for each worker of the test run."""
-    yield from _running(MariaDB)
+    """A running MariaDB server, or MySQL where only that is; one for each worker of the run."""
+    yield from _running(mariadb_or_mysql)
 
 
 @pytest.fixture(scope="session")

@@ -253,6 +253,10 @@ def last_revision(sql: str) -> str:
 HEADINGS = {"sqlite": "SQLite", "postgresql": "PostgreSQL", "mysql": "MariaDB and MySQL"}
 
 
+@pytest.mark.skipif(
+    "postgresql_with" not in model.table.dialect_kwargs,
+    reason="SQLAlchemy 2.0 has less to say of a table, and in any order",
+)
 @pytest.mark.parametrize("dialect", HEADINGS)
 def test_the_page_shows_the_sql_of_the_migrations(dialect: str) -> None:
     """I14: what `alembic upgrade head --sql` prints, for which no server needs to run."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from sqlalchemy import Engine, text
+from sqlalchemy import Engine, make_url, text
 
 from myapp.database import create_database_engine
 from myapp.migrations import upgrade
@@ -37,7 +37,9 @@ def written(engine: Engine) -> Engine:
 
 def test_a_new_file_is_its_owners_alone(tmp_path: Path, umask: Callable[[int], int]) -> None:
     """R6: also what SQLite keeps beside it, at the first connect, whatever the umask."""
-    urls = ["{}/a.sqlite", "file:{}/a.sqlite?uri=true", "file://{}/a%252Esqlite?uri=true"]
+    # SQLAlchemy 2.0 hands on the path of a URL as it stands; from 2.1 on it is quoted once more.
+    dot = "%252E" if make_url("sqlite:///%252E").database == "%2E" else "%2E"
+    urls = ["{}/a.sqlite", "file:{}/a.sqlite?uri=true", f"file://{{}}/a{dot}sqlite?uri=true"]
     for url, mask in zip(urls, (0o022, 0, 0o777), strict=True):
         (folder := tmp_path / oct(mask)).mkdir(mode=0o700)
         umask(mask)

@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner
 
 from myapp import environment
 from myapp.environment import variable_for
@@ -16,6 +15,7 @@ from myapp.scripts.sessions import cli
 from myapp.sessions.core.settings import read_session_settings
 from myapp.setting_table import Setting
 from myapp.settings import read_application_settings
+from tests.command_line import called
 from tests.processes import ROOT, clean_environment
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")
@@ -131,7 +131,7 @@ def test_a_setting_has_its_section_on_the_page(name: str) -> None:
 @every_ini
 def test_the_command_shows_every_setting(ini: Path) -> None:
     """C4: with its value and where that came from, and in the order of the tables."""
-    done = CliRunner().invoke(cli, [str(ini), "config"], catch_exceptions=False)
+    done = called(cli, ini, "config", catch_exceptions=False)
     head, *lines = done.output.splitlines()
     second, third = head.index("value"), head.index("from")
     printed = {

@@ -42,13 +42,8 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=f"pk_{name}"),
         sa.UniqueConstraint("handle", name=f"uq_{name}_handle"),
         schema=schema,
-        postgresql_with={"fillfactor": 90},
-        mysql_engine="InnoDB",
-        mysql_charset="utf8mb4",
-        mysql_collate="utf8mb4_bin",
-        mariadb_engine="InnoDB",
-        mariadb_charset="utf8mb4",
-        mariadb_collate="utf8mb4_bin",
+        # The engine, the character set and the like, as far as this SQLAlchemy knows them.
+        **table.dialect_kwargs,
     )
     op.create_index(
         f"ix_{name}_user_id",

@@ -9,7 +9,7 @@ import random
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,7 +26,7 @@ from tests.faults.health import Health, ask
 from tests.faults.history import History
 from tests.faults.server import Base
 from tests.processes import ROOT, clean_environment
-from tests.servers.mariadb import MariaDB
+from tests.servers.mysql import mariadb_or_mysql
 from tests.servers.pgbouncer import PgBouncer
 from tests.servers.ports import answers, free_port
 from tests.servers.postgresql import PostgreSQL
@@ -36,9 +36,9 @@ from tests.waiting import wait_until
 
 POOLED: Final = "pgbouncer"
 """PostgreSQL behind PgBouncer in transaction mode."""
-KINDS: Final[dict[str, type[PostgreSQL | MariaDB]]] = {
+KINDS: Final[dict[str, Callable[[], Server]]] = {
     "postgresql": PostgreSQL,
-    "mariadb": MariaDB,
+    "mariadb": mariadb_or_mysql,
     POOLED: PostgreSQL,
 }
 BACKENDS: Final = 24

@@ -23,6 +23,8 @@ class MariaDB(Server):
     """MariaDB on a loopback port; its root user needs no password."""
 
     account_name: ClassVar[str] = "mysql"
+    _own_settings: ClassVar[dict[str, str]] = {"innodb-log-file-size": "16M"}
+    _without_tls: ClassVar[str] = "--skip-ssl"
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a database of this server."""
@@ -62,16 +64,15 @@ class MariaDB(Server):
             "socket": self.folder / "socket",
             "pid-file": self.folder / "pid",
             "character-set-server": "utf8mb4",
-            "innodb-log-file-size": "16M",
             "innodb-buffer-pool-size": "64M",
             # The log goes to the system at every commit, to the disk when the system likes.
             "innodb-flush-log-at-trx-commit": 2,
             "max-connections": 200,
         }
         certificate = self.certificate()
-        options = [f"--{key}={value}" for key, value in settings.items()]
+        options = [f"--{key}={value}" for key, value in (settings | self._own_settings).items()]
         # Without TLS, which newer versions switch on by themselves: the tests read the wire.
-        options += ["--skip-ssl"] if certificate is None else _tls(*certificate)
+        options += [self._without_tls] if certificate is None else _tls(*certificate)
         return Child(
             [self._mariadbd, "--no-defaults", *options],
             log=self.folder / "log",

@@ -67,8 +67,13 @@ _APT = ("apt-get", "install", "-y")
 POSTGRESQL = Program(name="PostgreSQL", executables=("initdb",), install=(*_APT, "postgresql"))
 MARIADB = Program(
     name="MariaDB",
-    executables=("mariadbd", "mysqld"),
+    executables=("mariadbd",),
     install=(*_APT, "--no-install-recommends", "mariadb-server"),
+)
+MYSQL = Program(
+    name="MySQL",
+    executables=("mysqld",),
+    install=(*_APT, "--no-install-recommends", "mysql-server"),
 )
 PGBOUNCER = Program(
     name="PgBouncer",

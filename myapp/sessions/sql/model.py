@@ -37,6 +37,10 @@ metadata = MetaData(naming_convention=_CONVENTION)
 _BYTES_32 = LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 _UP_TO_32_BYTES = LargeBinary(32).with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
 _SIGNED_IN = text("user_id IS NOT NULL")
+# Room on each page for updated rows. SQLAlchemy 2.0 can't say so: the table then has PostgreSQL's
+# default, no room, and works all the same.
+_ROOMY: Final = {"postgresql_with": {"fillfactor": 90}}
+_CAN_BE_ROOMY = "with" in Table("any", MetaData()).dialect_options["postgresql"]
 _DATA = LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 
 
@@ -55,7 +59,7 @@ class SessionRow(Base):
         Index(None, "user_id", postgresql_where=_SIGNED_IN, sqlite_where=_SIGNED_IN),
         Index(None, "sweep_at"),
         {
-            "postgresql_with": {"fillfactor": 90},
+            **(_ROOMY if _CAN_BE_ROOMY else {}),
             "mysql_engine": "InnoDB",
             "mysql_charset": "utf8mb4",
             "mysql_collate": "utf8mb4_bin",

@@ -1,0 +1,47 @@
+"""The tests of the runs elsewhere: what they install, and what they keep."""
+
+import re
+from pathlib import Path
+
+from tests.platforms import bounds, pythons
+from tests.platforms.report import Row, keep
+from tests.processes import ROOT
+
+PAGE = ROOT / "docs" / "reference" / "platforms.md"
+RESULTS = """<testsuites><testsuite tests="9" errors="1" failures="2" skipped="3"/></testsuites>"""
+
+
+def test_every_lower_bound_is_tried() -> None:
+    """As setup.cfg has it, and a requirement without one is left to pip."""
+    lowest = dict(line.split("==") for line in bounds.lowest())
+    bounded = re.findall(
+        r"^ +([\w.-]+)[\w\[\]]* >=([\d.]+)", (ROOT / "setup.cfg").read_text("utf-8"), re.M
+    )
+    assert lowest == dict(bounded)
+    assert {"SQLAlchemy", "psycopg", "granian"} <= lowest.keys()
+
+
+def test_the_python_of_the_tests_is_found_or_a_newer_one_of_its_version() -> None:
+    """Each version once, none older than the project runs on."""
+    found = pythons.found()
+    assert found
+    assert min(found) >= pythons.OLDEST
+
+
+def test_a_run_replaces_its_own_row_and_no_other(tmp_path: Path) -> None:
+    """The table stands where it stood, sorted; what is around it stays."""
+    page = tmp_path / "page.md"
+    before, rule, _ = PAGE.read_text("utf-8").partition("---|\n")
+    page.write_text(f"{before}{rule}\nThe end.\n")
+    results = tmp_path / "results.xml"
+    results.write_text(RESULTS)
+    for environment, tests in (("B", "all"), ("A", "all"), ("A", "`-k x`"), ("A", "all")):
+        keep(Row.of_results(environment, tests, results), page)
+    keep(Row("B", "all", 9, 0, 0, "2026-01-02"), page)
+    rows = [line for line in page.read_text().splitlines() if line.startswith(("| A", "| B"))]
+    assert [row.split(" | ")[:5] for row in rows] == [
+        ["| A", "`-k x`", "3", "3", "3"],
+        ["| A", "all", "3", "3", "3"],
+        ["| B", "all", "9", "0", "0"],
+    ]
+    assert page.read_text().endswith("\nThe end.\n")

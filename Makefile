@@ -160,6 +160,8 @@ audit: check ## Check, and look the locked packages up among the known vulnerabi
 migrations/new: $(STAMP) ## Write a migration from the models: make migrations/new MESSAGE="add a table"
 	@test -n "$$MESSAGE" || { echo 'Say what it does: make migrations/new MESSAGE="add a table"'; exit 2; }
 	$(BIN)/alembic revision --autogenerate --message "$$MESSAGE"
+	@$(BIN)/ruff check --quiet --fix-only alembic/versions
+	@$(BIN)/ruff format --quiet alembic/versions
 
 .PHONY: migrations/up up
 migrations/up up: $(STAMP) ## Migrate the database to the newest revision

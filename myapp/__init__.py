@@ -22,11 +22,11 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from myapp import environment, migrations
     from myapp.database import read_pooler
     from myapp.database_url import parse_url, refused_folder
-    from myapp.environment import SettingError
+    from myapp.environment import SettingError, Sourced
     from myapp.models.probe import Probe
     from myapp.sessions import SchemaError, get_manager
     from myapp.settings import read_application_settings
-    from myapp.starting import is_new_file, tell_of_start
+    from myapp.starting import is_new_file, refuse_database, tell_of_start
 
     try:
         merged = environment.merge(settings, global_config)
@@ -39,7 +39,8 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         refused = refused_folder(parse_url(own.url))
         if refused is not None:
             own.reading.refuse("sqlalchemy.url", refused)
-        with Configurator(settings=merged | {"sqlalchemy.url": own.url}) as config:
+        url = Sourced(own.url, own.reading.given["sqlalchemy.url"].source or "its default")
+        with Configurator(settings=merged | {"sqlalchemy.url": url}) as config:
             config.registry["application_settings"] = own
             config.include("myapp.security_headers")
             config.include("myapp.models")
@@ -49,6 +50,9 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.routes")
             config.include("myapp.views")
         app = config.make_wsgi_app()
+        if manager.settings.url is not None:
+            # The sessions' check has seen another database than the application's.
+            refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
     except (SettingError, SchemaError, migrations.MigrationError) as error:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+import re
 import sqlite3
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -31,6 +32,23 @@ _SQLITE_BUSY: Final = 5
 # A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
 _READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
 _SQLITE_READONLY: Final = 8
+
+
+# The database answers, and says no: the user, the password, the name of the database or a right is
+# wrong. libpq gives no code for what goes wrong at a connect, so its words have to do; those of a
+# server that speaks another language are taken for an outage.
+_REFUSALS: Final = frozenset(
+    {"28000", "28P01", "3D000", "42501"}
+    | {1044, 1045, 1049, 1130, 1142, 1143, 1251, 1698, 1820, 1862, 2059, 3118, 4151}
+)
+_REFUSALS_IN_WORDS: Final = re.compile(
+    r"authentication failed|no password supplied|pg_hba\.conf|SASL|not permitted to log in"
+    r"|(?:database|role) \".*\" does not exist|no such (?:database|user)"
+    r"|permission denied for|not currently accepting connections|certificate verify failed"
+    r"|server does not support SSL"
+)
+# Not a database, and a damaged one.
+_SQLITE_REFUSALS: Final = (11, 26)
 
 
 def _checked_url(text: str) -> str:
@@ -210,6 +228,30 @@ def is_lost_race(error: BaseException) -> bool:
     mysql_code = error.args[0] if error.args else None
     raced = sqlstate.startswith("40") or is_stale(error)
     return raced or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+
+
+def refusal_of(error: BaseException) -> str | None:
+    """What is expected where a database refuses us for good; None for what may be an outage."""
+    for each in _chain(error):
+        codes = {getattr(each, "sqlstate", None), *each.args[:1]}
+        sqlite_code = getattr(each, "sqlite_errorcode", 0) & 0xFF
+        # A driver that tried several addresses gives each a line.
+        lines = [line for line in str(each).splitlines() if _REFUSALS_IN_WORDS.search(line)]
+        if lines or codes & _REFUSALS or sqlite_code in _SQLITE_REFUSALS:
+            said = lines[0].strip() if lines else str(each).partition("\n")[0]
+            return f"a database that this user may use ({type(each).__name__}: {said})"
+    return None
+
+
+def _chain(error: BaseException) -> Iterator[Exception]:
+    """The errors of the driver that an error stands for."""
+    at: BaseException | None = error
+    while at is not None:
+        original: Any = getattr(at, "orig", None) or at
+        # Each driver has classes of its own, below this name of the standard's.
+        if any(kind.__name__ == "DatabaseError" for kind in type(original).__mro__):
+            yield original
+        at = at.__cause__
 
 
 def reason_of(error: BaseException) -> str:

@@ -9,10 +9,14 @@ from __future__ import annotations
 import configparser
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
+
+if TYPE_CHECKING:
+    from paste.deploy.loadwsgi import LoaderContext
 
 log = logging.getLogger(__name__)
 
@@ -103,19 +107,62 @@ def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -
 def load(ini: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The settings of an ini file as `pserve INI name=value` would see them, for commands.
 
-    Raises SettingError where a percent sign stands alone.
+    Raises what `application` raises.
+    """
+    context = application(ini, options)
+    return merge(context.local_conf, context.global_conf)
+
+
+def application(ini: str, options: Mapping[str, str] | None = None) -> LoaderContext:
+    """The application that `pserve INI name=value` starts, be it within pipelines or filters;
+    `INI#name` means `[app:name]`.
+
+    Raises SettingError where a percent sign stands alone, and LookupError where a composite runs
+    several applications and nothing tells which one has the sessions.
     """
     # Imported here, so that stores, which know settings, need no Pyramid.
-    from pyramid.paster import get_appsettings
+    from paste.deploy import loadwsgi
 
+    path, _, name = ini.partition("#")
+    spec = f"config:{Path(path).resolve()}"
     try:
-        conf = get_appsettings(ini, options=dict(options or {}))
+        outermost = loadwsgi.loadcontext(
+            loadwsgi.APP, spec, name or "main", global_conf=dict(options or {})
+        )
+        found = dict(_applications(outermost, name or "main"))
     except configparser.InterpolationError as error:
         # The error's own words quote the value, which may be a password's second half.
-        where = f"the command line or {Path(ini).name}"
+        where = f"the command line or {Path(path).name}"
         expected = "a percent sign to be written twice: %%"
         raise SettingError(error.option, "…", where, expected) from None
-    return merge(conf, conf.global_conf)
+    if len(found) > 1:
+        # Those without a database and without settings of ours have no sessions.
+        found = {name: each for name, each in found.items() if _has_sessions(each)} or found
+    if len(found) > 1:
+        names = " or ".join(f"{path}#{name}" for name in sorted(found))
+        raise LookupError(f"it runs several applications: write {names}")
+    (context,) = found.values()
+    return context
+
+
+def _applications(context: LoaderContext, name: str) -> Iterator[tuple[str, LoaderContext]]:
+    """The applications within pipelines, filters and composites, each with its section's name."""
+    within = getattr(context, "app_context", None) or getattr(context, "next_context", None)
+    if within is not None:
+        yield from _applications(within, name)
+    elif "composit" in (context.protocol or ""):
+        for value in context.local_conf.values():
+            # What else a composite is told is no application.
+            with suppress(LookupError, OSError, ValueError):
+                each = context.loader.get_context(context.object_type, value, context.global_conf)
+                yield from _applications(each, value)
+    else:
+        yield name, context
+
+
+def _has_sessions(context: LoaderContext) -> bool:
+    named = ("sqlalchemy.url", "session.")
+    return any(key.startswith(named) for key in context.local_conf)
 
 
 def _command_line(global_config: Mapping[str, str]) -> dict[str, Sourced]:

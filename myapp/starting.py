@@ -6,17 +6,38 @@ import logging
 import sys
 from importlib.metadata import version
 from pathlib import Path
+from typing import Final
 
+from sqlalchemy import NullPool
+from sqlalchemy.exc import DBAPIError
+
+from myapp.database import URL_SETTING, create_database_engine, refusal_of
 from myapp.database_url import parse_url, sqlite_file
 from myapp.environment import printable
+from myapp.settings import ApplicationSettings
 
 log = logging.getLogger(__name__)
+
+_PATIENCE: Final = 3000  # milliseconds
 
 
 def is_new_file(url: str) -> bool:
     """Whether a database is a SQLite file that does not exist yet, and is about to be made."""
     file = sqlite_file(parse_url(url))
     return file is not None and not file.exists()
+
+
+def refuse_database(settings: ApplicationSettings) -> None:
+    """Raise SettingError if the application's database answers, and refuses us for good.
+
+    One that does not answer is an outage, in which pages that need no database are served.
+    """
+    engine = create_database_engine(settings.url, connect_timeout=_PATIENCE, poolclass=NullPool)
+    try:
+        engine.connect().close()
+    except DBAPIError as error:
+        if refused := refusal_of(error):
+            settings.reading.refuse(URL_SETTING.name, refused)
 
 
 def tell_of_start(url: str, cookie_name: str, *, was_new: bool) -> None:

@@ -59,6 +59,55 @@ def shown(result: Result) -> dict[str, tuple[str, str]]:
     }
 
 
+# Where the application is
+
+SHOP = "[app:shop]\nuse = egg:myapp\nsession.lifetime = 5h\n"
+WITHIN = {
+    "a pipeline": "[pipeline:main]\npipeline = plain shop\n",
+    "a filter": "[filter-app:main]\nuse = call:tests.pasted:filter_\nnext = shop\n",
+    "a filter-with": "[app:main]\nuse = shop\nfilter-with = plain\n",
+    "a composite": "[composite:main]\nuse = call:tests.pasted:composite\n/ = shop\n",
+    "a composite within a pipeline": (
+        "[pipeline:main]\npipeline = plain both\n"
+        "[composite:both]\nuse = call:tests.pasted:composite\n/ = shop\n/static = static\n"
+        "word = another\n"
+    ),
+}
+PARTS = (
+    "[filter:plain]\nuse = call:tests.pasted:filter_\n"
+    "[app:static]\nuse = call:tests.pasted:static\n"
+    f"{SHOP}sqlalchemy.url = sqlite:///%(here)s/some.sqlite\n"
+)
+
+
+@pytest.mark.parametrize("text", WITHIN.values(), ids=WITHIN.keys())
+def test_the_application_is_found_wherever_pserve_finds_it(ini: Path, text: str) -> None:
+    """I14, C2: with its settings, and as this application."""
+    ini.write_text(text + PARTS)
+    found = shown(run(ini, "config"))
+    assert found["session.lifetime"][0] == "5h"
+    assert "myapp.hsts" in found
+
+
+def test_one_of_several_applications_is_named(ini: Path) -> None:
+    """I14: as pserve has it, and the error says how."""
+    ini.write_text(
+        "[composite:main]\nuse = call:tests.pasted:composite\n/ = shop\n/admin = admin\n"
+        f"{PARTS}[app:admin]\nuse = shop\nsession.lifetime = 1h\n"
+    )
+    assert shown(run(f"{ini}#admin", "config"))["session.lifetime"][0] == "1h"
+    assert shown(run(f"{ini}#shop", "config"))["session.lifetime"][0] == "5h"
+    message = f"{ini} can't be read: it runs several applications: write {ini}#admin or {ini}#shop"
+    assert_one_line(run(ini, "config"), message)
+    refused = run(f"{ini}#nowhere", "config")
+    assert "can't be read: No section 'nowhere'" in refused.stderr
+
+
+def test_the_version_is_told() -> None:
+    """O1: also without an ini file."""
+    assert re.fullmatch(r".*, version \d+\.\d+\.\d+\n", run("--version").stdout)
+
+
 # myapp-sessions INI config
 
 
@@ -184,9 +233,9 @@ def test_a_missing_table_is_one_line(ini: Path) -> None:
     """I14: with what to do."""
     assert_one_line(
         run(ini, "sweep"),
-        "there is no table 'sessions': run `alembic upgrade head` from the project's root, with"
-        " DATABASE_URL if the sessions have a database of their own, or see"
-        " `myapp-sessions INI schema`",
+        "there is no table 'sessions': run `alembic upgrade head`, with DATABASE_URL if the"
+        " sessions have a database of their own; where alembic does not know the table,"
+        " `myapp-sessions INI schema` prints its SQL",
     )
 
 

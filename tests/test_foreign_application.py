@@ -15,7 +15,7 @@ from myapp.database import create_database_engine
 from myapp.sessions import SchemaError
 from myapp.sessions.core.token import digest
 from tests import foreign_app
-from tests.processes import ROOT, clean_environment
+from tests.processes import ROOT, Pserve, clean_environment
 from tests.sessions.app import HTTPS, create_table, stop_sweepers, token_of
 
 Start = Callable[..., Any]
@@ -128,6 +128,42 @@ def test_a_missing_table_stops_the_start(start: Start, tmp_path: Path) -> None:
     with pytest.raises(SchemaError, match="there is no table 'sessions'") as caught:
         start({"sqlalchemy.url": f"sqlite:///{tmp_path / 'empty.sqlite'}"})
     assert "myapp-sessions INI schema" in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "line"),
+    [
+        (
+            "session.lifetime = soon",
+            r"session\.lifetime = soon \(from .*\): expected a duration such as .*",
+        ),
+        ("session.type = file", r"session\.type = file \(from .*\): expected a known setting; .*"),
+        (
+            "pyramid.tweens = pyramid.tweens.excview_tween_factory",
+            r"pyramid\.tweens = .* \(from .*\): expected these, in this order: .*",
+        ),
+        ("", r"there is no table 'sessions': .*`myapp-sessions INI schema` prints its SQL"),
+    ],
+)
+def test_an_error_of_the_start_is_one_line_under_pserve(
+    tmp_path: Path, setting: str, line: str
+) -> None:
+    """C2: as it is in ours; whatever else goes wrong keeps its traceback."""
+    ini = tmp_path / "foreign.ini"
+    ini.write_text(
+        "[app:main]\nuse = call:tests.foreign_app:main\n"
+        f"sqlalchemy.url = sqlite:///%(here)s/foreign.sqlite\n{setting}\n"
+        "[server:main]\nuse = egg:waitress\nport = %(http_port)s\n"
+    )
+    status, output = Pserve(ini, make(tmp_path / "run")).run_until_exit()
+    assert (status, output.count("\n")) == (1, 1), output
+    assert re.fullmatch(f"myapp\\.sessions: {line}\n", output)
+
+
+def make(folder: Path) -> Path:
+    """A folder that is there."""
+    folder.mkdir()
+    return folder
 
 
 def test_sessions_can_have_a_database_of_their_own(

@@ -177,9 +177,9 @@ def test_a_database_without_tables_ends_the_process_with_one_line(ini: Path, fol
     status, output = Pserve(ini, folder).run_until_exit()
     assert status == 1
     assert output == (
-        "myapp: there is no table 'sessions': run `alembic upgrade head` from the project's root,"
-        " with DATABASE_URL if the sessions have a database of their own,"
-        " or see `myapp-sessions INI schema`\n"
+        "myapp: there is no table 'sessions': run `alembic upgrade head`, with DATABASE_URL if the"
+        " sessions have a database of their own; where alembic does not know the table,"
+        " `myapp-sessions INI schema` prints its SQL\n"
     )
 
 

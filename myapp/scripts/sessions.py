@@ -6,12 +6,9 @@ import configparser
 import os
 import re
 from contextlib import closing
-from pathlib import Path
 from typing import Any, Final
 
 import click
-from paste.deploy import loadwsgi
-from plaster import PlasterError
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
@@ -55,15 +52,27 @@ class _OneLineErrors(click.Group):
             raise click.ClickException(str(error)) from error
 
 
+class _Ini(click.Path):
+    """A file that is there, be it with the name of an application behind it: `INI#NAME`."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        super().convert(value.partition("#")[0], param, ctx)
+        return str(value)
+
+
 @click.group(cls=_OneLineErrors)
-@click.argument("ini", type=click.Path(exists=True, dir_okay=False))
+@click.version_option(package_name="myapp")
+@click.argument("ini", type=_Ini(exists=True, dir_okay=False))
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="As with pserve.")
 @click.option(
     "--prefix", default="session.", show_default=True, help="Of another session manager's settings."
 )
 @click.pass_context
 def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> None:
-    """Look after the sessions of the application that INI describes."""
+    """Look after the sessions of the application that INI describes.
+
+    INI#NAME is the application in [app:NAME], where there are several.
+    """
     words = [option.partition("=") for option in options]
     if not all(equals for _, equals, _ in words):
         raise click.BadParameter("write NAME=VALUE", param_hint="--set")
@@ -71,18 +80,12 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
         raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
     values = {name: value for name, _, value in words}
     try:
-        settings = environment.load(ini, values)
-        ours = _is_ours(ini, values)
-    except (configparser.Error, ImportError, LookupError, PlasterError) as error:
+        context = environment.application(ini, values)
+    except (configparser.Error, ImportError, LookupError, OSError, ValueError) as error:
         raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
-    ctx.obj = _Given(settings, prefix, ours=ours)
-
-
-def _is_ours(ini: str, values: dict[str, str]) -> bool:
-    """Whether an ini file starts this application, be it by way of another ini file."""
-    spec = f"config:{Path(ini).resolve()}"
-    found = loadwsgi.loadcontext(loadwsgi.APP, spec, "main", global_conf=values)
-    return found.object is myapp.main
+    settings = environment.merge(context.local_conf, context.global_conf)
+    # Whether it is this application, be it by way of another ini file.
+    ctx.obj = _Given(settings, prefix, ours=context.object is myapp.main)
 
 
 class _Given:

@@ -68,6 +68,12 @@ class StoreUnavailable(SessionError):
         super().__init__(f"the session store is unavailable: {reason}")
 
 
+class StoreRefused(StoreUnavailable):
+    """The store answers, and lets us in neither now nor later unless somebody mends it: a wrong
+    password, an unknown database, a missing right.
+    """
+
+
 class DoubtfulClock(SessionError):
     """A clock that another one contradicts, so that nothing may be deleted by it."""
 

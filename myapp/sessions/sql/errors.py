@@ -12,8 +12,8 @@ from myapp.sessions.core.errors import SchemaError, SessionError, StoreUnavailab
 from myapp.sessions.sql import model
 
 MIGRATE: Final = (
-    "run `alembic upgrade head` from the project's root, with DATABASE_URL if the sessions have a"
-    " database of their own, or see `myapp-sessions INI schema`"
+    "run `alembic upgrade head`, with DATABASE_URL if the sessions have a database of their own;"
+    " where alembic does not know the table, `myapp-sessions INI schema` prints its SQL"
 )
 
 # Without these no table was ever ours, whatever its age.

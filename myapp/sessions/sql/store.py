@@ -14,9 +14,9 @@ from typing import Any
 from sqlalchemy import Engine, Executable, NullPool, Table
 
 import myapp.sessions.sql.statements as sql
-from myapp.database import create_database_engine
+from myapp.database import create_database_engine, refusal_of
 from myapp.pooler import AUTO
-from myapp.sessions.core.errors import SchemaError, StoreUnavailable
+from myapp.sessions.core.errors import SchemaError, StoreRefused, StoreUnavailable
 from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import Ending, StoredSession, is_ended, is_written
@@ -240,6 +240,8 @@ class SqlStore:
                 self._executor.run(warn_of_no_limit)
         except StoreUnavailable as error:
             refuse_statement_mode(error)
+            if refused := refusal_of(error):
+                raise StoreRefused(refused) from error
             raise
         finally:
             # A server may load the application and fork then: no child is to inherit a connection.

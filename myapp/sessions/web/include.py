@@ -6,7 +6,7 @@ import logging
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import replace
-from typing import Any
+from typing import Any, NoReturn
 
 from pyramid.config import Configurator
 from pyramid.events import ApplicationCreated
@@ -27,6 +27,7 @@ from myapp.environment import SettingError
 from myapp.sessions.core.codec import Serializer
 from myapp.sessions.core.errors import (
     SchemaError,
+    StoreRefused,
     StoreUnavailable,
     TooManyCookies,
 )
@@ -45,6 +46,7 @@ from myapp.sessions.web.headers import REGISTRY_KEY
 from myapp.sessions.web.policy import SessionCSRFPolicy
 from myapp.sessions.web.revocations import manager_for
 from myapp.sessions.web.shield import shielding
+from myapp.sessions.web.start import show_errors_of_the_start
 from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
 from myapp.sessions.web.tween import TWEEN
@@ -82,6 +84,7 @@ def includeme(config: Configurator) -> None:
     SchemaError if the sessions table is missing. A database that does not answer is no error
     then: pages that need no session are served.
     """
+    show_errors_of_the_start()
     _refuse_other_factory(config.registry.queryUtility(ISessionFactory))
     config.registry[REGISTRY_KEY] = SessionRegistry()
     config.add_directive("add_session", add_session)
@@ -232,13 +235,18 @@ def _refuse_folder(
 ) -> None:
     """Raise SettingError where the sessions' SQLite file can't be made: for good, and no outage."""
     refused = refused_folder(parse_url(settings.url or ""))
-    if refused is None:
-        return
+    if refused is not None:
+        _refuse_url(settings, first, given, refused)
+
+
+def _refuse_url(
+    settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any], expected: str
+) -> NoReturn:
+    """Raise SettingError for the setting that a manager's database came from."""
     for each in (settings, first):
         if each.reading.given["url"].value is not None:
-            each.refuse("url", refused)
-    reading = Reading("", {URL_SETTING.name: read_url(given, os.environ)})
-    reading.refuse(URL_SETTING.name, refused)
+            each.refuse("url", expected)
+    Reading("", {URL_SETTING.name: read_url(given, os.environ)}).refuse(URL_SETTING.name, expected)
 
 
 def _serializer(settings: SessionSettings) -> Serializer | None:
@@ -268,7 +276,7 @@ def _on_application_created(event: ApplicationCreated) -> None:
     _refuse_other_factory(registry.queryUtility(ISessionFactory))
     _refuse_explicit_tweens(registry)
     for store in sessions.stores.values():
-        _check_store(store)
+        _check_store(store, sessions, registry.settings)
     sessions.sweepers = _sweepers(sessions)
     if sessions.sweepers:
         warn_without_threads()
@@ -326,12 +334,17 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
         )
 
 
-def _check_store(store: SessionStore) -> None:
+def _check_store(store: SessionStore, sessions: SessionRegistry, given: Mapping[str, Any]) -> None:
     try:
         store.check()
     except SchemaError:
         store.close()
         raise
+    except StoreRefused as error:
+        # No outage: it would answer 503 for good.
+        store.close()
+        user = next(each for each in sessions.managers.values() if each.store is store)
+        _refuse_url(user.settings, sessions.managers["session"].settings, given, error.reason)
     except StoreUnavailable as error:
         # A server that starts during an outage serves what needs no session.
         log.warning("the sessions table could not be checked: %s", error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import hmac
+from collections.abc import Iterable
 from typing import Any
 
 from pyramid.authorization import ACLHelper, Authenticated, Everyone
@@ -22,7 +23,7 @@ class SessionSecurityPolicy:
     """Signs users in and out of `request.session`, by Pyramid's `remember` and `forget`.
 
     A subclass overrides `user`, to answer an object of its own as the identity and to refuse
-    users who may not sign in any more. Permissions come from ACLs.
+    users who may not sign in any more, and `groups`, for ACLs that name groups.
 
     A session carries its user's security generation (R7). Once that is another one, since the
     password was changed, the session ends at its next use. The session in which it was changed
@@ -46,6 +47,10 @@ class SessionSecurityPolicy:
             return None
         text = password_hash if isinstance(password_hash, bytes) else str(password_hash).encode()
         return hashlib.sha256(b"generation\0" + text).digest()
+
+    def groups(self, user: Any) -> Iterable[str]:
+        """The groups of a user, as ACLs name them, such as `group:editors`; here none."""
+        return ()
 
     def identity(self, request: Request) -> Any:
         """The signed-in user, as `user` answers it, or None."""
@@ -72,8 +77,10 @@ class SessionSecurityPolicy:
 
     def permits(self, request: Request, context: Any, permission: str) -> Any:
         """Whether the context's ACL allows it."""
-        user_id = self.authenticated_userid(request)
-        principals = [Everyone] if user_id is None else [Everyone, Authenticated, user_id]
+        user = self.identity(request)
+        principals = [Everyone]
+        if user is not None:
+            principals += [Authenticated, request.session.user_id, *self.groups(user)]
         return ACLHelper().permits(context, principals, permission)
 
     def remember(

@@ -1,0 +1,34 @@
+"""How an error of the start looks to whoever starts the server: one line, and no traceback.
+
+It stays an exception, which tests and servers may catch. Only what nobody caught, and what Python
+would end the process with, is shown so; for pserve does not say what went wrong but in a traceback.
+"""
+
+from __future__ import annotations
+
+import sys
+from types import TracebackType
+
+from myapp.environment import SettingError
+from myapp.sessions.core.errors import SchemaError
+
+
+class _Shown:
+    """An exception hook that knows our errors, and hands all others on."""
+
+    def __init__(self) -> None:
+        self._others = sys.excepthook
+
+    def __call__(
+        self, kind: type[BaseException], error: BaseException, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, SettingError | SchemaError):
+            print(f"myapp.sessions: {error}", file=sys.stderr)
+        else:
+            self._others(kind, error, trace)
+
+
+def show_errors_of_the_start() -> None:
+    """From now on show a SettingError or SchemaError that ends the process in one line (C2)."""
+    if not isinstance(sys.excepthook, _Shown):
+        sys.excepthook = _Shown()

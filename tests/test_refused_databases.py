@@ -1,0 +1,138 @@
+"""A database that answers and says no: one line at the start, for no outage ever ends so."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from sqlalchemy import make_url
+
+import myapp
+from myapp.database import create_database_engine
+from myapp.environment import SettingError
+from tests import foreign_app
+from tests.servers.mariadb import MariaDB
+from tests.servers.postgresql import PostgreSQL
+from tests.sessions.app import create_table
+
+USER, PASSWORD = "stranger_of_the_tests", "geheim"
+
+
+@pytest.fixture(params=["postgresql", "mariadb"])
+def stranger_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A database with the table, and a user who may connect to it and may not look into it."""
+    server: PostgreSQL | MariaDB = request.getfixturevalue(request.param)
+    with server.database() as url:
+        create_table(url)
+        given = make_url(url)
+        run(url, *_make_user(request.param, str(given.database)))
+        yield given.set(username=USER, password=PASSWORD).render_as_string(hide_password=False)
+        run(url, *_drop_user(request.param, str(given.database)))
+
+
+def _make_user(kind: str, database: str) -> list[str]:
+    if kind == "postgresql":
+        return [f"CREATE ROLE {USER} LOGIN PASSWORD '{PASSWORD}'"]
+    return [
+        f"CREATE USER {USER} IDENTIFIED BY '{PASSWORD}'",
+        f"GRANT CREATE ON {database}.* TO {USER}",
+    ]
+
+
+def _drop_user(kind: str, database: str) -> list[str]:
+    return [f"DROP {'ROLE' if kind == 'postgresql' else 'USER'} {USER}"]
+
+
+def run(url: str, *statements: str) -> None:
+    """Run statements as the server's administrator."""
+    engine = create_database_engine(url)
+    with engine.begin() as connection:
+        for statement in statements:
+            connection.exec_driver_sql(statement)
+    engine.dispose()
+
+
+def line_of(**settings: str) -> str:
+    """What the application says instead of starting."""
+    with pytest.raises(SystemExit) as caught:
+        myapp.main({"__file__": "some.ini"}, **settings)
+    line = str(caught.value.code)
+    assert "\n" not in line
+    assert PASSWORD not in line
+    assert "(from [app:main] of some.ini): expected a database that this user may use (" in line
+    return line
+
+
+@pytest.mark.parametrize("key", ["sqlalchemy.url", "session.url"])
+def test_a_missing_right_is_one_line(stranger_url: str, key: str, tmp_path: Path) -> None:
+    """C2: the user comes in, and may not read the sessions' table."""
+    settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/x.sqlite", key: stranger_url}
+    assert line_of(**settings).startswith(f"myapp: {key} = ")
+
+
+@pytest.mark.parametrize("key", ["sqlalchemy.url", "session.url"])
+def test_an_unknown_database_is_one_line(stranger_url: str, key: str, tmp_path: Path) -> None:
+    """C2: never a server that starts, and answers 503 for good."""
+    url = make_url(stranger_url).set(database="nowhere").render_as_string(hide_password=False)
+    settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/x.sqlite", key: url}
+    assert "nowhere" in line_of(**settings).partition("may use")[2]
+
+
+def test_a_database_of_the_application_alone_is_looked_at_too(
+    stranger_url: str, tmp_path: Path
+) -> None:
+    """C2: where sessions live elsewhere, nothing else would tell before a visitor does."""
+    create_table(apart := f"sqlite:///{tmp_path}/apart.sqlite")
+    url = make_url(stranger_url).set(username="nobody").render_as_string(hide_password=False)
+    line = line_of(**{"sqlalchemy.url": url, "session.url": apart})
+    assert line.startswith("myapp: sqlalchemy.url = ")
+    assert "nobody" in line.partition("may use")[2]
+
+
+def test_a_wrong_password_is_one_line(mariadb: MariaDB) -> None:
+    """C2: MariaDB says so by a number."""
+    with mariadb.database() as url:
+        wrong = make_url(url).set(username="nobody", password=PASSWORD)
+        line = line_of(**{"sqlalchemy.url": wrong.render_as_string(hide_password=False)})
+    assert "Access denied" in line
+
+
+def test_a_wrong_password_of_postgresql_is_one_line(postgresql: PostgreSQL, tmp_path: Path) -> None:
+    """C2: libpq says so in words alone; the server asks for passwords for this test."""
+    hba = postgresql.folder / "data" / "pg_hba.conf"
+    before = hba.read_text()
+    with postgresql.database() as url:
+        reload = "SELECT pg_reload_conf()"
+        run(url, *_make_user("postgresql", ""))
+        try:
+            hba.write_text(f"host all {USER} 127.0.0.1/32 scram-sha-256\n{before}")
+            run(url, reload)
+            wrong = make_url(url).set(username=USER, password=f"not_{PASSWORD}")
+            with pytest.raises(psycopg.OperationalError, match="password authentication failed"):
+                _until_refused(wrong.set(drivername="postgresql").render_as_string(False))
+            line = line_of(**{"sqlalchemy.url": wrong.render_as_string(hide_password=False)})
+        finally:
+            hba.write_text(before)
+            run(url, reload, *_drop_user("postgresql", ""))
+    assert "password authentication failed" in line
+
+
+def _until_refused(url: str) -> None:
+    """The server reads its file a moment after it was told to."""
+    for _ in range(10_000):
+        psycopg.connect(url).close()
+
+
+def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:
+    """C2: of SQLite."""
+    file = tmp_path / "x.sqlite"
+    file.write_bytes(b"This is a letter, and no database at all. " * 100)
+    assert "not a database" in line_of(**{"sqlalchemy.url": f"sqlite:///{file}"})
+
+
+def test_a_foreign_application_is_refused_too(stranger_url: str) -> None:
+    """C2: by the include."""
+    with pytest.raises(SettingError, match="a database that this user may use"):
+        foreign_app.main({}, **{"session.url": stranger_url})

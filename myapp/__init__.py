@@ -33,6 +33,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         own = read_application_settings(merged, os.environ)
         was_new = is_new_file(own.url)
         if own.migrate_on_start:
+            refuse_database(own)
             pooler = read_pooler(merged, os.environ)
             names = migrations.read_names(merged, os.environ, own)
             migrations.upgrade(own.url, pooler=pooler, names=names)

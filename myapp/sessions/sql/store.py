@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
-from sqlalchemy import Engine, Executable, NullPool, Table
+from sqlalchemy import Engine, Executable, NullPool, Table, false, select
+from sqlalchemy.exc import DBAPIError
 
 import myapp.sessions.sql.statements as sql
 from myapp.database import create_database_engine, refusal_of
@@ -66,6 +67,7 @@ class SqlStore:
         self._renews_at_once = renews_at_once(self._engine.dialect.name)
         self._pools = PerProcess(self._new_pool)
         self._executor = Executor(self._engine, self._pools, statement_timeout / 1000)
+        self._is_checked = False
 
     def _new_pool(self) -> Pool:
         return Pool(self._engine, self._statements, Breaker(), self._patience)
@@ -233,6 +235,9 @@ class SqlStore:
         return self._engine.dialect.identifier_preparer.format_table(self.table)
 
     def check(self) -> None:
+        if not self._is_checked:
+            self._is_checked = True
+            self._refuse_for_good()
         try:
             present = self._present()
             if self._claims:
@@ -240,8 +245,6 @@ class SqlStore:
                 self._executor.run(warn_of_no_limit)
         except StoreUnavailable as error:
             refuse_statement_mode(error)
-            if refused := refusal_of(error):
-                raise StoreRefused(refused) from error
             raise
         finally:
             # A server may load the application and fork then: no child is to inherit a connection.
@@ -251,6 +254,18 @@ class SqlStore:
             raise foreign_table(self.table)
         if missing:
             raise old_table(self.table, missing)
+
+    def _refuse_for_good(self) -> None:
+        """Raise StoreRefused for what never gets better by waiting.
+
+        Asked once, at the start, and not by the executor, which would tell the log of an outage.
+        """
+        try:
+            with self._engine.connect() as connection:
+                connection.execute(select(self.table.c.digest).where(false()))
+        except DBAPIError as error:
+            if refused := refusal_of(error):
+                raise StoreRefused(refused) from error
 
     def _present(self) -> set[str]:
         """The columns of the table."""

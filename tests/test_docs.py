@@ -132,7 +132,7 @@ def test_an_example_in_python_compiles(page: Path) -> None:
 
 @every_page
 def test_an_example_imports_what_there_is(page: Path) -> None:
-    """I10, I13: every name that an example takes from this project is there, or its page makes it."""
+    """I10, I13: every name an example takes from this project is there, or made by its page."""
     if page in DONE_IN_A_COPY:
         return
     for language, text in fences(page):

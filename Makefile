@@ -66,7 +66,7 @@ test/cover: $(STAMP) servers ## Run every test and write what they cover to html
 
 .PHONY: test/servers
 test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database, and restart some under load: 20 minutes
-	.venv-servers/bin/python -m tests.servers.install web
+	.venv-servers/bin/python -m harness.servers.install web
 	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
 
 .PHONY: test/pythons
@@ -105,7 +105,7 @@ torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see 
 
 .PHONY: servers
 servers: $(STAMP) ## Install the databases and the browser of the tests, and wrk, where we may
-	@$(BIN)/python -m tests.servers.install
+	@$(BIN)/python -m harness.servers.install
 
 # ---- Measure
 
@@ -192,7 +192,7 @@ lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrad
 	$(PIP_COMPILE) $(UPGRADE) --constraint $(QUIET_SETUPTOOLS) --output-file requirements.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --output-file bench/requirements.txt bench/requirements.in
-	$(PIP_COMPILE) $(UPGRADE) --constraint requirements-dev.txt --output-file tests/servers/requirements.txt tests/servers/requirements.in
+	$(PIP_COMPILE) $(UPGRADE) --constraint requirements-dev.txt --output-file tests/serving/requirements.txt tests/serving/requirements.in
 
 .PHONY: build
 build: $(STAMP) ## Build the source distribution and the wheel into dist/
@@ -227,11 +227,11 @@ $(BENCH_STAMP): requirements-dev.txt bench/requirements.txt setup.cfg pyproject.
 	@touch $@
 
 # Servers that only `make test/servers` tries; they are built for the machine, and not everybody can.
-$(SERVERS_STAMP): requirements-dev.txt tests/servers/requirements.txt setup.cfg pyproject.toml
+$(SERVERS_STAMP): requirements-dev.txt tests/serving/requirements.txt setup.cfg pyproject.toml
 	@echo "Installing into .venv-servers; the first time takes a minute."
 	@test -x .venv-servers/bin/python || $(PYTHON) -m venv .venv-servers
 	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement requirements-dev.txt
-	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement tests/servers/requirements.txt
+	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement tests/serving/requirements.txt
 	PYTHONWARNINGS=ignore .venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	.venv-servers/bin/python -m pip check --quiet
 	@touch $@

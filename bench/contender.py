@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from bench import ROOT
-from tests.processes import clean_environment
+from harness.processes import clean_environment
 
 REGISTER: Final = Path(__file__).with_name("contenders.toml")
 PATIENCE: Final = 120.0  # seconds for one answer

@@ -29,7 +29,7 @@ from bench.round_trips import round_trips
 from bench.servers import KINDS
 from bench.servers import describe as describe_server
 from bench.works import RARE, WORKS
-from tests.servers.programs import ServerMissing
+from harness.servers.programs import ServerMissing
 
 DATABASES: Final = ("sqlite", "postgresql", "mariadb")
 ROWS: Final = 10_000

@@ -11,10 +11,10 @@ from typing import Final
 
 from sqlalchemy import make_url
 
+from harness.servers.pgbouncer import PgBouncer
+from harness.servers.postgresql import PostgreSQL
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
-from tests.servers.pgbouncer import PgBouncer
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
 
 READS: Final = 1000

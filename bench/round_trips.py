@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from bench.contender import Contender, ContenderFailed, Running
 from bench.works import RARE
-from tests.wire import Tap, Wire, counting, tapped
+from harness.wire import Tap, Wire, counting, tapped
 
 # Their setting up can't be told from themselves, or they are mostly something else.
 UNHEARD: Final = ("touches", "conflicts")

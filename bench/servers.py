@@ -17,13 +17,13 @@ from uuid import uuid4
 
 from sqlalchemy import create_engine, text
 
-from tests.servers.install import main as install
-from tests.servers.mariadb import MariaDB
-from tests.servers.ports import LOOPBACK
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.process import Child
-from tests.servers.programs import MARIADB, POSTGRESQL, Program
-from tests.servers.server import ENVIRONMENT, Server
+from harness.servers.install import main as install
+from harness.servers.mariadb import MariaDB
+from harness.servers.ports import LOOPBACK
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.process import Child
+from harness.servers.programs import MARIADB, POSTGRESQL, Program
+from harness.servers.server import ENVIRONMENT, Server
 
 REDIS: Final = Program(
     name="Redis",

@@ -11,14 +11,14 @@ from typing import TypeVar
 
 import pytest
 
-from tests.processes import clean_environment
-from tests.servers.mariadb import MariaDB
-from tests.servers.mysql import mariadb_or_mysql
-from tests.servers.pgbouncer import PgBouncer
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.programs import ServerMissing, skip_or_fail
-from tests.servers.server import Server
-from tests.wire import Tap, tapped
+from harness.processes import clean_environment
+from harness.servers.mariadb import MariaDB
+from harness.servers.mysql import mariadb_or_mysql
+from harness.servers.pgbouncer import PgBouncer
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.programs import ServerMissing, skip_or_fail
+from harness.servers.server import Server
+from harness.wire import Tap, tapped
 
 Started = TypeVar("Started", bound=Server)
 

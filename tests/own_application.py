@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.processes import ROOT
+from harness.processes import ROOT
 from tests.test_docs import fences
 
 HOW_TO = ROOT / "docs" / "how-to"

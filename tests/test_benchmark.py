@@ -15,7 +15,7 @@ from bench import report
 from bench.contender import Contender, ContenderFailed, Running, built, register
 from bench.lockstep import measure
 from bench.works import WORKS, contents
-from tests.processes import ROOT
+from harness.processes import ROOT
 
 PEERS = "bench/requirements.txt"
 BY_NAME = {contender.name: contender for contender in register()}

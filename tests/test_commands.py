@@ -12,6 +12,9 @@ import pytest
 from click.testing import Result
 from sqlalchemy import NullPool
 
+from harness.processes import ROOT, clean_environment
+from harness.servers.postgresql import PostgreSQL
+from harness.wire import Tap, counting
 from myapp.database import create_database_engine
 from myapp.environment import COMMAND_LINE
 from myapp.scripts import session_name
@@ -23,10 +26,7 @@ from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
 from tests.command_line import called
-from tests.processes import ROOT, clean_environment
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
-from tests.wire import Tap, counting
 
 HOUR = 3_600_000
 # SQLAlchemy 2.0 can't ask PostgreSQL for it.

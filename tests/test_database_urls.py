@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 import myapp
+from harness.processes import ROOT, clean_environment
 from myapp.database_url import parse_url
 from myapp.setting_table import Expected
 from myapp.settings import read_application_settings
-from tests.processes import ROOT, clean_environment
 
 PG, MY = "postgresql+psycopg://u:***@h/d", "mysql+pymysql://u:***@h/d"
 

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from harness.processes import ROOT
 from myapp.sessions import Session, SessionManager
 from myapp.sessions.core.settings import TABLE
 from myapp.sessions.sql.model import table
 from myapp.sessions.testing import memory_manager
-from tests.processes import ROOT
 
 DOCS = ROOT / "docs"
 SESSIONS = ROOT / "myapp" / "sessions"

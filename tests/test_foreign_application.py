@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import inspect, text
 from webtest import TestApp
 
+from harness.processes import ROOT, Pserve, clean_environment
 from myapp.database import create_database_engine
 from myapp.sessions import SchemaError
 from myapp.sessions.core.token import digest
 from tests import foreign_app
-from tests.processes import ROOT, Pserve, clean_environment
 from tests.sessions.app import HTTPS, create_table, stop_sweepers, token_of
 
 Start = Callable[..., Any]

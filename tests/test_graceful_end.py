@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, clean_environment
-from tests.servers.ports import LOOPBACK, free_port
-from tests.servers.process import Child
-from tests.waiting import wait_until
+from harness.processes import ROOT, clean_environment
+from harness.servers.ports import LOOPBACK, free_port
+from harness.servers.process import Child
+from harness.waiting import wait_until
 
 INI = """
 [DEFAULT]

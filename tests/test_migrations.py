@@ -15,6 +15,7 @@ from pyramid.config import Configurator
 from sqlalchemy import Connection, Engine, MetaData, NullPool, inspect, text
 
 import myapp
+from harness.processes import ROOT, clean_environment
 from myapp import migrations
 from myapp.database import create_database_engine
 from myapp.database_url import parse_url
@@ -22,7 +23,6 @@ from myapp.models.meta import Base
 from myapp.sessions import SchemaError
 from myapp.sessions.sql import model
 from myapp.sessions.sql.errors import MIGRATE
-from tests.processes import ROOT, clean_environment
 
 ALEMBIC = Path(sys.executable).with_name("alembic")
 PAGE = ROOT / "docs" / "how-to" / "plain-sql.md"

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.processes import ROOT, clean_environment
 from tests.own_application import HOW_TO, block
-from tests.processes import ROOT, clean_environment
 
 PAGE = HOW_TO / "models.md"
 BIN = Path(sys.executable).parent

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.processes import ROOT, clean_environment
 from tests.own_application import OWN, TESTING, block, write_shop
-from tests.processes import ROOT, clean_environment
 
 ALEMBIC = """
 from alembic import context

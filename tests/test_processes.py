@@ -7,7 +7,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.processes import Pserve, StartFailed, clean_environment
+from harness.processes import Pserve, StartFailed, clean_environment
 
 INI = """
 [app:main]

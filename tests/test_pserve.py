@@ -16,10 +16,10 @@ import pymysql
 import pytest
 from sqlalchemy import make_url
 
-from tests.processes import ROOT, Pserve, clean_environment
-from tests.servers.mariadb import MariaDB
-from tests.servers.ports import LOOPBACK
-from tests.waiting import wait_until
+from harness.processes import ROOT, Pserve, clean_environment
+from harness.servers.mariadb import MariaDB
+from harness.servers.ports import LOOPBACK
+from harness.waiting import wait_until
 
 SOURCES = ("ini", "command line", "environment")
 

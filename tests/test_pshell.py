@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.processes import ROOT, clean_environment
+from harness.processes import ROOT, clean_environment
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import pytest
 from sqlalchemy import make_url
 
 import myapp
+from harness.servers.mariadb import MariaDB
+from harness.servers.postgresql import PostgreSQL
 from myapp.database import create_database_engine
 from myapp.environment import SettingError
 from tests import foreign_app
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
 
 USER, PASSWORD = "stranger_of_the_tests", "geheim"

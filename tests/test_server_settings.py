@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from waitress.adjustments import Adjustments
 
+from harness.processes import ROOT, Pserve
+from harness.servers.ports import LOOPBACK
 from myapp.environment import SettingError
 from myapp.server_settings import OPTIONS, ServerSettings, read_server_settings
-from tests.processes import ROOT, Pserve
-from tests.servers.ports import LOOPBACK
 
 
 @pytest.fixture

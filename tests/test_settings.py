@@ -17,6 +17,7 @@ from pyramid.config import Configurator
 from pyramid.session import SignedCookieSessionFactory
 
 import myapp
+from harness.processes import ROOT, clean_environment
 from myapp import environment
 from myapp.environment import COMMAND_LINE, SettingError, printable, variable_for
 from myapp.sessions.core import settings as session_settings
@@ -29,7 +30,6 @@ from myapp.sessions.core.settings import (
 )
 from myapp.settings import TABLE as APPLICATION
 from myapp.settings import read_application_settings
-from tests.processes import ROOT, clean_environment
 from tests.sessions.app import create_table
 
 SOURCES = ("ini", "environment", "command line")

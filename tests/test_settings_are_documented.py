@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.processes import ROOT, clean_environment
 from myapp import environment
 from myapp.environment import variable_for
 from myapp.scripts.reference import APPLICATION, SESSIONS, page
@@ -16,7 +17,6 @@ from myapp.sessions.core.settings import read_session_settings
 from myapp.setting_table import Setting
 from myapp.settings import read_application_settings
 from tests.command_line import called
-from tests.processes import ROOT, clean_environment
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")
 PAGE = ROOT / "docs" / "reference" / "settings.md"

@@ -17,6 +17,7 @@ from sqlalchemy import Executable, MetaData, NullPool, inspect, text
 
 import myapp
 import myapp.sessions.sql.statements as sql
+from harness.processes import ROOT
 from myapp import migrations
 from myapp.database import create_database_engine
 from myapp.database_url import parse_url
@@ -29,7 +30,6 @@ from myapp.sessions.sql.pymysql import load_packed
 from myapp.sessions.sql.store import SqlStore
 from tests.outcomes.app import Note
 from tests.outcomes.site import opened
-from tests.processes import ROOT
 from tests.sessions.app import App, create_table
 from tests.test_migrations import alembic, execute, tables
 

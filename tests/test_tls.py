@@ -8,14 +8,14 @@ from contextlib import closing
 import pytest
 from sqlalchemy import NullPool, text
 
+from harness.servers.certificates import Authority
+from harness.servers.mariadb import MariaDB
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.programs import ServerMissing, skip_or_fail
+from harness.servers.server import Server
 from myapp.database import create_database_engine
 from myapp.sessions import StoreUnavailable
 from myapp.sessions.sql.store import SqlStore
-from tests.servers.certificates import Authority
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.programs import ServerMissing, skip_or_fail
-from tests.servers.server import Server
 
 KINDS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
 SSL_IN_USE = {

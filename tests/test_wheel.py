@@ -10,7 +10,7 @@ from typing import Final
 
 import pytest
 
-from tests.processes import ROOT, Pserve, clean_environment
+from harness.processes import ROOT, Pserve, clean_environment
 from tests.test_pserve import Browser
 
 APART: Final = {"PYTHONPATH": ""}

@@ -8,10 +8,10 @@ import pytest
 from sqlalchemy import Connection, Engine, NullPool, create_engine, event, text
 from sqlalchemy.exc import DBAPIError, OperationalError
 
-from tests.servers.ports import LOOPBACK, free_port
-from tests.servers.server import Server
-from tests.wire import Proxy, Tap, counting, sqlite_trace, tapped
-from tests.wire.readers import MariaDBReader, PostgreSQLReader
+from harness.servers.ports import LOOPBACK, free_port
+from harness.servers.server import Server
+from harness.wire import Proxy, Tap, counting, sqlite_trace, tapped
+from harness.wire.readers import MariaDBReader, PostgreSQLReader
 
 # PyMySQL's time limit for connecting ends with TCP's part of it: the server's greeting, which
 # never comes out of a black hole, is read under the other limit.

@@ -25,8 +25,8 @@ from bench.growth.rows import MIX, STORED, Kind, data_of, plain_size
 from bench.growth.sweeping import try_both
 from bench.machine import describe as describe_run
 from bench.report import keep
+from harness.servers.programs import ServerMissing
 from myapp.sessions.sql.store import SqlStore
-from tests.servers.programs import ServerMissing
 
 Tell = Callable[[str], None]
 

@@ -19,11 +19,11 @@ from msgspec.structs import replace
 
 from bench.growth.places import connected
 from bench.growth.rows import END, IDLE_TIMEOUT, digest
+from harness.waiting import wait_until
 from myapp.sessions.core.lifetime import MINUTE
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
-from tests.waiting import wait_until
 
 HOUR: Final = 60 * MINUTE
 TOUCHES: Final = 15

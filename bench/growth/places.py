@@ -21,9 +21,9 @@ from sqlalchemy import insert, make_url
 from sqlalchemy.dialects import sqlite
 
 from bench.growth.rows import MIXED, Kind, columns, rows
+from harness.servers.postgresql import PostgreSQL
 from myapp.database import create_database_engine
 from myapp.sessions.sql.model import metadata, table
-from tests.servers.postgresql import PostgreSQL
 
 _CHUNK: Final = 1_000_000
 """Rows of one transaction."""

@@ -31,9 +31,9 @@ from bench.machine import describe as describe_run
 from bench.report import keep
 from bench.servers import KINDS as DATABASES
 from bench.servers import describe
-from tests.processes import clean_environment
-from tests.servers.install import main as install
-from tests.servers.programs import WRK, ServerMissing
+from harness.processes import clean_environment
+from harness.servers.install import main as install
+from harness.servers.programs import WRK, ServerMissing
 
 CASES: Final = (
     (BARE, "", "read"),

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Final
 
 from bench import ROOT
-from tests.processes import clean_environment
-from tests.servers.ports import LOOPBACK, answers, free_port
-from tests.servers.process import Child
-from tests.serving.web import WSGI, children
-from tests.waiting import wait_until
+from harness.processes import clean_environment
+from harness.servers.ports import LOOPBACK, answers, free_port
+from harness.servers.process import Child
+from harness.waiting import wait_until
+from harness.web_servers import WSGI, children
 
 WORKERS: Final = 2
 

@@ -7,8 +7,8 @@ import subprocess
 from pathlib import Path
 from typing import Any, Final
 
-from tests.servers.ports import LOOPBACK
-from tests.servers.programs import WRK
+from harness.servers.ports import LOOPBACK
+from harness.servers.programs import WRK
 
 CONNECTIONS: Final = 16
 _SCRIPT: Final = Path(__file__).with_name("wrk.lua")

@@ -11,10 +11,10 @@ from bench.growth.__main__ import KINDS, Plan, measure
 from bench.growth.hour import SAVES, live_through
 from bench.growth.places import OnPostgreSQL, OnSQLite, Place
 from bench.growth.rows import END, MIXED, Kind, data_of, digest, rows
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.programs import ServerMissing
 from myapp.sessions.core.codec import Codec, MessagePack
 from myapp.sessions.sql.store import SqlStore
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.programs import ServerMissing
 
 TINY = Plan(sizes=(100, 1000), rounds=1, kinds=100, active=20, expired=100, seconds=20)
 

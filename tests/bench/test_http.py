@@ -11,9 +11,9 @@ from bench.http import tables
 from bench.http.__main__ import CASES, Plan, measure
 from bench.http.servers import KINDS, Kind, serving
 from bench.http.wrk import CONNECTIONS, parse
-from tests.servers.ports import answers
-from tests.servers.programs import ServerMissing, skip_or_fail
-from tests.waiting import wait_until
+from harness.servers.ports import answers
+from harness.servers.programs import ServerMissing, skip_or_fail
+from harness.waiting import wait_until
 
 TINY = Plan(
     kinds=KINDS[:1],

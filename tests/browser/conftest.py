@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-from tests.servers.programs import CHROMIUM, ServerMissing, skip_or_fail
+from harness.servers.programs import CHROMIUM, ServerMissing, skip_or_fail
 
 # The sandbox refuses root; the rest keeps a browser from calling home.
 FLAGS = (

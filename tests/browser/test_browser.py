@@ -10,7 +10,7 @@ from wsgiref.types import StartResponse
 import pytest
 from playwright.sync_api import Page
 
-from tests.servers.ports import LOOPBACK, free_port
+from harness.servers.ports import LOOPBACK, free_port
 
 
 class _Quiet(WSGIRequestHandler):

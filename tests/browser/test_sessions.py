@@ -7,7 +7,7 @@ from typing import Literal
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.processes import Pserve
+from harness.processes import Pserve
 
 INI = Path(__file__).parents[2] / "development.ini"
 

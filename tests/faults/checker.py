@@ -26,6 +26,7 @@ from typing import Final
 
 from sqlalchemy import select
 
+from harness.servers.server import Server
 from myapp.database import create_database_engine
 from myapp.sessions import make_manager
 from myapp.sessions.core.manager import SessionManager
@@ -59,7 +60,6 @@ from tests.faults.server import (
     counter_of,
     stamped,
 )
-from tests.servers.server import Server
 
 TIMES: Final = Times(idle=IDLE_TIMEOUT, touch=TOUCH_INTERVAL, per_user=MAX_PER_USER)
 SHOWN: Final = 3

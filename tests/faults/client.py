@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final
 from urllib.parse import urlencode
 
+from harness.servers.ports import LOOPBACK
 from tests.faults.history import (
     NO_LINEAGE,
     Effect,
@@ -27,7 +28,6 @@ from tests.faults.history import (
 )
 from tests.faults.interrupts import INTERRUPTED
 from tests.faults.server import COOKIE, EVENTS, LEAPT, MERGED, OTHER_COOKIE
-from tests.servers.ports import LOOPBACK
 
 PATIENCE: Final = 20.0  # seconds for one answer
 USERS: Final = ("ann", "bob", "cleo")

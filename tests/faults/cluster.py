@@ -18,6 +18,14 @@ from typing import Final
 
 from sqlalchemy import make_url
 
+from harness.processes import ROOT, clean_environment
+from harness.servers.mysql import mariadb_or_mysql
+from harness.servers.pgbouncer import PgBouncer
+from harness.servers.ports import answers, free_port
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.process import Child
+from harness.servers.server import Server
+from harness.waiting import wait_until
 from myapp.database import create_database_engine
 from myapp.sessions.core.lifetime import SECOND
 from myapp.sessions.sql.model import metadata
@@ -25,14 +33,6 @@ from tests.faults.client import Counter
 from tests.faults.health import Health, ask
 from tests.faults.history import History
 from tests.faults.server import Base
-from tests.processes import ROOT, clean_environment
-from tests.servers.mysql import mariadb_or_mysql
-from tests.servers.pgbouncer import PgBouncer
-from tests.servers.ports import answers, free_port
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.process import Child
-from tests.servers.server import Server
-from tests.waiting import wait_until
 
 POOLED: Final = "pgbouncer"
 """PostgreSQL behind PgBouncer in transaction mode."""

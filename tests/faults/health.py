@@ -18,8 +18,8 @@ from multiprocessing.connection import Client, Listener
 from pathlib import Path
 from typing import Final
 
+from harness.waiting import wait_until
 from myapp.sessions.sql.store import SqlStore
-from tests.waiting import wait_until
 
 LONGEST: Final = 10.0
 """Seconds after the last request within which each place in a pool must be free again."""

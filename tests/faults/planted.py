@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from tests.processes import ROOT, clean_environment
+from harness.processes import ROOT, clean_environment
 
 LONGEST: Final = 900.0
 """Seconds that a check may take, on a machine with much else to do."""
@@ -221,7 +221,7 @@ BUGS: Final = (
         file="myapp/sessions/core/session.py",
         old="own.digest == digest",
         new="own is digest",
-        check=pytest("tests/sessions/test_session.py", "merge_itself"),
+        check=pytest("tests/sessions/session/test_merging.py", "merge_itself"),
     ),
     Bug(
         name="a cookie that lasts as long as the settings say, whatever the row says",

@@ -26,6 +26,7 @@ from sqlalchemy import Engine, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 
+from harness.waiting import wait_until
 from myapp.database import create_database_engine
 from myapp.sessions import SessionUnavailable, get_manager
 from myapp.sessions.core.errors import LockTimeout, SessionError, SessionLost, StoreUnavailable
@@ -40,7 +41,6 @@ from tests.faults.leaps import CHANCE, leaping_clock
 from tests.faults.workers import serve
 from tests.outcomes.app import FailingAtCommit, LostRace
 from tests.sessions.forking import FORKS, is_parked
-from tests.waiting import wait_until
 
 IDLE_TIMEOUT: Final = 5  # seconds
 TOUCH_INTERVAL: Final = 1

@@ -18,10 +18,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+from harness.servers.mariadb import MariaDB
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.server import Server
 from myapp.sessions.core.sweep import BATCH, SHARE
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.server import Server
 from tests.serving.sweeping import Plan, Report, run
 
 SERVERS: Final[dict[str, type[Server]]] = {"postgresql": PostgreSQL, "mariadb": MariaDB}

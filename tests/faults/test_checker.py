@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from webtest import TestApp
 
+from harness.servers.server import Server
 from myapp.sessions import get_manager
 from tests.faults.checker import Run, carry_out
 from tests.faults.checks import Times, check
@@ -16,7 +17,6 @@ from tests.faults.client import Plan
 from tests.faults.history import Effect, History, Look, Operation, Outcome, Violation
 from tests.faults.interrupts import INTERRUPTED
 from tests.faults.server import EVENTS, NOT_TOUCHED, RACED, listening_to_the_log, make_app
-from tests.servers.server import Server
 from tests.sessions.app import HTTPS, create_table
 
 TIMES = Times(idle=5, touch=1, per_user=2)

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from harness.processes import ROOT
 from tests.faults.planted import BUGS, Bug, Check, copied, outcome_of, plant
-from tests.processes import ROOT
 
 BY_NAME = {bug.name: bug for bug in BUGS}
 SAID = Check(module="said", words=(), found="wrong")

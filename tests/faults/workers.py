@@ -16,8 +16,8 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 import waitress
 
+from harness.servers.ports import LOOPBACK
 from tests.faults.interrupts import Wsgi
-from tests.servers.ports import LOOPBACK
 from tests.sessions.forking import FORKS
 
 _log = logging.getLogger(__name__)

@@ -10,8 +10,8 @@ from typing import Any
 from sqlalchemy import Engine, NullPool, create_engine, event
 from webtest import TestApp
 
+from harness.waiting import wait_until
 from myapp.models.probe import DatabaseProbe
-from tests.waiting import wait_until
 
 
 def test_a_working_application_is_healthy(testapp: TestApp) -> None:

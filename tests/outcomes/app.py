@@ -16,12 +16,12 @@ from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlalchemy.orm import DeclarativeBase, Mapped, Session, mapped_column
 from transaction.interfaces import TransientError
 
+from harness.wire import Proxy
 from myapp.database import create_database_engine
 from myapp.sessions import SessionManager, get_manager
 from myapp.sessions.core.events import SessionEvent
 from myapp.sessions.sql.model import metadata
 from tests.sessions.app import HTTPS, stop_sweepers
-from tests.wire import Proxy
 
 REFUSED = "the-database-refuses-this"
 

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, insert, select
 
+from harness.wire import Proxy
 from myapp.database import create_database_engine
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import table
 from tests.outcomes.app import Note, OutcomeApp
-from tests.wire import Proxy
 
 
 @pytest.fixture

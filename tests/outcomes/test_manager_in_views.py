@@ -9,10 +9,10 @@ import pytest
 from pyramid.httpexceptions import HTTPFound
 from pyramid.request import Request
 
+from harness.wire import Proxy
 from myapp.sessions import SessionEnded, get_manager
 from tests.outcomes.app import LostRace, Note
 from tests.outcomes.site import Site, attempt_of, failing, opened
-from tests.wire import Proxy
 
 NOTE = 100
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
+from harness.wire import Proxy
 from myapp.sessions.core.events import ChangeDropped, SessionEnded
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest
 from tests.conftest import DATABASES
 from tests.outcomes.app import OutcomeApp
 from tests.outcomes.table import ACTIONS, DBSESSIONS, JOINED, ROWS, VETOES, Row, expected
-from tests.wire import Proxy
 
 # Each row is tried with every use of the database and of the session at the level that a database
 # is most used with; at another level only races can end differently, and with a commit veto only

@@ -5,7 +5,7 @@ from configparser import ConfigParser
 
 from packaging.requirements import Requirement
 
-from tests.processes import ROOT
+from harness.processes import ROOT
 
 
 def lowest() -> list[str]:

@@ -7,9 +7,9 @@ import re
 import subprocess
 import sys
 
+from harness.processes import ROOT
 from tests.platforms import report, sid
 from tests.platforms.pythons import prepared_within
-from tests.processes import ROOT
 
 TESTS = (
     "tests/sessions/test_stores.py",

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.processes import ROOT
 from tests.platforms import report
-from tests.processes import ROOT
 
 _QUIETLY = ("--quiet", "--disable-pip-version-check")
 

@@ -9,9 +9,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from harness.processes import ROOT
 from tests.platforms import sid
 from tests.platforms.environments import Environment
-from tests.processes import ROOT
 
 OLDEST = (3, 11)
 FOLDER = ROOT / ".venv-pythons"

@@ -6,9 +6,9 @@ What follows the name of the run goes to pytest.
 import os
 import sys
 
+from harness.processes import ROOT
 from tests.platforms import bounds
 from tests.platforms.environments import Environment
-from tests.processes import ROOT
 
 
 def main(end: str, *tests: str) -> int:

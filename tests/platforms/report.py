@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from xml.etree import ElementTree
 
-from tests.processes import ROOT
+from harness.processes import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "platforms.md"
 _TABLE = re.compile(r"(^\|---.*\|\n)((?:^\|.*\|\n)*)", re.MULTILINE)

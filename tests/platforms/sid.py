@@ -9,7 +9,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from tests.processes import ROOT
+from harness.processes import ROOT
 
 FOLDER = ROOT / ".sid"
 _BASE = "python3,python3-venv,ca-certificates"

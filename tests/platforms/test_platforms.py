@@ -3,9 +3,9 @@
 import re
 from pathlib import Path
 
+from harness.processes import ROOT
 from tests.platforms import bounds, pythons
 from tests.platforms.report import Row, keep
-from tests.processes import ROOT
 
 PAGE = ROOT / "docs" / "reference" / "platforms.md"
 RESULTS = """<testsuites><testsuite tests="9" errors="1" failures="2" skipped="3"/></testsuites>"""

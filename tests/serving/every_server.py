@@ -18,16 +18,16 @@ from typing import Final
 
 import pytest
 
+from harness.processes import ROOT
+from harness.servers.ports import LOOPBACK
+from harness.servers.programs import APACHE, ServerMissing, skip_or_fail
+from harness.servers.server import Server
+from harness.waiting import wait_until
+from harness.web_servers import KINDS, Command, Kind, Serving, gunicorn
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
-from tests.processes import ROOT
-from tests.servers.ports import LOOPBACK
-from tests.servers.programs import APACHE, ServerMissing, skip_or_fail
-from tests.servers.server import Server
 from tests.serving.test_servers import Visitor
-from tests.serving.web import KINDS, Command, Kind, Serving, gunicorn
-from tests.waiting import wait_until
 
 VISITORS: Final = 20
 TURNS: Final = 17

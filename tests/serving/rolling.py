@@ -16,14 +16,14 @@ from typing import Final
 
 import pytest
 
-from tests.processes import ROOT
-from tests.servers.mariadb import MariaDB
-from tests.servers.ports import LOOPBACK, answers, free_port
-from tests.servers.process import Child
-from tests.servers.programs import NGINX, ServerMissing, skip_or_fail
+from harness.processes import ROOT
+from harness.servers.mariadb import MariaDB
+from harness.servers.ports import LOOPBACK, answers, free_port
+from harness.servers.process import Child
+from harness.servers.programs import NGINX, ServerMissing, skip_or_fail
+from harness.waiting import wait_until
+from harness.web_servers import Serving
 from tests.serving.every_server import EVERY, prepare
-from tests.serving.web import Serving
-from tests.waiting import wait_until
 
 ROUNDS: Final = 2
 CLIENTS: Final = 8

@@ -9,10 +9,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from harness.waiting import wait_until
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.sweep import pause_after, sweep
 from myapp.sessions.sql.store import SqlStore
-from tests.waiting import wait_until
 
 LONGEST = 3600.0
 

@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from harness.processes import ROOT, clean_environment
+from harness.servers.process import Child
+from harness.waiting import wait_until
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.sweep import sweep
 from myapp.sessions.sql.store import SqlStore
-from tests.processes import ROOT, clean_environment
-from tests.servers.process import Child
 from tests.serving.crowd import Crowd, complaints, fill
-from tests.waiting import wait_until
 
 HASTE: Final = 0.5
 """The part of its time in which a sweeper works after the turns, when nothing is measured."""

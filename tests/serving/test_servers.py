@@ -12,13 +12,13 @@ import pytest
 from sqlalchemy import make_url
 from sqlalchemy.engine import URL
 
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.programs import ServerMissing, skip_or_fail
+from harness.waiting import wait_until
+from harness.web_servers import KINDS, Kind, Serving, open_files, sockets_to, threads
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.programs import ServerMissing, skip_or_fail
-from tests.serving.web import KINDS, Kind, Serving, open_files, sockets_to, threads
-from tests.waiting import wait_until
 
 PROMPT = 30
 """Seconds. It is one on a machine at rest; gunicorn's workers take their interpreter down in good

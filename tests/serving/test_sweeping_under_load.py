@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.server import Server
+from harness.servers.server import Server
 from tests.serving.sweeping import Plan, run
 
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from tests.waiting import wait_until
+from harness.waiting import wait_until
 
 LONGEST = 60.0
 

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from harness.waiting import wait_until
 from myapp.models.probe import Probe
 from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, a_session
-from tests.waiting import wait_until
 
 Fork = Callable[[], int]
 

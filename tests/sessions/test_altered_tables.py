@@ -9,13 +9,13 @@ import pytest
 from pyramid.request import Request
 from sqlalchemy import Engine, text
 
+from harness.servers.postgresql import PostgreSQL
 from myapp.database import create_database_engine
 from myapp.models.retry import mark_retryable_errors
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, a_session
 from tests.outcomes.site import opened
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
 
 WIDENED = "ALTER TABLE sessions ALTER COLUMN user_id TYPE varchar(900)"

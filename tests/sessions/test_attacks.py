@@ -18,6 +18,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import make_url, update
 
+from harness.processes import ROOT, clean_environment
 from myapp.database import create_database_engine
 from myapp.sessions.core.kind import tell
 from myapp.sessions.core.lifetime import to_datetime
@@ -28,7 +29,6 @@ from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, a_session, at_once, marking
-from tests.processes import ROOT, clean_environment
 from tests.sessions.app import App, Clock, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.views import VIEWS

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
+from harness.waiting import wait_until
 from myapp.sessions import SessionManager, make_manager
 from myapp.sessions.core.errors import DoubtfulClock, SessionError
 from myapp.sessions.core.lifetime import LEAP, SteadyClock
@@ -19,7 +20,6 @@ from myapp.sessions.testing.contract import a_session
 from myapp.sessions.testing.memory_store import MemoryStore
 from tests.sessions.app import Clock, create_table
 from tests.sessions.test_lifetime import SECOND_NS, Machine
-from tests.waiting import wait_until
 
 SKEW = 120
 LIMIT = 3600

@@ -12,6 +12,8 @@ from sqlalchemy import Engine, literal, select
 from sqlalchemy.engine import RootTransaction
 from sqlalchemy.exc import DBAPIError
 
+from harness.waiting import wait_until
+from harness.wire import Proxy
 from myapp.database import create_database_engine
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import Ending, StoredSession
@@ -22,8 +24,6 @@ from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
 from tests.sessions.app import create_table
 from tests.sessions.interrupting import FOLDER, interrupted_everywhere
-from tests.waiting import wait_until
-from tests.wire import Proxy
 
 # Drivers warn when they close a connection that an interrupt has left before it was ours.
 pytestmark = [

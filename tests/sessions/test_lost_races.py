@@ -13,6 +13,7 @@ from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, make_url
 from sqlalchemy.exc import DBAPIError
 
+from harness.waiting import wait_until
 from myapp.database import create_database_engine, is_lost_race
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.store import StoredSession
@@ -20,7 +21,6 @@ from myapp.sessions.sql.executor import RACES
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, a_session, at_once, marking
 from tests.sessions.app import create_table
-from tests.waiting import wait_until
 
 Write = Callable[[SqlStore, StoredSession], Any]
 

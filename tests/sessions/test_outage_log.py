@@ -6,6 +6,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.waiting import wait_until
+from harness.wire import Proxy
 from myapp.models.probe import Probe
 from myapp.sessions.core.sweep import sweep
 from myapp.sessions.sql.outages import QUIET, Outages
@@ -14,8 +16,6 @@ from tests.sessions.app import App, Clock, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.test_ailing_databases import Place, place, read_only, store_of  # noqa: F401 (a fixture)
 from tests.sessions.test_outages import VIEWS, assert_unavailable, configure, take_down
-from tests.waiting import wait_until
-from tests.wire import Proxy
 
 REFUSED = 12
 

@@ -11,13 +11,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 from sqlalchemy import make_url, select
 
+from harness.waiting import wait_until
+from harness.wire import Proxy, counting
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, StoreUnavailable
 from myapp.sessions.sql.store import SqlStore
 from tests.sessions.app import App, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
-from tests.waiting import wait_until
-from tests.wire import Proxy, counting
 
 SERVERS = ("postgresql", "mariadb")
 

@@ -9,16 +9,16 @@ from contextlib import suppress
 import pytest
 from sqlalchemy import make_url, text
 
+from harness.servers.mariadb import MariaDB
+from harness.servers.postgresql import PostgreSQL
+from harness.waiting import wait_until
 from myapp.database import create_database_engine
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.pool import MOST, Pool
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
-from tests.waiting import wait_until
 
 PATIENCE = 60_000
 """Milliseconds: longer than any test, however busy the machine."""

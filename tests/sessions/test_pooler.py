@@ -13,6 +13,9 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
+from harness.servers.pgbouncer import Mode, PgBouncer
+from harness.servers.postgresql import PostgreSQL
+from harness.waiting import wait_until
 from myapp import migrations
 from myapp.database import create_database_engine
 from myapp.database_url import parse_url
@@ -22,10 +25,7 @@ from myapp.sessions.core.store import SessionStore, StoredSession
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import NOW, StoreContract, a_session, at_once, marking
 from myapp.setting_table import Expected
-from tests.servers.pgbouncer import Mode, PgBouncer
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import create_table
-from tests.waiting import wait_until
 
 THREADS = 8
 OPERATIONS = 125

@@ -3,9 +3,9 @@
 import pytest
 from sqlalchemy import make_url
 
+from harness.wire import Tap, counting
 from tests.sessions.app import App, Clock, create_table, token_of
 from tests.sessions.conftest import MakeApp
-from tests.wire import Tap, counting
 
 TRANSACTION = {"BEGIN", "COMMIT", "ROLLBACK", "SET", "START"}
 

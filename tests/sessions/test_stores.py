@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
+from harness.servers.mariadb import MariaDB
 from myapp.database import create_database_engine
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.sql.model import metadata
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import StoreContract
 from myapp.sessions.testing.memory_store import MemoryStore
-from tests.servers.mariadb import MariaDB
 from tests.sessions.app import create_table
 
 

@@ -12,6 +12,7 @@ from types import ModuleType
 
 import pytest
 
+from harness.waiting import wait_until
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.sweep import BATCH, SHARE, TRY_AGAIN, Sweeper, sweep
 from myapp.sessions.sql.store import SqlStore
@@ -20,7 +21,6 @@ from myapp.sessions.testing.memory_store import MemoryStore
 from myapp.sessions.web.headers import REGISTRY_KEY
 from tests.sessions.app import create_table, token_of
 from tests.sessions.conftest import MakeApp
-from tests.waiting import wait_until
 
 
 class Troubled(MemoryStore):

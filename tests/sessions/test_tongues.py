@@ -9,13 +9,13 @@ from typing import Any
 import psycopg
 import pytest
 
+from harness.servers.mariadb import MariaDB
+from harness.servers.postgresql import PostgreSQL
 from myapp.sessions import SchemaError
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session, marking
 from tests.outcomes.app import Note
 from tests.outcomes.site import Site, opened
-from tests.servers.mariadb import MariaDB
-from tests.servers.postgresql import PostgreSQL
 from tests.sessions.app import App, create_table
 from tests.test_migrations import execute
 

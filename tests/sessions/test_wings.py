@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import myapp.sessions
-from tests.processes import ROOT
+from harness.processes import ROOT
 
 # What a wing must not know, of the package and of others.
 CLOSED_TO = {

@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from tests.servers.ports import LOOPBACK, answers
-from tests.servers.postgresql import PostgreSQL
-from tests.servers.process import Child
-from tests.servers.programs import PGBOUNCER
-from tests.servers.server import ENVIRONMENT, Server
+from harness.servers.ports import LOOPBACK, answers
+from harness.servers.postgresql import PostgreSQL
+from harness.servers.process import Child
+from harness.servers.programs import PGBOUNCER
+from harness.servers.server import ENVIRONMENT, Server
 
 Mode = Literal["session", "transaction", "statement"]
 

@@ -15,10 +15,10 @@ from types import TracebackType
 from typing import ClassVar, Self
 from uuid import uuid4
 
-from tests.servers.certificates import Authority
-from tests.servers.ports import LOOPBACK, free_port
-from tests.servers.process import Child
-from tests.waiting import wait_until
+from harness.servers.certificates import Authority
+from harness.servers.ports import LOOPBACK, free_port
+from harness.servers.process import Child
+from harness.waiting import wait_until
 
 # A message in the server's own language would differ from machine to machine.
 ENVIRONMENT = {**os.environ, "LC_ALL": "C"}

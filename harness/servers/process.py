@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from tests.waiting import wait_until
+from harness.waiting import wait_until
 
 # Reads until the tests say that all is over. An end of input without that word means that the
 # tests died, and then somebody else has to end the process and remove its folder.

@@ -13,10 +13,10 @@ import pymysql
 from pymysql.constants.ER import NO_SUCH_THREAD
 from pymysql.cursors import Cursor
 
-from tests.servers.ports import LOOPBACK
-from tests.servers.process import Child, run_as
-from tests.servers.programs import MARIADB, Program
-from tests.servers.server import ENVIRONMENT, Server
+from harness.servers.ports import LOOPBACK
+from harness.servers.process import Child, run_as
+from harness.servers.programs import MARIADB, Program
+from harness.servers.server import ENVIRONMENT, Server
 
 
 class MariaDB(Server):

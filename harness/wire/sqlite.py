@@ -12,7 +12,7 @@ from typing import Self
 from sqlalchemy import Engine, Pool, event, make_url
 from sqlalchemy.pool import ConnectionPoolEntry
 
-from tests.wire.record import Wire, listening
+from harness.wire.record import Wire, listening
 
 
 class SQLiteTap:

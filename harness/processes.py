@@ -13,9 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from tests.servers.ports import answers, free_port
-from tests.servers.process import Child
-from tests.waiting import wait_until
+from harness.servers.ports import answers, free_port
+from harness.servers.process import Child
+from harness.waiting import wait_until
 
 ROOT = Path(__file__).resolve().parent.parent
 # What a developer exported for his own server has no business in a test.

@@ -10,12 +10,12 @@ from pathlib import Path
 import pytest
 from sqlalchemy import NullPool, create_engine, inspect, text
 
-from tests.servers.pgbouncer import PgBouncer
-from tests.servers.ports import answers
-from tests.servers.process import Child
-from tests.servers.programs import PROGRAMS, Program, ServerMissing, skip_or_fail
-from tests.servers.server import Server
-from tests.waiting import wait_until
+from harness.servers.pgbouncer import PgBouncer
+from harness.servers.ports import answers
+from harness.servers.process import Child
+from harness.servers.programs import PROGRAMS, Program, ServerMissing, skip_or_fail
+from harness.servers.server import Server
+from harness.waiting import wait_until
 
 ABSENT = Program(name="Absent", executables=("no-such-program",), install=("fetch", "absent"))
 
@@ -101,7 +101,7 @@ def test_a_child_ends_with_the_tests_that_started_it(tmp_path: Path) -> None:
     script = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from tests.servers.process import Child\n"
+        "from harness.servers.process import Child\n"
         "folder = Path(sys.argv[1])\n"
         "child = Child(['sleep', '600'], log=folder / 'log', folder=folder, remove=folder)\n"
         "print(child.pid, flush=True)\n"

@@ -8,9 +8,9 @@ from contextlib import contextmanager
 
 from sqlalchemy import Engine, make_url
 
-from tests.wire.proxy import Proxy
-from tests.wire.record import Tap, Wire
-from tests.wire.sqlite import SQLiteTap
+from harness.wire.proxy import Proxy
+from harness.wire.record import Tap, Wire
+from harness.wire.sqlite import SQLiteTap
 
 __all__ = ["Proxy", "SQLiteTap", "Tap", "Wire", "counting", "sqlite_trace", "tapped"]
 

@@ -20,11 +20,11 @@ from types import TracebackType
 from typing import Final, Self
 from urllib.request import urlopen
 
-from tests.processes import ROOT, clean_environment
-from tests.servers.ports import LOOPBACK, answers, free_port
-from tests.servers.process import Child
-from tests.servers.programs import ServerMissing
-from tests.waiting import wait_until
+from harness.processes import ROOT, clean_environment
+from harness.servers.ports import LOOPBACK, answers, free_port
+from harness.servers.process import Child
+from harness.servers.programs import ServerMissing
+from harness.waiting import wait_until
 
 Command = Callable[[Path, int], list[str]]
 

@@ -10,10 +10,10 @@ from typing import ClassVar
 
 import psycopg
 
-from tests.servers.ports import LOOPBACK
-from tests.servers.process import Child, run_as
-from tests.servers.programs import POSTGRESQL
-from tests.servers.server import ENVIRONMENT, Server
+from harness.servers.ports import LOOPBACK
+from harness.servers.process import Child, run_as
+from harness.servers.programs import POSTGRESQL
+from harness.servers.server import ENVIRONMENT, Server
 
 
 class PostgreSQL(Server):

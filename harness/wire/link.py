@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
-from tests.wire.readers import Reader
+from harness.wire.readers import Reader
 
 _CHUNK = 65_536
 _ABRUPTLY = struct.pack("ii", 1, 0)

@@ -1,4 +1,4 @@
-"""Installs what the tests need from the system: ``python -m tests.servers.install``.
+"""Installs what the tests need from the system: ``python -m harness.servers.install``.
 
 With the word ``web`` it installs what `make test/servers` needs beside that.
 
@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Iterable
 
-from tests.servers.programs import PROGRAMS, WEB_PROGRAMS, Program
+from harness.servers.programs import PROGRAMS, WEB_PROGRAMS, Program
 
 
 def main(programs: Iterable[Program] = PROGRAMS) -> None:

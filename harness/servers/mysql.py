@@ -3,11 +3,11 @@
 from pathlib import Path
 from typing import ClassVar
 
-from tests.servers.mariadb import MariaDB
-from tests.servers.ports import LOOPBACK
-from tests.servers.process import run_as
-from tests.servers.programs import MARIADB, MYSQL
-from tests.servers.server import ENVIRONMENT
+from harness.servers.mariadb import MariaDB
+from harness.servers.ports import LOOPBACK
+from harness.servers.process import run_as
+from harness.servers.programs import MARIADB, MYSQL
+from harness.servers.server import ENVIRONMENT
 
 
 class MySQL(MariaDB):

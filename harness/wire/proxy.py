@@ -13,10 +13,10 @@ from typing import Self
 
 from sqlalchemy import make_url
 
-from tests.servers.ports import LOOPBACK, free_port
-from tests.wire.link import Link
-from tests.wire.readers import MariaDBReader, PostgreSQLReader, Reader
-from tests.wire.record import Wire, listening, verb
+from harness.servers.ports import LOOPBACK, free_port
+from harness.wire.link import Link
+from harness.wire.readers import MariaDBReader, PostgreSQLReader, Reader
+from harness.wire.record import Wire, listening, verb
 
 _PORTS = {"postgresql": 5432, "mariadb": 3306, "mysql": 3306}
 _READERS: dict[str, Callable[[], Reader]] = {

@@ -85,6 +85,10 @@ test/newest: $(STAMP) servers ## Run every test with the newest packages that se
 test/platforms: $(STAMP) ## Run the sessions' tests on the newest PostgreSQL, MariaDB and MySQL, of Debian sid
 	$(BIN)/python -m tests.platforms.databases $(ARGS)
 
+.PHONY: test/applications
+test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes
+	$(BIN)/python -m tests.applications.run $(ARGS)
+
 .PHONY: torture
 torture: $(STAMP) servers ## Kill, fork and interrupt servers under load, with clocks that leap: make torture MINUTES=60
 	@for database in sqlite postgresql mariadb pgbouncer; do \

@@ -1,0 +1,1 @@
+"""Other people's packages with our sessions in place of theirs: `make test/applications`."""

@@ -147,3 +147,20 @@ def test_a_foreign_application_is_refused_too(stranger_url: str) -> None:
     """C2: by the include."""
     with pytest.raises(SettingError, match="a database that this user may use"):
         foreign_app.main({}, **{"session.url": stranger_url})
+
+
+def test_a_password_beyond_ascii_signs_in(mariadb: MariaDB) -> None:
+    """C2: PyMySQL would encode it as Latin-1, and fail or be refused."""
+    password = "пароль-€-😀"
+    with mariadb.database() as url:
+        run(url, f"CREATE USER {USER} IDENTIFIED BY '{password}'")
+        try:
+            given = make_url(url).set(username=USER, password=password)
+            given = given.set(database="information_schema")
+            engine = create_database_engine(given.render_as_string(hide_password=False))
+            with engine.connect() as connection:
+                user = connection.exec_driver_sql("SELECT CURRENT_USER()").scalar_one()
+            engine.dispose()
+        finally:
+            run(url, f"DROP USER {USER}")
+    assert user.startswith(USER)

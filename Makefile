@@ -70,7 +70,7 @@ test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database
 	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
 
 .PHONY: test/pythons
-test/pythons: $(STAMP) servers ## Run every test with each Python from 3.11 on that is here: 6 minutes for each
+test/pythons: $(STAMP) servers ## Run every test with each Python from 3.11 on that is here, and sid's: 6 minutes for each
 	$(BIN)/python -m tests.platforms.pythons $(ARGS)
 
 .PHONY: test/lowest

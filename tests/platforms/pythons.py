@@ -14,6 +14,8 @@ from tests.platforms import sid
 from tests.platforms.environments import Environment
 
 OLDEST = (3, 11)
+NEWEST = (3, 14)
+"""What a Debian folder brings where the machine has nothing as new."""
 FOLDER = ROOT / ".venv-pythons"
 _LOCK = ROOT / "requirements-dev.txt"
 # Of a shim the interpreter that it leads to, which the next choice of its user does not change.
@@ -23,14 +25,26 @@ _VERSION = "import sys; print('%d.%d %d' % sys.version_info[:3], sys.executable)
 def main(*tests: str) -> int:
     """Run the suite with one Python after the other, and return whether any failed."""
     failed = []
-    for version, interpreter in sorted(found().items()):
-        environment = prepared(version, interpreter)
+    for environment in _environments():
         name = f"Python {environment.python_version}, locked packages"
         if not environment.test(name, workers=int(os.environ.get("WORKERS", "2")), tests=tests):
             failed.append(name)
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)
     return bool(failed)
+
+
+def _environments() -> Iterator[Environment]:
+    here = found()
+    for version, interpreter in sorted(here.items()):
+        yield prepared(version, interpreter)
+    if max(here) < NEWEST:
+        try:
+            sid.prepare(sid.WITH_POSTGRESQL)
+        except sid.SidMissing as missing:
+            print(f"skipped: Debian sid's Python: {missing}", file=sys.stderr)
+        else:
+            yield prepared_within(sid.WITH_POSTGRESQL)
 
 
 def found() -> dict[tuple[int, int], Path]:

@@ -13,8 +13,9 @@ from harness.processes import ROOT
 
 FOLDER = ROOT / ".sid"
 _BASE = "python3,python3-venv,ca-certificates"
+WITH_POSTGRESQL = "mariadb"
 PACKAGES = {
-    "mariadb": ("postgresql", "mariadb-server", "pgbouncer"),
+    WITH_POSTGRESQL: ("postgresql", "mariadb-server", "pgbouncer"),
     "mysql": ("mysql-server",),
 }
 

@@ -14,7 +14,8 @@ from tests.own_application import HOW_TO, block
 
 PAGE = HOW_TO / "models.md"
 BIN = Path(sys.executable).parent
-NOT_COPIED = shutil.ignore_patterns(".git", ".venv*", ".*_cache", "*.sqlite*", "dist", "build")
+# Environments, caches, Debian folders: much, and nothing of the project.
+NOT_COPIED = shutil.ignore_patterns(".*", "*.sqlite*", "dist", "build", "htmlcov", "__pycache__")
 
 
 @pytest.fixture

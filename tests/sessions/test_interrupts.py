@@ -205,9 +205,10 @@ def test_one_that_tries_after_an_outage_leaves_it_to_the_next(
             store.close()
 
 
-# Nor has PyMySQL thought of an interrupt before a result is complete.
+# Nor has PyMySQL thought of an interrupt before a result is complete, or where the garbage collector
+# closes its connection.
 @pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <function MySQLResult.__del__"
+    "ignore:Exception ignored in. <function (MySQLResult.__del__|Connection._force_close)"
     ":pytest.PytestUnraisableExceptionWarning"
 )
 def test_an_interrupt_leaves_no_answer_on_the_applications_connection(

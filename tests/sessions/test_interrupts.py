@@ -205,8 +205,8 @@ def test_one_that_tries_after_an_outage_leaves_it_to_the_next(
             store.close()
 
 
-# Nor has PyMySQL thought of an interrupt before a result is complete, or where the garbage collector
-# closes its connection.
+# Nor has PyMySQL thought of an interrupt before a result is complete, or where its connection is
+# closed by the garbage collector.
 @pytest.mark.filterwarnings(
     "ignore:Exception ignored in. <function (MySQLResult.__del__|Connection._force_close)"
     ":pytest.PytestUnraisableExceptionWarning"

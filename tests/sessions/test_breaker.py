@@ -230,11 +230,29 @@ def test_while_one_waits_long_the_others_do_not_join_it(breaker: Breaker, clock:
     """L8: a black-holed database holds up one thread, and not all of a server's."""
     attempt = breaker.admit()
     clock.now += STUCK
-    breaker.succeeded(breaker.admit())
+    breaker.admit().end()
     clock.now += 0.1
     with pytest.raises(StoreUnavailable):
         breaker.admit()
     breaker.succeeded(attempt)
+    breaker.admit()
+
+
+def test_one_that_waits_long_for_its_turn_is_no_sign_where_others_are_answered(
+    breaker: Breaker, clock: Clock
+) -> None:
+    """L8, L11: a thread among many may get its turn late, on a machine that has much to do."""
+    late = breaker.admit()
+    clock.now += STUCK
+    breaker.succeeded(breaker.admit())
+    clock.now += STUCK
+    breaker.succeeded(breaker.admit())
+    breaker.admit().end()
+    # But then it is the only one that anybody knows of.
+    clock.now += STUCK + 0.1
+    with pytest.raises(StoreUnavailable):
+        breaker.admit()
+    breaker.succeeded(late)
     breaker.admit()
 
 

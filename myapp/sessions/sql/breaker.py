@@ -82,6 +82,7 @@ class Breaker:
         self._monotonic = monotonic
         self.outages = Outages(monotonic)
         self._attempts: set[weakref.ref[Attempt]] = set()
+        self._answered = -math.inf
         self._pauses: dict[None, _Pause] = {}  # one at most
 
     def admit(self) -> Attempt:
@@ -97,10 +98,12 @@ class Breaker:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether somebody has waited for a connect for long already."""
+        """Whether somebody has waited for a connect for long already, and nobody had one meanwhile:
+        a thread may wait long for its turn where many connect.
+        """
         attempts = [reference() for reference in self._attempts.copy()]
         since = [each.since for each in attempts if each is not None and not each.is_over]
-        return bool(since) and self._monotonic() - min(since) > STUCK
+        return bool(since) and self._monotonic() - max(min(since), self._answered) > STUCK
 
     def refuse_while_stuck(self) -> None:
         """Don't let every thread join the one that waits."""
@@ -120,6 +123,7 @@ class Breaker:
     def succeeded(self, attempt: Attempt) -> None:
         """A connection was had: everybody may try again."""
         attempt.end()
+        self._answered = self._monotonic()
         self._pauses.pop(None, None)
         if self.outages.under_way:
             self.works()

@@ -51,8 +51,8 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.routes")
             config.include("myapp.views")
         app = config.make_wsgi_app()
-        if manager.settings.url is not None:
-            # The sessions' check has seen another database than the application's.
+        if manager.settings.url is not None and not own.migrate_on_start:
+            # Nothing has seen the application's database yet: the sessions have another one.
             refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app

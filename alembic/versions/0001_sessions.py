@@ -14,6 +14,9 @@ DIGEST = sa.LargeBinary(32).with_variant(mysql.BINARY(32), "mysql", "mariadb")
 UP_TO_32_BYTES = sa.LargeBinary(32).with_variant(mysql.VARBINARY(32), "mysql", "mariadb")
 DATA = sa.LargeBinary().with_variant(mysql.MEDIUMBLOB(), "mysql", "mariadb")
 SIGNED_IN = sa.text("user_id IS NOT NULL")
+# SQLAlchemy 2.0 can't say so.
+CAN_BE_ROOMY = "with" in sa.Table("any", sa.MetaData()).dialect_options["postgresql"]
+ROOMY = {"postgresql_with": {"fillfactor": 90}} if CAN_BE_ROOMY else {}
 
 
 def upgrade() -> None:
@@ -42,8 +45,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("digest", name=f"pk_{name}"),
         sa.UniqueConstraint("handle", name=f"uq_{name}_handle"),
         schema=schema,
-        # The engine, the character set and the like, as far as this SQLAlchemy knows them.
-        **table.dialect_kwargs,
+        mysql_engine="InnoDB",
+        mysql_charset="utf8mb4",
+        mysql_collate="utf8mb4_bin",
+        mariadb_engine="InnoDB",
+        mariadb_charset="utf8mb4",
+        mariadb_collate="utf8mb4_bin",
+        **ROOMY,
     )
     op.create_index(
         f"ix_{name}_user_id",

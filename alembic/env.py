@@ -15,7 +15,7 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DBAPIError
 
-from myapp import environment, models
+from myapp import environment, features, models
 from myapp.database import URL_SETTING, create_database_engine, read_pooler, reason_of
 from myapp.database_url import parse_url, refused_folder
 from myapp.environment import SettingError
@@ -102,8 +102,9 @@ def connected(engine: Engine, url: Given) -> Connection:
         raise CommandError(str(line)) from error
 
 
-# Imported for its models alone.
+# Imported for their models alone.
 assert models
+MODELS = list(features.modules("models"))
 
 if context.is_offline_mode():
     run_offline()

@@ -11,7 +11,7 @@ import pytest
 from harness.processes import ROOT, clean_environment
 from myapp import environment
 from myapp.environment import variable_for
-from myapp.scripts.reference import APPLICATION, SESSIONS, page
+from myapp.scripts.reference import APPLICATION, FEATURES, SESSIONS, page
 from myapp.scripts.sessions import cli
 from myapp.sessions.core.settings import read_session_settings
 from myapp.setting_table import Setting
@@ -20,8 +20,12 @@ from tests.command_line import called
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")
 PAGE = ROOT / "docs" / "reference" / "settings.md"
-SETTINGS = {**APPLICATION, **SESSIONS}
-OURS = ("sqlalchemy.", "database.", "myapp.", "session.")
+SETTINGS = {
+    name: row
+    for table in (APPLICATION, SESSIONS, *FEATURES.values())
+    for name, row in table.items()
+}
+OURS = tuple({name.partition(".")[0] + "." for name in SETTINGS})
 
 every_setting = pytest.mark.parametrize("name", SETTINGS)
 every_ini = pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)

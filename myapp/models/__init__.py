@@ -1,7 +1,8 @@
 """The application's own data: its engine, and `request.dbsession` in the request's transaction.
 
-Import every module with a model here, so that alembic sees its tables. Sessions are not kept
-through `request.dbsession`; they have an engine of their own.
+Import every module with a model here, so that alembic sees its tables; it finds the `models` of a
+feature by itself. Sessions are not kept through `request.dbsession`; they have an engine of their
+own.
 """
 
 from __future__ import annotations

@@ -1,16 +1,17 @@
 """Prints docs/reference/settings.md: `python -m myapp.scripts.reference`.
 
-The page says what the tables in `myapp.settings` and `myapp.sessions.core.settings` say, and a test
-compares them (C4).
+The page says what the tables in `myapp.settings`, in `myapp.sessions.core.settings` and in the
+`settings` of each feature say, and a test compares them (C4).
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Mapping
+from itertools import chain
 from typing import Final
 
-from myapp import settings
+from myapp import features, settings
 from myapp.environment import variable_for
 from myapp.sessions.core import settings as session_settings
 from myapp.setting_table import Setting
@@ -23,12 +24,19 @@ SESSIONS: Final[Mapping[str, Setting]] = {
 }
 """The first session manager's settings by their whole names."""
 
+FEATURES: Final[Mapping[str, Mapping[str, Setting]]] = {
+    module.__name__.split(".")[1].capitalize(): module.TABLE
+    for module in features.modules("settings")
+}
+"""The settings of each feature, by its name as a heading has it."""
+
 _INTRODUCTION: Final = """\
 # Settings
 
 `myapp-sessions INI config` shows which settings are in force, and where each value came from. This
-page is printed by `python -m myapp.scripts.reference` from the tables in `myapp/settings.py` and
-`myapp/sessions/core/settings.py`; a test keeps it equal to them.
+page is printed by `python -m myapp.scripts.reference` from the tables in `myapp/settings.py`,
+`myapp/sessions/core/settings.py` and the `settings.py` of each feature; a test keeps it equal to
+them.
 
 ## Which value counts
 
@@ -43,8 +51,8 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
   `ADMIN_SESSION_LIFETIME`.
 - A value on the command line that a variable overrides is warned of.
 - A value that can't be used stops the start with one line: the setting, the value, where it came
-  from and what was expected. So does an unknown name below `session.`, `database.` or `myapp.`,
-  with the nearest known one.
+  from and what was expected. So does an unknown name below `session.`, `database.`, `myapp.` or a
+  feature's name, with the nearest known one.
 - A name or a variable that looks like a misspelt one, such as `databse.migrate_on_start` or
   `DATABSE_URL`, is warned of.
 
@@ -66,7 +74,7 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
 
 def page() -> str:
     """The whole page, as Markdown."""
-    every = {**APPLICATION, **SESSIONS}
+    every = {**APPLICATION, **SESSIONS, **_of_features()}
     return "\n".join(
         [
             _INTRODUCTION,
@@ -74,8 +82,16 @@ def page() -> str:
             *(f"| `{n}` | `{variable_for(n)}` | {_default(row)} |" for n, row in every.items()),
             *("", "## The application", *(_section(*pair) for pair in APPLICATION.items())),
             *("", "## Sessions", *(_section(*pair) for pair in SESSIONS.items())),
+            *chain.from_iterable(
+                ("", f"## {name}", *(_section(*pair) for pair in table.items()))
+                for name, table in FEATURES.items()
+            ),
         ]
     )
+
+
+def _of_features() -> dict[str, Setting]:
+    return {name: row for table in FEATURES.values() for name, row in table.items()}
 
 
 def _section(name: str, row: Setting) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import configparser
 import os
 import re
+from collections.abc import Iterator
 from contextlib import closing
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from sqlalchemy.engine import Dialect
 from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 
 import myapp
-from myapp import environment
+from myapp import environment, features
 from myapp.database import URL_SETTING, read_url
 from myapp.environment import SettingError, printable
 from myapp.sessions import SessionError
@@ -31,7 +32,7 @@ from myapp.sessions.sql.model import named
 from myapp.sessions.sql.model import table as sessions_table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.include import with_place
-from myapp.setting_table import Reading
+from myapp.setting_table import Reading, read_table
 from myapp.settings import read_application_settings
 
 DIALECTS: dict[str, Dialect] = {
@@ -103,6 +104,11 @@ class _Given:
             return read_application_settings(self.settings, os.environ).reading
         return Reading("", {URL_SETTING.name: read_url(self.settings, os.environ)})
 
+    def of_features(self) -> Iterator[Reading]:
+        """The settings of each feature of this application. Raises SettingError."""
+        for module in features.modules("settings") if self.ours else ():
+            yield read_table(module.TABLE, self.settings, os.environ, owned=module.OWNED)
+
     def parsed(self) -> SessionSettings:
         """The manager's settings, with the database they lead to. Raises SettingError."""
         own = self._manager(self.prefix)
@@ -120,7 +126,7 @@ class _Given:
 def config(given: _Given) -> None:
     """Show the effective settings, each with its source."""
     table = Table("setting", "value", "from", box=None, pad_edge=False)
-    for reading in (given.application(), given.parsed().reading):
+    for reading in (given.application(), given.parsed().reading, *given.of_features()):
         for name, text, source in reading.listed():
             table.add_row(name, escape(printable(text)) if text else "", escape(source))
     # As wide as it needs to be: lines that are cut or wrapped can't be searched.

@@ -1,0 +1,179 @@
+"""Every setting of accounts: `TABLE` is the single source, as for the application's own (C4)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+from urllib.parse import urlsplit
+
+from myapp.accounts.addresses import NotAnAddress, normalised
+from myapp.sessions.core.settings import parse_duration
+from myapp.setting_table import Expected, Reading, Setting, bool_setting, read_table
+
+PRINT: Final = "print"
+OFF: Final = "off"
+_SMTP: Final = ("smtp", "smtps")
+
+
+def _site(text: str) -> str:
+    parts = urlsplit(text)
+    plain = not (parts.query or parts.fragment or parts.username)
+    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+        raise ValueError("not the address of a site")
+    return text.rstrip("/")
+
+
+def _mail(text: str) -> str:
+    if text.lower() in (PRINT, OFF):
+        return text.lower()
+    parts = urlsplit(text)
+    # `port` raises ValueError for what is no port.
+    if parts.scheme not in _SMTP or not parts.hostname or parts.path.strip("/") or parts.port == 0:
+        raise ValueError("not a mail server")
+    if parts.query or parts.fragment or text.count("@") > 1:
+        raise Expected("a mail server whose user and password are percent-encoded")
+    return text
+
+
+def _sender(text: str) -> str:
+    try:
+        return normalised(text)
+    except NotAnAddress as error:
+        raise ValueError("not an address") from error
+
+
+def _length(text: str) -> int:
+    if not re.fullmatch(r"[0-9]{2}", text) or not 15 <= int(text) <= 64:
+        raise ValueError("not a length")
+    return int(text)
+
+
+_ROWS: Final = (
+    Setting(
+        "accounts.url",
+        "",
+        _site,
+        "the address of the site, such as https://example.com",
+        "The address of this site, which the links in mails begin with. Empty: that of the"
+        " request, only where mails are printed.",
+        "Always in production: the Host header of a request may be anybody's.",
+    ),
+    Setting(
+        "accounts.mail",
+        "",
+        _mail,
+        "smtp://user:password@host:587, smtps://user:password@host:465, print or off",
+        "How mails are sent: smtp://user:password@host:587 (STARTTLS where the server offers it),"
+        " smtps://user:password@host:465, print (into the log) or off.",
+        "Always in production. With off, nothing is offered that needs a mail: no forgotten"
+        " passwords, and no sign-up unless accounts.confirm_email is false.",
+    ),
+    Setting(
+        "accounts.mail_from",
+        "",
+        _sender,
+        "an e-mail address",
+        "The sender's address of mails. Empty: only where mails are printed.",
+        "Always where mails are sent.",
+    ),
+    bool_setting(
+        "accounts.show_mail",
+        "false",
+        "Show the mails that were printed at /dev/mail, to browsers on this machine alone.",
+        "Only while developing: the mails hold links that open accounts.",
+    ),
+    bool_setting(
+        "accounts.confirm_email",
+        "true",
+        "Whether an account begins only when its owner has opened a link in a mail.",
+        "false where everybody who can reach the site is trusted; sign-up then tells whether an"
+        " address has an account.",
+    ),
+    Setting(
+        "accounts.password_min",
+        "15",
+        _length,
+        "a number from 15 to 64",
+        "How many characters a password has at least.",
+        "Longer where a password is all that protects something precious.",
+    ),
+    Setting(
+        "accounts.history",
+        "90d",
+        parse_duration,
+        "a duration such as 90d",
+        "How long the security events of an account are kept.",
+        "As long as your promise or the law says.",
+    ),
+    bool_setting(
+        "accounts.throttle",
+        "true",
+        "Slow down whoever guesses passwords or sends many mails.",
+        "false only for tests of load.",
+    ),
+)
+
+TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
+"""The settings by name, in the order in which the ini files and the reference have them."""
+
+OWNED: Final = ("accounts.",)
+"""Whatever begins so is ours, and refused where it is not in the table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountSettings:
+    """The settings of accounts, parsed; `history` in milliseconds, None for what is empty."""
+
+    url: str | None
+    mail: str = field(repr=False)  # which may hold a password
+    mail_from: str | None
+    show_mail: bool
+    confirm_email: bool
+    password_min: int
+    history: int
+    throttle: bool
+    reading: Reading = field(compare=False, repr=False)
+
+    @property
+    def sends(self) -> bool:
+        """Whether mails leave at all, be it for the log."""
+        return self.mail != OFF
+
+    @property
+    def prints(self) -> bool:
+        """Whether mails go to the log."""
+        return self.mail == PRINT
+
+    @property
+    def takes_sign_ups(self) -> bool:
+        """Whether somebody new can sign up."""
+        return self.sends or not self.confirm_email
+
+
+def read_account_settings(
+    settings: Mapping[str, Any], environ: Mapping[str, str]
+) -> AccountSettings:
+    """Raises SettingError for the first setting that can't be used, is missing or unknown (C2)."""
+    reading = read_table(TABLE, settings, environ, owned=OWNED)
+    values = {name.removeprefix("accounts."): value for name, value in reading.values().items()}
+    if values["mail"] is None:
+        _refuse_missing(reading, "mail")
+    parsed = AccountSettings(**values, reading=reading)
+    if parsed.sends and not parsed.prints:
+        for name in ("url", "mail_from"):
+            if values[name] is None:
+                _refuse_missing(reading, name)
+    if parsed.show_mail and not parsed.prints:
+        reading.refuse("accounts.show_mail", "false, unless accounts.mail is print")
+    return parsed
+
+
+def _refuse_missing(reading: Reading, name: str) -> NoReturn:
+    setting = TABLE[f"accounts.{name}"]
+    reading.refuse(setting.name, f"{setting.expected} (its variable is {_variable(name)})")
+
+
+def _variable(name: str) -> str:
+    return f"ACCOUNTS_{name.upper()}"

@@ -38,6 +38,8 @@ class User(Base):
     email: Mapped[str] = mapped_column(String(MAX_LENGTH), unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
     """None until one is chosen, by a link."""
+    generation: Mapped[bytes] = mapped_column(_DIGEST)
+    """Random; another one ends all sessions and voids all links (R7)."""
     role: Mapped[str] = mapped_column(String(32))
     """`user` or `administrator`."""
     created_at: Mapped[int] = mapped_column(BigInteger)
@@ -79,7 +81,7 @@ class Link(Base):
     email: Mapped[str] = mapped_column(String(MAX_LENGTH))
     """The address that it was sent to."""
     stamp: Mapped[bytes | None] = mapped_column(_DIGEST)
-    """What the account's password and address were then; once they change, the link is void."""
+    """Of the account's generation and address then; once they change, the link is void."""
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
 

@@ -62,7 +62,7 @@ from pyramid.view import view_config
 
 from shop.signing import sign_in, sign_out
 
-view_config(name="sign_in")(sign_in)
+view_config(name="sign_in", csrf_by_origin=True)(sign_in)
 view_config(name="sign_out")(sign_out)
 
 

@@ -98,8 +98,18 @@ def test_a_message_is_heard_once(visitor: TestApp) -> None:
     assert visitor.get("/hear").json == []
 
 
-def test_a_form_needs_the_token_of_its_session(visitor: TestApp, start: Start) -> None:
-    """I: CSRF tokens of ISession, checked by Pyramid."""
+def test_a_visitors_form_needs_a_proven_origin(visitor: TestApp, database_url: str) -> None:
+    """A13: by `require_csrf` alone; the form that was shown has made no row."""
+    assert visitor.get("/token").json == ""
+    assert digests(database_url) == []
+    assert visitor.post("/guarded", {}, {"Origin": "https://example.com"}).json == "done"
+    visitor.post("/guarded", {}, {"Origin": "https://evil.example"}, status=400)
+
+
+def test_a_form_needs_the_token_of_its_session(start: Start, database_url: str) -> None:
+    """I: CSRF tokens of ISession, checked by Pyramid, for everybody."""
+    create_table(database_url)
+    visitor = start({"sqlalchemy.url": database_url, "session.csrf": "token"})
     origin = {"Origin": "https://example.com"}
     token = visitor.get("/token").json
     assert visitor.get("/token").json == token

@@ -41,9 +41,12 @@ visitor = TestApp(app, extra_environ={
     "wsgi.url_scheme": "https", "HTTP_HOST": "localhost", "HTTP_ORIGIN": "https://localhost"})
 nobody = {"is": "NoneType", "id": None, "may": False}
 assert visitor.get("/who").json == nobody
-visitor.post("/sign_in", status=400)
-visitor.post("/sign_in", {"csrf_token": visitor.get("/token").json}, status=303)
+assert visitor.get("/token").json == ""
+visitor.post("/sign_in", headers={"Origin": "https://evil.example"}, status=400)
+visitor.post("/sign_in", status=303)
+visitor.post("/sign_in", status=303)
 assert visitor.get("/who").json == {"is": "User", "id": str(id), "may": True}, visitor.get("/who")
+visitor.post("/sign_out", status=400)
 visitor.post("/sign_out", {"csrf_token": visitor.get("/token").json}, status=303)
 assert visitor.get("/who").json == nobody
 """

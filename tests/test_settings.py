@@ -238,6 +238,7 @@ def test_without_any_setting_the_defaults_hold() -> None:
         cookie_path="/",
         cookie_domain=None,
         record_client="full",
+        csrf="visitors_by_origin",
         sweep_interval=5 * MINUTE,
         connect_timeout=3 * SECOND,
         statement_timeout=5 * SECOND,
@@ -264,6 +265,7 @@ GOOD: dict[str, tuple[str, object]] = {
     "cookie_path": ("/a b", "/a b"),
     "cookie_domain": (".Example-1.com", ".Example-1.com"),
     "record_client": ("Shortened", "shortened"),
+    "csrf": ("Token", "token"),
     "url": ("sqlite:////p%40ss", "sqlite:////p%40ss"),
     "table": ("Shop-2.web_Sessions", "Shop-2.web_Sessions"),
     "pooler": ("Transaction", "transaction"),
@@ -341,6 +343,7 @@ BAD = (
     *(("cookie_domain", bad, "a domain name, or empty")
       for bad in ("a;b", "a b", "a..b", "a.", "..a", "a\r\nb", "a\x00", "a_b", "é.a", "a,b")),
     *(("record_client", bad, "full, shortened or none") for bad in ("all", "true", "some")),
+    *(("csrf", bad, "visitors_by_origin or token") for bad in ("off", "true", "origin")),
     *(("table", bad, "a name of 1 to 51 letters (a-z, A-Z), digits, _ and -, or schema.name")
       for bad in ("a b", 'a"b', "a`b", "a.b.c", ".a", "a.", "a%b", "é", "a;b", "a" * 52)),
     *(("pooler", bad, "auto, none or transaction") for bad in ("pgbouncer", "true")),

@@ -35,8 +35,9 @@ from myapp.sessions.core.manager import SessionInfo, SessionManager, make_manage
 from myapp.sessions.core.session import Session, Status
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 from myapp.sessions.sql import model
+from myapp.sessions.web.csrf import SessionCSRFPolicy, UnprovenOrigin
 from myapp.sessions.web.include import get_manager, includeme
-from myapp.sessions.web.policy import SessionCSRFPolicy, SessionSecurityPolicy
+from myapp.sessions.web.policy import SessionSecurityPolicy
 from myapp.sessions.web.scope import SessionUnavailable
 
 __all__ = [
@@ -69,6 +70,7 @@ __all__ = [
     "StoredSession",
     "TooManyCookies",
     "UnknownToken",
+    "UnprovenOrigin",
     "UnreadableData",
     "UnreadableSession",
     "WrongType",

@@ -20,6 +20,8 @@ FLAGS = (
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
+    # Names that are no loopback, for what a browser does on plain http.
+    "--host-resolver-rules=MAP *.example 127.0.0.1",
 )
 
 

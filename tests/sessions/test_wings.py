@@ -28,8 +28,8 @@ PUBLIC = [
     "SessionError", "SessionEvent", "SessionInfo", "SessionLost", "SessionManager",
     "SessionRenewed", "SessionSecurityPolicy", "SessionStarted", "SessionStore", "SessionTooLarge",
     "SessionUnavailable", "SettingError", "Status", "StoreUnavailable", "StoredSession",
-    "TooManyCookies", "UnknownToken", "UnreadableData", "UnreadableSession", "WrongType",
-    "get_manager", "includeme", "make_manager", "model",
+    "TooManyCookies", "UnknownToken", "UnprovenOrigin", "UnreadableData",
+    "UnreadableSession", "WrongType", "get_manager", "includeme", "make_manager", "model",
 ]  # fmt: skip
 
 MODULES = {

@@ -63,6 +63,7 @@ class SessionSettings:
     cookie_path: str
     cookie_domain: str | None
     record_client: str
+    csrf: str
     sweep_interval: int | None
     connect_timeout: int
     statement_timeout: int
@@ -131,6 +132,9 @@ def _path(text: str) -> str:
         raise ValueError("not a path")
     return text
 
+
+VISITORS_BY_ORIGIN: Final = "visitors_by_origin"
+CSRF_MODES: Final = (VISITORS_BY_ORIGIN, "token")
 
 TABLE_SETTING: Final = Setting(
     "table",
@@ -267,6 +271,17 @@ _ROWS: Final = (
         "What is kept of the client's address and user agent, for people to know their devices."
         " shortened: the network (/24, /48) and 64 characters.",
         "Where the law or your promise says so.",
+    ),
+    Setting(
+        "csrf",
+        VISITORS_BY_ORIGIN,
+        _one_of(*CSRF_MODES),
+        " or ".join(CSRF_MODES),
+        "How a form proves that a page of this site sent it. visitors_by_origin: for a visitor, by"
+        " what the browser says of it, so that a form starts no session; for a signed-in user, by"
+        " the session's CSRF token. token: by the token for everybody. It counts for"
+        " `request.session`.",
+        "token where users are signed in by other means than the session's user.",
     ),
     Setting(
         "url",

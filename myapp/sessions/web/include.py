@@ -40,10 +40,11 @@ from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.sql.model import refused_name
 from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.web.csrf import SessionCSRFPolicy
 from myapp.sessions.web.factory import SessionFactory
 from myapp.sessions.web.finish import rendered
 from myapp.sessions.web.headers import REGISTRY_KEY
-from myapp.sessions.web.policy import SessionCSRFPolicy
+from myapp.sessions.web.judging import add_judging
 from myapp.sessions.web.revocations import manager_for
 from myapp.sessions.web.shield import shielding
 from myapp.sessions.web.start import show_errors_of_the_start
@@ -77,8 +78,8 @@ def includeme(config: Configurator) -> None:
     Read from the settings: `session.*`, each overridden by its environment variable, and
     `sqlalchemy.url` where `session.url` names no database. Adds the directive
     `config.add_session(name, prefix=…)` for further kinds of session, each with a cookie and
-    settings of its own, as `request.<name>`. CSRF tokens are kept in the session by
-    SessionCSRFPolicy, unless the application sets another policy.
+    settings of its own, as `request.<name>`. Forms are judged by SessionCSRFPolicy, unless the
+    application sets another policy; the view option `csrf_by_origin` asks no user for a token.
 
     Raises SettingError for a setting that can't be used, and when the application is made
     SchemaError if the sessions table is missing. A database that does not answer is no error
@@ -96,7 +97,8 @@ def includeme(config: Configurator) -> None:
     config.add_subscriber(_on_application_created, ApplicationCreated)
     manager = _add_manager(config, "session", "session.")
     config.set_session_factory(SessionFactory(manager.kind))
-    config.set_csrf_storage_policy(SessionCSRFPolicy())
+    config.set_csrf_storage_policy(SessionCSRFPolicy(manager.settings.csrf))
+    add_judging(config)
 
 
 def add_session(config: Configurator, name: str, *, prefix: str | None = None) -> None:

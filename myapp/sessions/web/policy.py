@@ -1,20 +1,18 @@
-"""Pyramid's policies on top of `request.session`: who is signed in, and the CSRF token."""
+"""Pyramid's security policy on top of `request.session`: who is signed in."""
 
 from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 from collections.abc import Iterable
 from typing import Any
 
 from pyramid.authorization import ACLHelper, Authenticated, Everyone
-from pyramid.interfaces import ICSRFStoragePolicy, ISecurityPolicy
+from pyramid.interfaces import ISecurityPolicy
 from pyramid.request import Request, RequestLocalCache
 from zope.interface import implementer
 
 from myapp.sessions.core.errors import SessionClosed
-from myapp.sessions.core.session import Session
 from myapp.sessions.core.user import checked_generation, user_name
 
 
@@ -105,35 +103,3 @@ class SessionSecurityPolicy:
         request.session.sign_out()
         self._identities.clear(request)
         return []
-
-
-@implementer(ICSRFStoragePolicy)
-class SessionCSRFPolicy:
-    """CSRF tokens that live and end with the visitor's session.
-
-    Pyramid's own policy makes a token in order to compare with it, so that each stray POST of a
-    robot would leave a row in the table.
-    """
-
-    def new_csrf_token(self, request: Request) -> str:
-        """Replace the session's token."""
-        token: str = request.session.new_csrf_token()
-        return token
-
-    def get_csrf_token(self, request: Request) -> str:
-        """The session's token, made now if it has none."""
-        token: str = request.session.get_csrf_token()
-        return token
-
-    def check_csrf_token(self, request: Request, supplied_token: str) -> bool:
-        """Whether our own page sent this token, in the session it was made for."""
-        # Browsers tell what caused a request, over plain http too; whatever is no browser does
-        # not, and is judged by the token alone.
-        if request.headers.get("Sec-Fetch-Site") == "cross-site":
-            return False
-        # Pyramid's DummySession, in somebody's unit test, has but the method that makes one.
-        session = request.session
-        expected = session.csrf_token if isinstance(session, Session) else session.get_csrf_token()
-        if expected is None:
-            return False
-        return hmac.compare_digest(expected.encode(), supplied_token.encode(errors="replace"))

@@ -1,4 +1,4 @@
-"""deform with colander: a form whose token is the session's, and a file kept between two tries."""
+"""deform with colander: a form whose token is the session's, or empty for a visitor."""
 
 from __future__ import annotations
 
@@ -8,7 +8,10 @@ import colander
 import deform
 from pyramid.config import Configurator
 from pyramid.csrf import get_csrf_token
+from pyramid.security import remember
 from shared import add_page, site
+
+from myapp.sessions import SessionSecurityPolicy
 
 
 @colander.deferred
@@ -18,7 +21,7 @@ def token(node: Any, kw: Any) -> Any:
 
 class Schema(colander.Schema):
     csrf_token = colander.SchemaNode(
-        colander.String(), default=token, widget=deform.widget.HiddenWidget()
+        colander.String(), default=token, missing="", widget=deform.widget.HiddenWidget()
     )
     name = colander.SchemaNode(colander.String(), validator=colander.Length(min=3))
 
@@ -35,17 +38,24 @@ def form(request: Any) -> str:
 
 
 def configure(config: Configurator) -> None:
-    config.set_default_csrf_options(require_csrf=True)
+    config.set_default_csrf_options(require_csrf=True, check_origin=False)
+    config.set_security_policy(SessionSecurityPolicy())
+    config.add_view(lambda request: remember(request, "ann") or request.response, name="enter")
     add_page(config, "/form", form)
 
 
+OURS = {"Origin": "https://localhost"}
+
 with site(configure) as it:
-    page = it.get("/form")
-    page.form["name"] = "x"
-    again = page.form.submit(headers={"Origin": "https://localhost"})
-    assert "Shorter than minimum length" in again.text
-    again.form["name"] = "long enough"
-    assert again.form.submit(headers={"Origin": "https://localhost"}).text == "kept long enough"
+    for signed_in in (False, True):
+        if signed_in:
+            it.get("/enter")
+        page = it.get("/form")
+        assert bool(page.form["csrf_token"].value) is signed_in
+        page.form["name"] = "x"
+        again = page.form.submit(headers=OURS)
+        assert "Shorter than minimum length" in again.text
+        again.form["name"] = "long enough"
+        assert again.form.submit(headers=OURS).text == "kept long enough"
     again.form["csrf_token"] = "wrong"
-    answer = again.form.submit(headers={"Origin": "https://localhost"}, expect_errors=True)
-    assert answer.status_int == 400
+    assert again.form.submit(headers=OURS, expect_errors=True).status_int == 400

@@ -1,0 +1,105 @@
+"""Passwords: hashed by argon2id, and refused where they are easy to guess (A2).
+
+Each look at a password costs one run of argon2, whether or not there is an account: nothing here
+may answer sooner for an address that nobody has (A3).
+"""
+
+from __future__ import annotations
+
+import secrets
+import unicodedata
+from collections.abc import Collection
+from contextlib import suppress
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+
+from myapp.accounts.guesses import is_common, is_made_of, is_sequence, words_of
+
+MAX_LENGTH: Final = 1000
+"""Characters; nobody makes us hash megabytes."""
+
+_LONG: Final = f"Use at most {MAX_LENGTH:,} characters."
+_UNTYPABLE: Final = "This holds a character that a password can't have. Type it again."
+_COMMON: Final = "This is easy to guess: many people use such a password. Choose another one."
+_SEQUENCE: Final = "This is easy to guess: it is a row of keys or a repetition. Choose another one."
+_OWN: Final = (
+    "This is easy to guess: it is made of your address or of the name of this site. Choose"
+    " another one."
+)
+
+
+class Passwords:
+    """Hashes passwords, verifies them, and says which are none.
+
+    `minimum` is the number of characters that one has at least, `words` are the site's own.
+    `hasher` is another one than that of RFC 9106's second recommendation (64 MiB).
+    """
+
+    def __init__(
+        self, minimum: int, words: Collection[str], hasher: PasswordHasher | None = None
+    ) -> None:
+        self._minimum, self._words = minimum, tuple(words)
+        self._hasher = hasher or PasswordHasher()
+        # What a password is compared with where there is nothing to compare it with.
+        self._nobody = self._hasher.hash(secrets.token_bytes(32))
+
+    def hash(self, password: str) -> str:
+        """What to store of a password."""
+        return self._hasher.hash(_encoded(password))
+
+    def verify(self, password_hash: str | None, password: str) -> bool:
+        """Whether it is the password of this hash. False for no hash, a damaged one, and a password
+        that is too long; all of them take as long as a wrong password does.
+        """
+        if password_hash is None or len(password) > MAX_LENGTH:
+            return self._is_nobodys(password)
+        try:
+            return self._hasher.verify(password_hash, _encoded(password))
+        except VerifyMismatchError:
+            return False
+        except (VerificationError, InvalidHashError, UnicodeEncodeError):
+            # The hash could not be read, so that nothing was computed yet.
+            return self._is_nobodys(password)
+
+    def _is_nobodys(self, password: str) -> bool:
+        with suppress(VerifyMismatchError):
+            self._hasher.verify(self._nobody, _encoded(password[:MAX_LENGTH]))
+        return False
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Whether the hash was made with other parameters than one of today."""
+        try:
+            return self._hasher.check_needs_rehash(password_hash)
+        except InvalidHashError:
+            return True
+
+    def complaint(self, password: str, email: str) -> str | None:
+        """What is wrong with a new password of this address's owner, as a sentence for them."""
+        if len(password) > MAX_LENGTH:
+            return _LONG
+        if any(c == "\0" or unicodedata.category(c) == "Cs" for c in password):
+            return _UNTYPABLE
+        text = unicodedata.normalize("NFKC", password)
+        if len(text) > MAX_LENGTH:
+            return _LONG
+        if len(text) < self._minimum:
+            return (
+                f"Use at least {self._minimum} characters. Four words that have nothing to do with"
+                " each other are a good password."
+            )
+        return _guessed(text, {*words_of(email), *map(str.casefold, self._words)})
+
+
+def _guessed(text: str, own: set[str]) -> str | None:
+    if is_sequence(text):
+        return _SEQUENCE
+    if is_made_of(text, own):
+        return _OWN
+    return _COMMON if is_common(text, own) else None
+
+
+def _encoded(password: str) -> bytes:
+    # Keyboards differ in how they compose a letter. What is no text at all is a wrong password.
+    return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

@@ -1,0 +1,118 @@
+"""Links in mails: random, good for one use and for a while, and known here by their digest alone.
+
+Whether somebody has used a link is decided by the one statement that deletes it, never by a look
+beforehand (A5).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from collections.abc import Collection
+from typing import Final
+
+from sqlalchemy import CursorResult, delete, select
+from sqlalchemy.orm import Session
+
+from myapp.accounts.models import Link, Message, User
+from myapp.sessions.core.lifetime import MINUTE
+
+RESET: Final = "reset"
+"""A new password, for whoever has forgotten theirs."""
+CONFIRM: Final = "confirm"
+"""An address that signed up."""
+ALARM: Final = "alarm"
+"""A new password, for whoever was told of a sign-in that was not theirs, or was invited."""
+
+_DAY: Final = 24 * 60 * MINUTE
+LASTS: Final = {RESET: 20 * MINUTE, CONFIRM: _DAY, ALARM: _DAY}
+"""For how many milliseconds a link is good."""
+
+# Kinds of messages whose only purpose is a link. The one of an unknown sign-in is not among them:
+# its news must not be lost because somebody, perhaps a thief, has changed the password.
+_ONLY_LINKS: Final = ("reset", "invite")
+
+_TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
+
+
+def stamp_of(user: User) -> bytes:
+    """What a link remembers of its account: another password or address makes another one."""
+    return hashlib.sha256(user.email.encode() + b"\0" + user.generation).digest()
+
+
+def digest_of(token: str) -> bytes | None:
+    """What stands for a token in the database; None for what has not the shape of one."""
+    return hashlib.sha256(token.encode()).digest() if _TOKEN.fullmatch(token) else None
+
+
+def make(
+    dbsession: Session,
+    kind: str,
+    *,
+    email: str,
+    now: int,
+    user: User | None = None,
+    signup_id: int | None = None,
+) -> str:
+    """Add a link, sent to `email`, about an account or a sign-up; answers its token."""
+    token = secrets.token_urlsafe(32)
+    link = Link(
+        digest=hashlib.sha256(token.encode()).digest(),
+        kind=kind,
+        user_id=None if user is None else user.id,
+        signup_id=signup_id,
+        email=email,
+        stamp=None if user is None else stamp_of(user),
+        expires_at=now + LASTS[kind],
+    )
+    dbsession.add(link)
+    return token
+
+
+def find(dbsession: Session, digest: bytes, kinds: Collection[str], now: int) -> Link | None:
+    """The link of this digest, if it is good and of one of these kinds. Changes nothing.
+
+    None once its account has another password or address, or is disabled.
+    """
+    # Read anew, even if the account was looked at before in this transaction.
+    found = dbsession.execute(
+        select(Link, User)
+        .outerjoin(User, User.id == Link.user_id)
+        .where(Link.digest == digest, Link.kind.in_(kinds), Link.expires_at > now)
+        .execution_options(populate_existing=True)
+    ).first()
+    return found[0] if found is not None and _is_good(*found) else None
+
+
+def _is_good(link: Link, user: User | None) -> bool:
+    if user is None:
+        return link.user_id is None
+    return user.may_sign_in and link.stamp == stamp_of(user)
+
+
+def use_up(dbsession: Session, digest: bytes, kinds: Collection[str], now: int) -> Link | None:
+    """Like `find`, and the link is gone with the transaction's commit. Of two who use one at once
+    the later gets None, or an error of the database that is worth another attempt.
+    """
+    link = find(dbsession, digest, kinds, now)
+    if link is None:
+        return None
+    # What the caller gets outlives its row.
+    dbsession.expunge(link)
+    result = dbsession.execute(
+        delete(Link).where(Link.digest == digest, Link.kind.in_(kinds), Link.expires_at > now),
+        execution_options={"synchronize_session": False},
+    )
+    return link if isinstance(result, CursorResult) and result.rowcount == 1 else None
+
+
+def void(dbsession: Session, user_id: int) -> None:
+    """Delete a user's links, and the queued messages that are nothing but a link."""
+    dbsession.execute(delete(Link).where(Link.user_id == user_id))
+    # Who has forgotten a password is not looked up before the mail is sent: there is an address.
+    address = select(User.email).where(User.id == user_id).scalar_subquery()
+    dbsession.execute(
+        delete(Message).where(Message.kind.in_(_ONLY_LINKS), Message.email == address),
+        execution_options={"synchronize_session": False},
+    )

@@ -1,0 +1,159 @@
+"""How often something may be tried: counted by the database, for all processes together.
+
+An attempt is counted by one statement, committed at once on a connection of its own. So nothing
+that happens to the request takes it back, and requests at the same time can't pass together (A4).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv6Address, ip_address
+from typing import Final
+
+from sqlalchemy import Engine, Select, Update, case, insert, or_, select, update
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from myapp.accounts.models import Throttle as Counted
+from myapp.sessions.core.lifetime import MINUTE, SECOND
+
+_COUNTED: Final = Counted.__table__.c
+_DAY: Final = 24 * 60 * MINUTE
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """`burst` attempts at once, and one more each `interval_ms`."""
+
+    name: str
+    burst: int
+    interval_ms: int
+
+
+SIGN_IN_BY_NETWORK: Final = Limit("sign-in, network", 50, 30 * SECOND)
+SIGN_IN_BY_ACCOUNT: Final = Limit("sign-in, account", 10, 6 * MINUTE)
+"""From browsers in which nobody has used the account before."""
+SIGN_IN_BY_BROWSER: Final = Limit("sign-in, browser", 10, MINUTE)
+"""By account and known browser: others don't lock its owner out."""
+SIGN_UP_BY_NETWORK: Final = Limit("sign-up, network", 10, 6 * MINUTE)
+SIGN_UP_BY_ADDRESS: Final = Limit("sign-up, address", 3, 20 * MINUTE)
+RESET_BY_NETWORK: Final = Limit("reset, network", 10, 6 * MINUTE)
+RESET_BY_ADDRESS: Final = Limit("reset, address", 3, 20 * MINUTE)
+CONFIRM_BY_LINK: Final = Limit("confirm, link", 5, MINUTE)
+
+
+class ThrottleUnavailable(Exception):
+    """An attempt could not be counted, so it is not allowed.
+
+    Never the driver's own error, which may be taken for one that is worth another attempt of the
+    whole request: that attempt must not pass uncounted.
+    """
+
+
+class Throttle:
+    """Counts on the application's engine; allows everything where `is_on` is false."""
+
+    def __init__(self, engine: Engine, is_on: bool) -> None:
+        self._engine, self._is_on = engine, is_on
+        # Whatever the application prefers: here each statement is to see what was committed last.
+        self._options = {} if engine.dialect.name == "sqlite" else _COMMITTED
+
+    def try_all(self, limits: Iterable[tuple[Limit, str]], now: int) -> int:
+        """Count an attempt by each limit, of the subject beside it: 0 if all allow it, else for how
+        many milliseconds to wait.
+
+        They are asked in this order, and after a refusal no more: name the network first, so that
+        attempts refused to it don't use up what its account is allowed. Raises ThrottleUnavailable
+        in an outage, in which nobody passes.
+        """
+        if not self._is_on:
+            return 0
+        for limit, subject in limits:
+            if wait := self._try(limit, key_of(limit, subject), now):
+                return wait
+        return 0
+
+    def _try(self, limit: Limit, key: bytes, now: int) -> int:
+        try:
+            return self._try_once(limit, key, now)
+        except DBAPIError as error:
+            if not error.connection_invalidated:
+                raise ThrottleUnavailable("an attempt could not be counted") from error
+        # The pool's connections were dead, and are new now. To count twice does no harm.
+        try:
+            return self._try_once(limit, key, now)
+        except DBAPIError as error:
+            raise ThrottleUnavailable("an attempt could not be counted") from error
+
+    def _try_once(self, limit: Limit, key: bytes, now: int) -> int:
+        wait = self._count(limit, key, now)
+        if wait is None and self._insert(key, now + limit.interval_ms):
+            return 0
+        # Where it is still not there, the housekeeping was between: it was free anyway.
+        return self._count(limit, key, now) or 0 if wait is None else wait
+
+    def _count(self, limit: Limit, key: bytes, now: int) -> int | None:
+        """Count an attempt of somebody who was here before, and how long to wait: 0 if it is
+        allowed. None for somebody new.
+        """
+        with self._engine.connect().execution_options(**self._options) as connection:
+            moved = connection.execute(_one_more(limit, key, now)).rowcount
+            free_at = None if moved else connection.scalar(_free_at(key))
+            connection.commit()
+        if moved:
+            return 0
+        return None if free_at is None else max(1, free_at - _latest(limit, now))
+
+    def _insert(self, key: bytes, free_at: int) -> bool:
+        """Whether this was the first attempt that anybody knows of."""
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(insert(Counted).values(digest=key, free_at=free_at))
+        except IntegrityError:
+            return False
+        return True
+
+
+_COMMITTED: Final = {"isolation_level": "READ COMMITTED"}
+
+
+def _one_more(limit: Limit, key: bytes, now: int) -> Update:
+    """Move the moment at which all is forgotten, if it is near enough."""
+    latest = _latest(limit, now)
+    since = case((_COUNTED.free_at.between(now, latest), _COUNTED.free_at), else_=now)
+    # A moment that no number of attempts leads to was written by a clock that was wrong.
+    is_nonsense = _COUNTED.free_at > latest + limit.interval_ms + _DAY
+    is_allowed = or_(_COUNTED.free_at <= latest, is_nonsense)
+    moved = update(Counted).where(_COUNTED.digest == key, is_allowed)
+    return moved.values(free_at=since + limit.interval_ms)
+
+
+def _free_at(key: bytes) -> Select[int]:
+    return select(_COUNTED.free_at).where(_COUNTED.digest == key)
+
+
+def _latest(limit: Limit, now: int) -> int:
+    return now + (limit.burst - 1) * limit.interval_ms
+
+
+def key_of(limit: Limit, subject: str) -> bytes:
+    """What stands for a subject in the table, which tells nobody who was here."""
+    text = f"{limit.name}\0{subject}"
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def network_of(remote_addr: str) -> str:
+    """The network of a client's address: itself, or what an IPv6 customer has at least, its /64.
+
+    All that is no address, such as the empty one behind a Unix socket, is one network.
+    """
+    try:
+        address: IPv4Address | IPv6Address = ip_address(remote_addr.partition("%")[0])
+    except ValueError:
+        return "unknown"
+    if isinstance(address, IPv4Address):
+        return str(address)
+    if address.ipv4_mapped is not None:
+        return str(address.ipv4_mapped)
+    return f"{IPv6Address(int(address) >> 64 << 64)}/64"

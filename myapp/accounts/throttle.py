@@ -15,6 +15,7 @@ from typing import Final
 from sqlalchemy import Engine, Select, Update, case, insert, or_, select, update
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
+from myapp.accounts.apart import committed
 from myapp.accounts.models import Throttle as Counted
 from myapp.sessions.core.lifetime import MINUTE, SECOND
 
@@ -55,9 +56,7 @@ class Throttle:
     """Counts on the application's engine; allows everything where `is_on` is false."""
 
     def __init__(self, engine: Engine, is_on: bool) -> None:
-        self._engine, self._is_on = engine, is_on
-        # Whatever the application prefers: here each statement is to see what was committed last.
-        self._options = {} if engine.dialect.name == "sqlite" else _COMMITTED
+        self._engine, self._is_on = committed(engine), is_on
 
     def try_all(self, limits: Iterable[tuple[Limit, str]], now: int) -> int:
         """Count an attempt by each limit, of the subject beside it: 0 if all allow it, else for how
@@ -97,10 +96,9 @@ class Throttle:
         """Count an attempt of somebody who was here before, and how long to wait: 0 if it is
         allowed. None for somebody new.
         """
-        with self._engine.connect().execution_options(**self._options) as connection:
+        with self._engine.begin() as connection:
             moved = connection.execute(_one_more(limit, key, now)).rowcount
             free_at = None if moved else connection.scalar(_free_at(key))
-            connection.commit()
         if moved:
             return 0
         return None if free_at is None else max(1, free_at - _latest(limit, now))
@@ -113,9 +111,6 @@ class Throttle:
         except IntegrityError:
             return False
         return True
-
-
-_COMMITTED: Final = {"isolation_level": "READ COMMITTED"}
 
 
 def _one_more(limit: Limit, key: bytes, now: int) -> Update:

@@ -1,0 +1,92 @@
+"""Mails as the standard has them, and the ways in which they leave.
+
+What comes from outside, an address or a browser's name, never makes a header or a line of its own.
+"""
+
+from __future__ import annotations
+
+import logging
+import unicodedata
+from collections import deque
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from email.headerregistry import Address
+from email.message import EmailMessage
+from email.policy import SMTP
+from email.utils import format_datetime
+from typing import Final, Protocol
+
+from email_validator import validate_email
+
+from myapp.accounts.letters import Letter
+from myapp.accounts.settings import AccountSettings
+from myapp.accounts.smtp import SMTPTransport
+
+log = logging.getLogger(__name__)
+
+_KEPT: Final = 50
+"""Printed mails that a developer can read again."""
+
+
+class Transport(Protocol):
+    """A way in which mails leave."""
+
+    @property
+    def printed(self) -> Sequence[EmailMessage]:
+        """The last mails, for a developer to read; empty where they really leave."""
+
+    def send(self, mail: EmailMessage) -> None:
+        """Send a mail to its one recipient, in less than a minute and a half. Raises MailRefused if
+        that will never be taken, and anything else if it is worth another attempt.
+        """
+
+
+class PrintTransport:
+    """Writes mails into the log, and keeps the last ones in memory."""
+
+    def __init__(self) -> None:
+        self._printed: deque[EmailMessage] = deque(maxlen=_KEPT)
+
+    @property
+    def printed(self) -> Sequence[EmailMessage]:
+        """The oldest first."""
+        return tuple(self._printed)
+
+    def send(self, mail: EmailMessage) -> None:
+        """Print it."""
+        self._printed.append(mail)
+        log.info("To: %s\nSubject: %s\n\n%s", mail["To"], mail["Subject"], mail.get_content())
+
+
+def from_settings(settings: AccountSettings) -> Transport:
+    """The way that `accounts.mail` says. With `off`, the sender of mails sends nothing by it."""
+    return (
+        SMTPTransport(settings.mail) if settings.sends and not settings.prints else PrintTransport()
+    )
+
+
+def written(
+    letter: Letter, *, to: str, sender: str, number: str, host: str, now: int
+) -> EmailMessage:
+    """A letter as a mail. Raises ValueError for an address that is none."""
+    mail = EmailMessage(policy=SMTP)
+    mail["From"], mail["To"] = _address(sender), _address(to)
+    mail["Subject"] = letter.subject
+    mail["Date"] = format_datetime(datetime.fromtimestamp(now / 1000, UTC))
+    mail["Message-ID"] = f"<{number}@{host}>"
+    # No out-of-office reply, please (RFC 3834).
+    mail["Auto-Submitted"] = "auto-generated"
+    mail.set_content(letter.text)
+    return mail
+
+
+def _address(text: str) -> Address:
+    """An address with its domain in ASCII, since many servers know no other."""
+    valid = validate_email(text, check_deliverability=False, test_environment=True)
+    return Address(username=valid.local_part, domain=valid.ascii_domain)
+
+
+def one_line(text: str, limit: int = 200) -> str:
+    """A text from outside that stays within its line of a mail, whatever is in it."""
+    plain = (c if c.isprintable() else " " for c in unicodedata.normalize("NFC", text[:limit]))
+    return "".join(plain).strip()

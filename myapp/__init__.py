@@ -50,6 +50,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.registry["sessions_probe"] = Probe(manager.check, "cannot be saved")
             config.include("myapp.routes")
             config.include("myapp.views")
+            config.include("myapp.accounts")
         app = config.make_wsgi_app()
         if manager.settings.url is not None and not own.migrate_on_start:
             # Nothing has seen the application's database yet: the sessions have another one.

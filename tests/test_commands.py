@@ -18,6 +18,7 @@ from harness.wire import Tap, counting
 from myapp.database import create_database_engine
 from myapp.environment import COMMAND_LINE
 from myapp.scripts import session_name
+from myapp.scripts.reference import FEATURES
 from myapp.scripts.sessions import DIALECTS, cli
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.settings import TABLE
@@ -126,6 +127,7 @@ def test_config_shows_each_setting_with_its_source(ini: Path) -> None:
         "database.version_table",
         "myapp.hsts",
         *(f"session.{name}" for name in TABLE),
+        *(name for table in FEATURES.values() for name in table),
     ]
     url = f"sqlite:///{ini.parent}/some.sqlite"
     assert found["sqlalchemy.url"] == (url, "[app:main] of some.ini")
@@ -468,7 +470,7 @@ def names_in(ini: Path) -> list[str]:
 
 
 def test_a_fresh_name_is_written_into_both_files(inis: tuple[Path, Path]) -> None:
-    """C: `session_` and 8 characters, with `__Host-` before it in production.ini."""
+    """C: `session_` and 8 characters, with `__Host-Http-` before it in production.ini."""
     before = [ini.read_text("utf-8") for ini in inis]
     old = names_in(inis[0])[0]
     result = rename(*inis)
@@ -476,7 +478,7 @@ def test_a_fresh_name_is_written_into_both_files(inis: tuple[Path, Path]) -> Non
     ((new,), (production,)) = map(names_in, inis)
     assert re.fullmatch(r"session_[a-z0-9]{8}", new)
     assert new != old
-    assert production == f"__Host-{new}"
+    assert production == f"__Host-Http-{new}"
     assert result.stdout == f"session.cookie_name is now {new} in {inis[0]}, {inis[1]}\n"
     # Nothing else has changed.
     assert [ini.read_text("utf-8").replace(new, old) for ini in inis] == before

@@ -23,6 +23,7 @@ from myapp.models.meta import Base
 from myapp.sessions import SchemaError
 from myapp.sessions.sql import model
 from myapp.sessions.sql.errors import MIGRATE
+from tests.needed import NEEDED
 
 ALEMBIC = Path(sys.executable).with_name("alembic")
 PAGE = ROOT / "docs" / "how-to" / "plain-sql.md"
@@ -361,7 +362,7 @@ def test_a_failed_migration_leaves_the_lock_to_others(database_url: str) -> None
 def main_ends_with(url: str, **settings: str) -> str:
     """The line with which an application on this database ends."""
     with pytest.raises(SystemExit) as caught:
-        myapp.main({}, **{"sqlalchemy.url": url}, **settings)
+        myapp.main({}, **{"sqlalchemy.url": url}, **NEEDED, **settings)
     line = str(caught.value.code)
     assert "\n" not in line
     return line

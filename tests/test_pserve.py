@@ -126,13 +126,13 @@ def test_the_environment_names_the_cookie(ini: Path, folder: Path) -> None:
 
 
 def test_production_starts_as_it_is(tmp_path: Path, folder: Path) -> None:
-    """C: once its database has its tables; the cookie's name begins with `__Host-`."""
+    """C: once it has its tables, and knows of mails; no script can set its cookie."""
     url = f"sqlite:///{folder / 'myapp.sqlite'}"
     run_alembic("upgrade", "head", environment={"DATABASE_URL": url})
-    with Pserve(ROOT / "production.ini", folder) as pserve:
+    with Pserve(ROOT / "production.ini", folder, environment={"ACCOUNTS_MAIL": "off"}) as pserve:
         _, headers, _ = Browser(pserve).ask("GET", "/try")
         assert re.match(
-            r"__Host-session_[a-z0-9]{8}=[\w-]{43}; Path=/; Max-Age=\d+; Secure; HttpOnly;",
+            r"__Host-Http-session_[a-z0-9]{8}=[\w-]{43}; Path=/; Max-Age=\d+; Secure; HttpOnly;",
             headers["Set-Cookie"],
         )
         assert "max-age=31536000" in headers["Strict-Transport-Security"]

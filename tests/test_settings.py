@@ -30,6 +30,7 @@ from myapp.sessions.core.settings import (
 )
 from myapp.settings import TABLE as APPLICATION
 from myapp.settings import read_application_settings
+from tests.needed import NEEDED
 from tests.sessions.app import create_table
 
 SOURCES = ("ini", "environment", "command line")
@@ -840,7 +841,7 @@ def test_a_key_close_to_a_known_one_is_warned_of(
 ) -> None:
     """C2: one that is nobody's may be anybody's, so it is no error."""
     others = {"admin_session.lifetime": "1h", "x_session.statement_timeout": "5s"}
-    settings = {"sqlalchemy.url": url, key: "1", **others}
+    settings = {"sqlalchemy.url": url, key: "1", **others, **NEEDED}
     myapp.main({"__file__": "x.ini"}, **settings).registry["dbengine"].dispose()
     warned = [message for message in caplog.messages if "is unknown" in message]
     assert warned == [f"{key} (from [app:main] of x.ini) is unknown; did you mean {meant}?"]
@@ -856,6 +857,7 @@ def test_the_start_is_told(
         "sqlalchemy.url": f"sqlite:///{tmp_path / 'new.sqlite'}",
         "database.migrate_on_start": "true",
         "session.cookie_name": "sid",
+        **NEEDED,
     }
     for _ in range(2):
         myapp.main({}, **settings).registry["dbengine"].dispose()
@@ -869,7 +871,7 @@ def test_the_start_is_told(
 def test_the_toolbar_may_be_missing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """V4: `pip install -e .` does not bring it, and development.ini names it."""
     monkeypatch.setitem(sys.modules, "pyramid_debugtoolbar", None)
-    settings = {"sqlalchemy.url": url, "pyramid.includes": "myapp.toolbar"}
+    settings = {"sqlalchemy.url": url, "pyramid.includes": "myapp.toolbar", **NEEDED}
     myapp.main({}, **settings).registry["dbengine"].dispose()
 
 
@@ -891,7 +893,7 @@ def test_a_variable_close_to_one_of_the_application_is_warned_of(
 ) -> None:
     """C2: once at the start of the whole application."""
     monkeypatch.setenv(variable, "x")
-    myapp.main({}, **{"sqlalchemy.url": url}).registry["dbengine"].dispose()
+    myapp.main({}, **{"sqlalchemy.url": url}, **NEEDED).registry["dbengine"].dispose()
     assert (
         caplog.messages.count(f"environment variable {variable} is unknown; did you mean {meant}?")
         == 1

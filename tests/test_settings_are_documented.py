@@ -92,11 +92,15 @@ def test_a_line_can_be_put_in_force_by_its_first_character(ini: Path, tmp_path: 
 
 
 def test_production_is_not_a_copy_of_development() -> None:
-    """C: its cookie's name begins with `__Host-`, and its tables are not changed at start."""
+    """C: no script can set its cookie, its sessions have limits, and its tables are not changed at
+    start.
+    """
     development, production = map(paragraphs, INIS)
     name = development["session.cookie_name"][1]
     assert re.fullmatch(r"session_[a-z0-9]{8}", name)
-    assert production["session.cookie_name"][1:] == (f"__Host-{name}", True)
+    assert production["session.cookie_name"][1:] == (f"__Host-Http-{name}", True)
+    for limit in ("idle_timeout", "anonymous_lifetime", "max_per_user"):
+        assert production[f"session.{limit}"][2], limit
     migrate = "database.migrate_on_start"
     assert development[migrate][1:] == ("true", True)
     assert production[migrate][1:] == ("false", True)

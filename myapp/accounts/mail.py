@@ -81,8 +81,12 @@ def written(
 
 
 def _address(text: str) -> Address:
-    """An address with its domain in ASCII, since many servers know no other."""
-    valid = validate_email(text, check_deliverability=False, test_environment=True)
+    """An address with its domain in ASCII, since many servers know no other. The sender's may be
+    one within an organisation's own network, such as `root@intranet`.
+    """
+    valid = validate_email(
+        text, check_deliverability=False, globally_deliverable=False, test_environment=True
+    )
     return Address(username=valid.local_part, domain=valid.ascii_domain)
 
 

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
-from myapp.accounts.addresses import NotAnAddress, normalised
+from email_validator import validate_email
+
 from myapp.sessions.core.settings import parse_duration
 from myapp.setting_table import Expected, Reading, Setting, bool_setting, read_table
 
@@ -38,10 +39,11 @@ def _mail(text: str) -> str:
 
 
 def _sender(text: str) -> str:
-    try:
-        return normalised(text)
-    except NotAnAddress as error:
-        raise ValueError("not an address") from error
+    # EmailNotValidError is a ValueError. The address may be one within an organisation's network.
+    validate_email(
+        text, check_deliverability=False, globally_deliverable=False, test_environment=True
+    )
+    return text
 
 
 def _length(text: str) -> int:

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import Final
 
-from sqlalchemy import Engine, Select, Update, case, insert, or_, select, update
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy import Engine, Insert, Select, Update, case, or_, select, update
+from sqlalchemy.dialects import mysql, postgresql, sqlite
+from sqlalchemy.exc import DBAPIError
 
 from myapp.accounts.apart import committed
 from myapp.accounts.models import Throttle as Counted
@@ -86,16 +87,19 @@ class Throttle:
             raise ThrottleUnavailable("an attempt could not be counted") from error
 
     def _try_once(self, limit: Limit, key: bytes, now: int) -> int:
-        wait = self._count(limit, key, now)
-        if wait is None and self._insert(key, now + limit.interval_ms):
-            return 0
-        # Where it is still not there, the housekeeping was between: it was free anyway.
-        return self._count(limit, key, now) or 0 if wait is None else wait
+        self._begin(key)
+        # Where the row is gone again, the housekeeping was between: it was free anyway.
+        return self._count(limit, key, now) or 0
+
+    def _begin(self, key: bytes) -> None:
+        """Have a row to count in. The same statement whether or not there is one: its time would
+        tell whether somebody else was here before.
+        """
+        with self._engine.begin() as connection:
+            connection.execute(_row_for(connection.dialect.name, key))
 
     def _count(self, limit: Limit, key: bytes, now: int) -> int | None:
-        """Count an attempt of somebody who was here before, and how long to wait: 0 if it is
-        allowed. None for somebody new.
-        """
+        """Count an attempt, and say how long to wait: 0 if it is allowed. None without a row."""
         with self._engine.begin() as connection:
             moved = connection.execute(_one_more(limit, key, now)).rowcount
             free_at = None if moved else connection.scalar(_free_at(key))
@@ -103,14 +107,14 @@ class Throttle:
             return 0
         return None if free_at is None else max(1, free_at - _latest(limit, now))
 
-    def _insert(self, key: bytes, free_at: int) -> bool:
-        """Whether this was the first attempt that anybody knows of."""
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(insert(Counted).values(digest=key, free_at=free_at))
-        except IntegrityError:
-            return False
-        return True
+
+def _row_for(dialect: str, key: bytes) -> Insert:
+    """A row in which nothing is counted yet, unless there is one."""
+    row = {"digest": key, "free_at": 0}
+    if dialect in ("mysql", "mariadb"):
+        return mysql.insert(Counted).values(row).prefix_with("IGNORE")
+    kind = sqlite.insert if dialect == "sqlite" else postgresql.insert
+    return kind(Counted).values(row).on_conflict_do_nothing()
 
 
 def _one_more(limit: Limit, key: bytes, now: int) -> Update:

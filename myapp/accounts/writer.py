@@ -27,6 +27,8 @@ UrlOf: TypeAlias = Callable[[str, str, str], str]
 _NEWS: Final = ("password-changed", "disabled", "enabled", "role-changed")
 """What is told to whoever has the account, or had it then, without a link."""
 
+_NOBODY: Final = "accounts@myapp.test"
+"""The sender of mails that are printed."""
 _NOWHERE: Final = "http://localhost"
 """The site of a message that names none, while developing."""
 
@@ -55,7 +57,7 @@ class Writer:
         return written(
             LETTERS[letter](news),
             to=message.email,
-            sender=self._settings.mail_from or f"myapp@{host}",
+            sender=self._settings.mail_from or _NOBODY,
             number=message.number,
             host=host,
             now=now,

@@ -33,16 +33,18 @@ from myapp.sessions.core.events import (
 )
 from myapp.sessions.core.manager import SessionInfo, SessionManager, make_manager
 from myapp.sessions.core.session import Session, Status
+from myapp.sessions.core.state import Client
 from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 from myapp.sessions.sql import model
 from myapp.sessions.web.csrf import SessionCSRFPolicy, UnprovenOrigin
-from myapp.sessions.web.include import get_manager, includeme
+from myapp.sessions.web.include import get_client, get_manager, includeme
 from myapp.sessions.web.policy import SessionSecurityPolicy
 from myapp.sessions.web.scope import SessionUnavailable
 
 __all__ = [
     "AmbiguousCookies",
     "ChangeDropped",
+    "Client",
     "ConflictMerged",
     "Ending",
     "LockTimeout",
@@ -74,6 +76,7 @@ __all__ = [
     "UnreadableData",
     "UnreadableSession",
     "WrongType",
+    "get_client",
     "get_manager",
     "includeme",
     "make_manager",

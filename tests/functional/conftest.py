@@ -11,6 +11,7 @@ from webtest import TestApp
 
 import myapp
 from tests.functional.visitors import visitor
+from tests.needed import NEEDED
 
 
 @pytest.fixture
@@ -21,6 +22,7 @@ def settings(tmp_path: Path) -> dict[str, str]:
         "database.migrate_on_start": "true",
         # No thread of one test goes on during the next.
         "session.sweep_interval": "off",
+        **NEEDED,
     }
 
 

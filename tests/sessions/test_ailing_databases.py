@@ -23,6 +23,7 @@ from myapp.sessions.sql.model import table
 from myapp.sessions.sql.pool import MOST
 from myapp.sessions.sql.store import SqlStore
 from tests.functional.visitors import visitor
+from tests.needed import NEEDED
 from tests.sessions.app import App, Clock, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.test_outages import VIEWS, assert_unavailable
@@ -225,7 +226,7 @@ def test_a_touch_that_can_not_be_written_is_no_error(
 @pytest.mark.parametrize("ailment", [read_only, busy])
 def test_the_health_page_tells(place: Place, ailment: Ailment) -> None:
     """L8: that sessions can't be saved, without a word of the database's own."""
-    settings = {"sqlalchemy.url": place.url, "session.sweep_interval": "off"}
+    settings = {"sqlalchemy.url": place.url, "session.sweep_interval": "off", **NEEDED}
     router = myapp.main({}, **settings, **{f"session.{key}": value for key, value in TIGHT.items()})
     store = get_manager(router.registry).store
     assert isinstance(store, SqlStore)

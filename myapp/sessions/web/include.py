@@ -36,10 +36,12 @@ from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.manager import SessionManager, make_manager
 from myapp.sessions.core.session import Session
 from myapp.sessions.core.settings import TABLE_SETTING, SessionSettings, read_session_settings
+from myapp.sessions.core.state import Client
 from myapp.sessions.core.store import SessionStore
 from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.sql.model import refused_name
 from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.web.client import client_of
 from myapp.sessions.web.csrf import SessionCSRFPolicy
 from myapp.sessions.web.factory import SessionFactory
 from myapp.sessions.web.finish import rendered
@@ -120,6 +122,12 @@ def get_manager(request_or_registry: Request | Registry, name: str = "session") 
     if registry is request_or_registry:
         return manager
     return manager_for(request_or_registry, manager)
+
+
+def get_client(request: Request, name: str = "session") -> Client:
+    """Who made the request, as far as the setting `record_client` of a manager lets it be known."""
+    settings = get_manager(request.registry, name).settings
+    return client_of(request.environ, settings.record_client)
 
 
 def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:

@@ -1,0 +1,60 @@
+"""The changes of an account that concern its security; each is one commit, or did not happen (A6).
+
+Sessions that live in another database are not in that commit: their generation ends them when
+they are used next.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from pyramid.request import Request
+from pyramid.security import remember
+
+from myapp.accounts import browsers, links, notices
+from myapp.accounts.models import User
+from myapp.accounts.parts import parts_of
+from myapp.sessions import get_manager
+
+
+def new_generation() -> bytes:
+    """A generation that no session and no link was made for."""
+    return secrets.token_bytes(32)
+
+
+def change_password(request: Request, user: User, password: str) -> None:
+    """Give a user another password, end all sessions but this one, and void all links."""
+    user.password_hash = parts_of(request).passwords.hash(password)
+    own = request.session.handle if request.session.user_id == str(user.id) else None
+    _end_all(request, user, keep=own)
+    notices.note(request, "password-changed", user.id)
+    notices.queue(request, "password-changed", user.email, user_id=user.id)
+    begin(request, user)
+
+
+def end_others(request: Request, user: User) -> int:
+    """End all sessions of a user but this one. How many there were."""
+    ended = _end_all(request, user, keep=request.session.handle)
+    notices.note(request, "others-signed-out", user.id)
+    begin(request, user)
+    return ended
+
+
+def _end_all(request: Request, user: User, *, keep: str | None) -> int:
+    """End sessions, links and known browsers, here and wherever sessions live."""
+    user.generation = new_generation()
+    links.void(request.dbsession, user.id)
+    browsers.forget_all(request.dbsession, user.id)
+    request.dbsession.flush()
+    return get_manager(request).end_all(user.id, keep=keep)
+
+
+def begin(request: Request, user: User, *, lasts: bool | None = None) -> None:
+    """Sign a user in, by a password that was just proved or chosen.
+
+    `lasts` tells whether the cookie outlives the browser; None leaves that as it is.
+    """
+    request.response.headerlist.extend(remember(request, user.id, method="password"))
+    if lasts is not None:
+        request.session.remember_me(lasts)
+    browsers.remember(request, user)

@@ -1,0 +1,42 @@
+"""What the views of accounts work with: made once, kept in Pyramid's registry."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pyramid.request import Request
+from sqlalchemy import Engine
+
+from myapp.accounts.mailer import Mailer
+from myapp.accounts.passwords import Passwords
+from myapp.accounts.settings import AccountSettings
+from myapp.accounts.throttle import Throttle
+
+REGISTRY_KEY: Final = "accounts"
+
+
+def system_clock() -> int:
+    """The present moment in milliseconds since 1970, UTC."""
+    return time.time_ns() // 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounts:
+    """The parts of the feature, for one application."""
+
+    settings: AccountSettings
+    engine: Engine
+    """For what is committed apart from the requests' transactions."""
+    passwords: Passwords
+    throttle: Throttle
+    mailer: Mailer
+    clock: Callable[[], int] = system_clock
+
+
+def parts_of(request: Request) -> Accounts:
+    """The parts of the application that a request came to."""
+    parts: Accounts = request.registry[REGISTRY_KEY]
+    return parts

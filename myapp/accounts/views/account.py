@@ -1,0 +1,77 @@
+"""One's own account, and its password."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPSeeOther
+from pyramid.request import Request
+from pyramid.view import view_config, view_defaults
+
+from myapp.accounts import browsers, changes, credentials
+from myapp.accounts.forms import ChangePasswordForm, texts, typed
+from myapp.accounts.parts import parts_of
+from myapp.accounts.views.answers import Answer, put_off, refuse
+
+NOT_YOURS: Final = "This is not your password."
+
+
+@view_config(
+    route_name="account",
+    request_method="GET",
+    permission="use",
+    renderer="myapp.accounts:templates/account.jinja2",
+)
+def account(request: Request) -> dict[str, Any]:
+    """What the account is, and what can be done with it."""
+    return {"user": request.identity}
+
+
+@view_defaults(
+    route_name="change-password",
+    permission="use",
+    renderer="myapp.accounts:templates/change_password.jinja2",
+)
+class PasswordViews:
+    """Changing the password, by whoever knows the present one."""
+
+    def __init__(self, request: Request) -> None:
+        self.request, self.user = request, request.identity
+
+    @view_config(request_method="GET")
+    def show(self) -> Answer:
+        """The form."""
+        return {"form": ChangePasswordForm(), "complaint": ""}
+
+    @view_config(request_method="POST")
+    def change(self) -> Answer:
+        """Change it, and sign all other devices out."""
+        form = ChangePasswordForm(texts(self.request.POST))
+        if not form.validate():
+            return refuse(self.request, form)
+        if wait := wait_for_proof(self.request):
+            return put_off(self.request, form, wait)
+        if not credentials.proves(self.request, self.user, typed(form.password)):
+            form.password.errors = [NOT_YOURS]
+            return refuse(self.request, form)
+        password = typed(form.new_password)
+        if complaint := parts_of(self.request).passwords.complaint(password, self.user.email):
+            form.new_password.errors = [complaint]
+            return refuse(self.request, form)
+        changes.change_password(self.request, self.user, password)
+        self.request.session.flash("Your password is changed. Your other devices are signed out.")
+        return HTTPSeeOther(self.request.route_path("account"))
+
+
+def wait_for_proof(request: Request) -> int:
+    """Count an attempt to prove who is signed in. Seconds to wait."""
+    email = request.identity.email
+    return credentials.wait_for_sign_in(request, email, known=browsers.is_known(request, email))
+
+
+def includeme(config: Configurator) -> None:
+    """Name the addresses of these pages."""
+    config.add_route("account", "/account")
+    config.add_route("change-password", "/account/password")
+    config.scan(__name__)

@@ -1,0 +1,267 @@
+"""Attacks on people's accounts, each named after what somebody would call it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+from sqlalchemy import Engine, event
+
+from myapp.sessions import get_manager
+from tests.accounts.conftest import MakeSite
+from tests.accounts.people import ANOTHER, PASSWORD, Person, Site, form_to
+from tests.functional.visitors import visitor
+
+EVIL = "https://evil.example"
+
+
+@contextmanager
+def statements() -> Iterator[list[str]]:
+    """The statements of everybody in this process."""
+    seen: list[str] = []
+
+    def see(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        seen.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", see)
+    try:
+        yield seen
+    finally:
+        event.remove(Engine, "before_cursor_execute", see)
+
+
+def cookie_of(person: Person) -> str:
+    """The token of a browser's session."""
+    name = get_manager(person.site.app.registry).settings.cookie_name
+    token: str = person.browser.cookies[name]
+    return token.strip('"')
+
+
+def test_session_fixation_at_sign_in(site: Site) -> None:
+    """R4, ASVS 7.2.4: a token that an attacker planted opens nothing once its victim signs in."""
+    Person(site).has_an_account()
+    attacker = Person(site)
+    attacker.get("/try")
+    form_to(attacker.get("/try"), "/try/count").submit()
+    planted = cookie_of(attacker)
+    victim = Person(site)
+    victim.browser.cookies.update(attacker.browser.cookies)
+    assert victim.signs_in().status_int == 303
+    assert cookie_of(victim) != planted
+    assert victim.is_in()
+    assert not attacker.is_in()
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Sec-Fetch-Site": "cross-site", "Origin": EVIL},
+        {"Sec-Fetch-Site": "same-site", "Origin": "https://other.localhost"},
+        {"Origin": EVIL},
+        {"Origin": "null"},
+    ],
+    ids=str,
+)
+def test_login_csrf(site: Site, headers: dict[str, str]) -> None:
+    """A13: another site signs nobody in, as itself for example, nor sends mails in their name."""
+    attacker = Person(site, "eve@example.com").has_an_account()
+    before = len(site.mails(attacker.email))
+    victim = visitor(site.app)
+    fields = {"email": attacker.email, "password": PASSWORD}
+    for page in ("/login", "/signup", "/forgotten-password"):
+        answer = victim.post(page, fields, headers=headers, status=400)
+        assert "Set-Cookie" not in answer.headers
+    assert len(site.mails(attacker.email)) == before
+
+
+def test_a_client_that_says_nothing_gets_the_form_again(site: Site) -> None:
+    """A13: filled in but for the password, as 400, with a token that then counts."""
+    Person(site).has_an_account()
+    silent = Person(site)
+    del silent.browser.extra_environ["HTTP_ORIGIN"]
+    answer = silent.signs_in()
+    assert answer.status_int == 400
+    form = form_to(answer, "/login")
+    assert form["email"].value == "ann@example.com"
+    assert form["password"].value == ""
+    form["password"] = PASSWORD
+    assert form.submit().status_int == 303
+    assert silent.is_in()
+
+
+def test_a_reset_link_poisoned_by_host(make_site: MakeSite) -> None:
+    """A5: links begin with the site's own address, whatever the request claims."""
+    site = make_site(accounts__url="https://shop.example/members")
+    Person(site, HTTP_HOST="evil.example", HTTP_ORIGIN=EVIL).signs_up()
+    poisoned = Person(site, HTTP_X_FORWARDED_HOST="evil.example")
+    poisoned.browser.extra_environ["HTTP_X_FORWARDED_PROTO"] = "https"
+    poisoned.signs_up()
+    texts = [mail.get_content() for mail in site.mails("ann@example.com")]
+    assert len(texts) == 2
+    for text in texts:
+        assert "https://shop.example/members/confirm/" in text
+        assert "evil" not in text
+
+
+def test_a_link_opened_by_a_mail_scanner(site: Site) -> None:
+    """A5: a GET changes nothing, however often; the token leaves the address at once."""
+    ann = Person(site)
+    ann.signs_up()
+    link = site.link(ann.email)
+    for _ in range(3):
+        scanner = Person(site)
+        answer = scanner.get(link)
+        assert answer.location == "https://localhost/confirm"
+        assert answer.headers["Cache-Control"] == "no-store"
+        scanner.browser.head(link)
+    assert ann.confirms().status_int == 303
+
+
+def test_a_link_alive_after_a_change_of_password(site: Site) -> None:
+    """A5: whoever has an old link, opened already or not, has nothing."""
+    ann = Person(site).has_an_account()
+    thief, another = Person(site), Person(site)
+    thief.send("/forgotten-password", email=ann.email)
+    thief.opens_link()
+    link = site.link(ann.email)
+    ann.send("/account/password", password=PASSWORD, new_password=ANOTHER)
+    assert thief.get("/password-reset", status="*").status_int == 410
+    assert another.get(link, status="*").status_int == 410
+
+
+def test_an_account_prepared_by_an_attacker(site: Site) -> None:
+    """A3: the owner of an address who confirms it by mistake makes no account of the attacker's,
+    and the attacker's password opens nothing that the owner makes later.
+    """
+    attacker, owner = Person(site), Person(site)
+    attacker.signs_up("the attacker knows this")
+    assert owner.confirms("anything the owner thinks of").status_int == 422
+    assert attacker.signs_in("the attacker knows this").status_int == 422
+    owner.signs_up()
+    assert owner.confirms().status_int == 303
+    assert attacker.signs_in("the attacker knows this").status_int == 422
+    assert owner.is_in()
+
+
+def test_a_disabled_users_sessions_living_on(site: Site) -> None:
+    """A15: each is out at its next request, and neither a password nor a link lets them in."""
+    ann = Person(site).has_an_account()
+    phone, thief = Person(site), Person(site)
+    phone.signs_in()
+    thief.send("/forgotten-password", email=ann.email)
+    link = site.link(ann.email)
+    with site.parts.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET disabled_at = 1")
+    assert not ann.is_in()
+    assert not phone.is_in()
+    assert ann.signs_in().status_int == 422
+    assert thief.get(link, status="*").status_int == 410
+
+
+def seen(site: Site, page: str, **fields: str) -> tuple[Any, ...]:
+    """What somebody learns by sending a form, who also counts and measures."""
+    person = Person(site)
+    site.hasher.runs = 0
+    form = form_to(person.get(page), page)
+    for name, value in fields.items():
+        form[name] = value
+    with statements() as said:
+        answer = form.submit(status="*")
+    words = answer.text.replace(fields["email"], "…")
+    kept = sorted(answer.headers.items())
+    return answer.status_int, words, kept, said, site.hasher.runs
+
+
+@pytest.mark.parametrize(
+    ("page", "runs"), [("/login", 1), ("/signup", 1), ("/forgotten-password", 0)]
+)
+def test_enumeration(site: Site, page: str, runs: int) -> None:
+    """A3: nobody learns who has an account: not by words, statements, or runs of argon2."""
+    Person(site).has_an_account()
+    fields = {} if page == "/forgotten-password" else {"password": "is it this one then"}
+    warm_up = seen(site, page, email="zoe@example.com", **fields)
+    unknown = seen(site, page, email="bob@example.com", **fields)
+    known = seen(site, page, email="ann@example.com", **fields)
+    assert known == unknown
+    assert known[-1] == runs
+    assert warm_up[0] == known[0]
+
+
+def test_another_users_handle(site: Site) -> None:
+    """A10, ASVS 7.5.2: is not found, whatever is to be done with it."""
+    ann = Person(site).has_an_account()
+    eve = Person(site, "eve@example.com").has_an_account()
+    (session,) = get_manager(site.app.registry).of_user(1)
+    for path in ("name", "end"):
+        assert eve.get(f"/account/devices/{session.handle}/{path}", status="*").status_int == 404
+    token = form_to(eve.get("/account"), "/logout")["csrf_token"].value
+    for path, fields in ("name", {"name": "mine"}), ("end", {"password": PASSWORD}):
+        sent = fields | {"csrf_token": token}
+        answer = eve.browser.post(f"/account/devices/{session.handle}/{path}", sent, status="*")
+        assert answer.status_int == 404
+    assert ann.is_in()
+
+
+ELSEWHERE = (
+    "https://evil.example",
+    "//evil.example",
+    "///evil.example",
+    "////evil.example",
+    "/\\evil.example",
+    "\\/evil.example",
+    "\\\\evil.example",
+    "/\t/evil.example",
+    "/\n/evil.example",
+    "\t//evil.example",
+    " //evil.example",
+    "http:evil.example",
+    "http:///evil.example",
+    "https:/evil.example",
+    "HTTPS://evil.example",
+    "javascript:alert(1)",
+    "data:text/html,x",
+    "evil.example",
+    "@evil.example",
+    ".evil.example",
+    "/\x00/evil.example",
+    "/é//evil.example",
+    "/\u2028/evil.example",
+    "?next=//evil.example",
+    "/" + "a" * 3000,
+    "",
+)
+
+
+def test_open_redirect_by_next(make_site: MakeSite, subtests: pytest.Subtests) -> None:
+    """A1: after signing in one stays on the site, however the address is spelt."""
+    site = make_site(accounts__throttle="false")
+    ann = Person(site).has_an_account()
+    for elsewhere in ELSEWHERE:
+        with subtests.test(elsewhere[:80]):
+            shown = ann.browser.get("/login", {"next": elsewhere}, status="*")
+            assert shown.location == "https://localhost/restricted"
+            ann.signs_out()
+            form = form_to(ann.get("/login"), "/login")
+            form["email"], form["password"] = ann.email, PASSWORD
+            form["next"].force_value(elsewhere)
+            assert form.submit().location == "https://localhost/restricted"
+
+
+def test_the_password_is_in_no_answer(site: Site) -> None:
+    """A2: no form is filled in with what was typed into a password's field."""
+    ann = Person(site)
+    for page in ("/signup", "/login"):
+        answer = ann.send(page, email="nobody", password="a secret of fifteen")
+        assert answer.status_int == 422
+        assert "a secret of fifteen" not in answer.text
+
+
+def test_a_page_of_one_person_is_kept_by_no_cache(site: Site) -> None:
+    """S8, ASVS 14.3.2: signed-in pages are not stored; a visitor's page says what it depends on."""
+    ann = Person(site).has_an_account()
+    for path in ("/", "/account", "/account/devices", "/restricted", "/account/password"):
+        assert ann.get(path).headers["Cache-Control"] == "no-store", path
+        assert "Cookie" in ann.get(path).headers["Vary"], path
+    assert "Cookie" in Person(site).get("/login").headers["Vary"]

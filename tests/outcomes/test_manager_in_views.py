@@ -142,7 +142,7 @@ def test_others_are_ended_after_a_redirect_that_was_raised(database_url: str, en
 
 @pytest.mark.parametrize("step", ["before", "tpc_vote"])
 def test_a_rollback_with_a_5xx_leaves_nothing_half_done(database_url: str, step: str) -> None:
-    """S6, R7: the password is not changed; of the sessions all others ended, or none."""
+    """S6, A6: the password is not changed, and nobody is signed out."""
 
     def view(request: Request) -> None:
         change_password(request)
@@ -155,10 +155,8 @@ def test_a_rollback_with_a_5xx_leaves_nothing_half_done(database_url: str, step:
         assert site.call(view, token).status == 500
         assert [type(error) for error in site.errors] == [KeyError]
         assert not site.has_note(NOTE)
-        gone = others - left(site)
-        assert gone in (set(), others)
-        assert own in left(site)
-        assert ended(site) == sorted(gone)
+        assert left(site) == {own, *others}
+        assert ended(site) == []
 
 
 def test_an_attempt_that_is_discarded_ends_nobody(database_url: str) -> None:

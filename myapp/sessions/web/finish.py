@@ -51,7 +51,7 @@ def finish(request: Request, response: Response, scope: Scope) -> Response:
             if saved is not NOTHING_SAVED or (loaded.row and loaded.row.user_id):
                 done.append((state, saved))
         if scope.revoked and not will_be_retried(request):
-            carry_out_revocations(request, scope)
+            carry_out_revocations(request, scope, failed=response.status >= "5")
     except Exception as error:
         failed = error
     _close(scope, failed=failed is not None)
@@ -128,7 +128,7 @@ def end_only(request: Request, scope: Scope) -> None:
     if not will_be_retried(request):
         for state in scope.states.values():
             _try_to_end(partial(_end, request, state))
-        _try_to_end(partial(carry_out_revocations, request, scope))
+        _try_to_end(partial(carry_out_revocations, request, scope, failed=True))
     _close(scope)
 
 

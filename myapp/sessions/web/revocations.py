@@ -52,9 +52,16 @@ def manager_for(request: Request, manager: SessionManager) -> SessionManager:
     return RequestManager(manager.kind, scope)
 
 
-def carry_out_revocations(request: Request, scope: Scope) -> None:
-    """End what a view has ended by its handle, unless the transaction has done so; tell of it."""
-    done = scope.transaction.ended if scope.transaction and scope.transaction.committed else ()
+def carry_out_revocations(request: Request, scope: Scope, *, failed: bool) -> None:
+    """End what a view has ended by its handle, unless the transaction has done so; tell of it.
+
+    If the request failed and its transaction was rolled back, nothing of it happened: a password
+    that was not changed after all signs nobody out.
+    """
+    committed = scope.transaction is not None and scope.transaction.committed
+    if failed and not committed:
+        return
+    done = scope.transaction.ended if scope.transaction and committed else ()
     for kind, row in scope.revoked:
         if row.digest in done:
             publish(request, kind, revoked(kind, row))

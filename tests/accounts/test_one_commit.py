@@ -1,0 +1,116 @@
+"""A6: a change of an account's security is one commit, wherever sessions are kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import pytest
+from sqlalchemy import Engine, event, select
+
+from myapp.accounts.models import Browser, Event, Link, Message, User
+from myapp.database import create_database_engine
+from myapp.sessions import model
+from tests.accounts.people import ANOTHER, PASSWORD, Person, Site, form_to
+
+TABLES: Final = (User, Link, Message, Event, Browser)
+Change = Callable[[Person], Any]
+
+
+@pytest.fixture(params=["joined", "apart", "elsewhere"])
+def site(request: pytest.FixtureRequest, database_url: str, tmp_path: Path) -> Iterator[Site]:
+    """A site that saves sessions within its transaction, or beside it, or in another database."""
+    settings = {"joined": {}, "apart": {"session__join": "false"}}.get(request.param)
+    if settings is None:
+        settings = {"session__url": f"sqlite:///{tmp_path / 'elsewhere.sqlite'}"}
+        engine = create_database_engine(settings["session__url"])
+        model.metadata.create_all(engine)
+        engine.dispose()
+    site = Site(database_url, accounts__throttle="false", **settings)
+    yield site
+    site.close()
+
+
+@contextmanager
+def broken(engine: Engine, step: int) -> Iterator[None]:
+    """Let the application's transactions fail at their nth statement, counted from 0, or at their
+    commit if it is -1.
+    """
+    seen = 0
+
+    def execute(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        nonlocal seen
+        seen += 1
+        if seen == step + 1:
+            raise RuntimeError("broken on purpose")
+
+    def commit(connection: Any) -> None:
+        if step == -1:
+            # As a database does that can't commit.
+            connection.connection.dbapi_connection.rollback()
+            raise RuntimeError("broken on purpose")
+
+    listeners = (("before_cursor_execute", execute), ("commit", commit))
+    for name, listener in listeners:
+        event.listen(engine, name, listener)
+    yield
+    for name, listener in listeners:
+        event.remove(engine, name, listener)
+
+
+def contents(site: Site) -> list[Any]:
+    """All that is stored of accounts."""
+    with site.parts.engine.connect() as connection:
+        return [connection.execute(select(table)).all() for table in TABLES]
+
+
+def change_password(ann: Person) -> Any:
+    """Change it from the account's page."""
+    form = form_to(ann.get("/account/password"), "/account/password")
+    form["password"], form["new_password"] = PASSWORD, ANOTHER
+    return lambda: form.submit(status="*")
+
+
+def reset_password(ann: Person) -> Any:
+    """Change it by a link."""
+    forgetful = Person(ann.site)
+    forgetful.send("/forgotten-password", email=ann.email)
+    form = form_to(forgetful.get(forgetful.opens_link()), "/password-reset")
+    form["new_password"] = ANOTHER
+    return lambda: form.submit(status="*")
+
+
+def end_others(ann: Person) -> Any:
+    """Sign all others out."""
+    form = form_to(ann.get("/account/devices/end-others"), "/account/devices/end-others")
+    form["password"] = PASSWORD
+    return lambda: form.submit(status="*")
+
+
+@pytest.mark.parametrize("change", [change_password, reset_password, end_others])
+def test_a_change_that_fails_at_any_step_has_not_happened(site: Site, change: Change) -> None:
+    """A6: rolled back, nothing of it happened; committed, all of it has."""
+    ann = Person(site).has_an_account()
+    phone = Person(site)
+    phone.signs_in()
+    site.mails(ann.email)
+    send = change(ann)
+    engine = site.app.registry["dbengine"]
+    before = contents(site)
+    step = -1
+    while True:
+        with broken(engine, step):
+            answer = send()
+        if answer.status_int == 303:
+            break
+        assert answer.status_int == 500, step
+        assert contents(site) == before, step
+        assert phone.is_in(), step
+        assert ann.is_in(), step
+        step += 1
+    assert step > 5, "it took fewer statements than a change has"
+    assert not phone.is_in()
+    after = contents(site)
+    assert all(a != b for a, b in zip(before[:1] + before[3:], after[:1] + after[3:], strict=True))

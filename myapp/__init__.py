@@ -23,7 +23,6 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from myapp.database import read_pooler
     from myapp.database_url import parse_url, refused_folder
     from myapp.environment import SettingError, Sourced
-    from myapp.models.probe import Probe
     from myapp.sessions import SchemaError, get_manager
     from myapp.settings import read_application_settings
     from myapp.starting import is_new_file, refuse_database, tell_of_start
@@ -46,12 +45,12 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.security_headers")
             config.include("myapp.models")
             config.include("myapp.sessions")
-            manager = get_manager(config.registry)
-            config.registry["sessions_probe"] = Probe(manager.check, "cannot be saved")
             config.include("myapp.routes")
             config.include("myapp.views")
             config.include("myapp.accounts")
+            config.include("myapp.trial")
         app = config.make_wsgi_app()
+        manager = get_manager(app.registry)
         if manager.settings.url is not None and not own.migrate_on_start:
             # Nothing has seen the application's database yet: the sessions have another one.
             refuse_database(own)

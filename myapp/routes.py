@@ -1,4 +1,4 @@
-"""The addresses of the application; what changes something answers to POST alone."""
+"""The addresses of the frame; each feature names its own."""
 
 from __future__ import annotations
 
@@ -6,10 +6,7 @@ from pyramid.config import Configurator
 
 
 def includeme(config: Configurator) -> None:
-    """Name every address, those of accounts excepted."""
+    """Name the addresses."""
     config.add_static_view("static", "myapp:static", cache_max_age=3600)
     config.add_route("home", "/")
     config.add_route("health", "/health")
-    config.add_route("try", "/try")
-    for name in ("count", "remove", "flash", "renew", "forget"):
-        config.add_route(name, f"/try/{name}", request_method="POST")

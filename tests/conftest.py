@@ -1,4 +1,4 @@
-"""The fixtures that every test may use: real databases, and a tap to listen to them.
+"""The fixtures that every test may use: real databases, a tap to listen to them, a browser.
 
 A test gets an empty database of its own; no test may see what another one wrote.
 """
@@ -19,6 +19,9 @@ from harness.servers.postgresql import PostgreSQL
 from harness.servers.programs import ServerMissing, skip_or_fail
 from harness.servers.server import Server
 from harness.wire import Tap, tapped
+from tests.browser.fixtures import browser as browser
+from tests.browser.fixtures import context as context
+from tests.browser.fixtures import page as page
 
 Started = TypeVar("Started", bound=Server)
 

@@ -1,6 +1,5 @@
 """The whole application in a real pserve, as an administrator runs it and a browser sees it."""
 
-import html
 import http.client
 import re
 import sqlite3
@@ -34,9 +33,10 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def ini(tmp_path: Path) -> Path:
-    """A copy of development.ini, to be changed."""
+    """A copy of development.ini, to be changed, with a page that keeps something."""
     ini = tmp_path / "development.ini"
     ini.write_text((ROOT / "development.ini").read_text("utf-8"), "utf-8")
+    change(ini, "pyramid.includes", "tests.keeping")
     return ini
 
 
@@ -64,7 +64,11 @@ class Browser:
         """The answer's status, headers and text; a redirect is not followed."""
         connection = http.client.HTTPConnection("localhost", self._port, timeout=30)
         with closing(connection):
-            headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self.cookie}
+            headers = {
+                "Content-Type": "application/x-www-form-urlencoded",
+                "Cookie": self.cookie,
+                "Origin": f"http://localhost:{self._port}",
+            }
             connection.request(method, path, urlencode(fields) if fields else None, headers)
             answer = connection.getresponse()
             text = answer.read().decode()
@@ -74,25 +78,26 @@ class Browser:
         return answer.status, answer.headers, text
 
     def store(self, key: str, value: str) -> bool:
-        """Store a value by the form of the page; whether that was taken."""
-        page = self.ask("GET", "/try")[2]
-        token = re.search(r'name="csrf_token" value="([^"]+)"', page)
-        assert token is not None
-        sent = {"key": key, "value": value, "csrf_token": html.unescape(token[1])}
-        return self.ask("POST", "/try", **sent)[0] == 303
+        """Store a value by the page of `tests.keeping`; whether that was taken."""
+        return self.ask("POST", "/kept", key=key, value=value)[0] == 303
 
     def sees(self, text: str) -> bool:
         """Whether the page shows a text."""
-        status, _, page = self.ask("GET", "/try")
+        status, _, page = self.ask("GET", "/kept")
         assert status == 200
         # What the cookie holds is no part of the page.
         return text in page
 
 
+def first_visit(pserve: Pserve) -> http.client.HTTPMessage:
+    """The headers of the answer to somebody who stores something for the first time."""
+    return Browser(pserve).ask("POST", "/kept", key="fruit", value="a quince")[1]
+
+
 def cookie_names(pserve: Pserve) -> list[str]:
-    """The names of the cookies that a first visit sets."""
-    _, headers, _ = Browser(pserve).ask("GET", "/try")
-    return [header.partition("=")[0] for header in headers.get_all("Set-Cookie", [])]
+    """The names of the cookies that it sets."""
+    headers = first_visit(pserve).get_all("Set-Cookie", [])
+    return [header.partition("=")[0] for header in headers]
 
 
 # Settings, from each place.
@@ -117,7 +122,7 @@ def test_the_environment_names_the_cookie(ini: Path, folder: Path) -> None:
     environment = {"SESSION_COOKIE_NAME": "sid", "SESSION_LIFETIME": ""}
     words = ("session.cookie_name=typed", "session.lifetime=1h")
     with Pserve(ini, folder, *words, environment=environment) as pserve:
-        _, headers, _ = Browser(pserve).ask("GET", "/try")
+        headers = first_visit(pserve)
         assert re.match(r"sid=[\w-]{43}; Path=/; Max-Age=(3600|3599);", headers["Set-Cookie"])
         output = pserve.output()
     told = "session.cookie_name=typed on the command line is ignored: SESSION_COOKIE_NAME is set"
@@ -129,8 +134,10 @@ def test_production_starts_as_it_is(tmp_path: Path, folder: Path) -> None:
     """C: once it has its tables, and knows of mails; no script can set its cookie."""
     url = f"sqlite:///{folder / 'myapp.sqlite'}"
     run_alembic("upgrade", "head", environment={"DATABASE_URL": url})
-    with Pserve(ROOT / "production.ini", folder, environment={"ACCOUNTS_MAIL": "off"}) as pserve:
-        _, headers, _ = Browser(pserve).ask("GET", "/try")
+    mails = {"ACCOUNTS_MAIL": "off"}
+    page = "pyramid.includes=tests.keeping"
+    with Pserve(ROOT / "production.ini", folder, page, environment=mails) as pserve:
+        headers = first_visit(pserve)
         assert re.match(
             r"__Host-Http-session_[a-z0-9]{8}=[\w-]{43}; Path=/; Max-Age=\d+; Secure; HttpOnly;",
             headers["Set-Cookie"],

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import sysconfig
 from pathlib import Path
 from typing import Final
+from zipfile import ZipFile
 
 import pytest
 
@@ -74,13 +76,22 @@ def test_the_wheel_is_complete(python: Path, tmp_path: Path) -> None:
         "database.migrate_on_start=true",
         "session.cookie_secure=false",
         "session.cookie_name=sid",
+        # The tests are no part of it: a copy of one page stands for an application's own.
+        "pyramid.includes=keeping",
     )
+    shutil.copy(ROOT / "tests" / "keeping.py", tmp_path)
     with Pserve(
-        ini, tmp_path, *words, environment=APART, interpreter=python, started_in=tmp_path
+        ini,
+        tmp_path,
+        *words,
+        environment={"PYTHONPATH": str(tmp_path)},
+        interpreter=python,
+        started_in=tmp_path,
     ) as pserve:
         browser = Browser(pserve)
         assert browser.store("fruit", "a quince")
         assert browser.sees("a quince")
+        assert browser.ask("GET", "/")[0] == 200
         assert browser.ask("GET", "/static/app.css")[0] == 200
         assert browser.ask("GET", "/health")[0] == 200
     command = python.parent.parent.glob("lib/python*/site-packages/bin/myapp-sessions")
@@ -88,6 +99,12 @@ def test_the_wheel_is_complete(python: Path, tmp_path: Path) -> None:
         str(python), str(*command), str(tmp_path / "production.ini"), "schema", cwd=tmp_path
     )
     assert "CREATE TABLE sessions" in shown
+
+
+def test_every_file_of_the_pages_is_in_the_wheel(wheel: Path) -> None:
+    """V4: templates, static files and the like of each feature, without a list to be forgotten."""
+    tracked = run("git", "ls-files", "myapp", cwd=ROOT).split()
+    assert set(tracked) - set(ZipFile(wheel).namelist()) == set()
 
 
 def test_another_application_includes_the_sessions(python: Path, tmp_path: Path) -> None:

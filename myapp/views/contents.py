@@ -36,18 +36,14 @@ def as_text(value: object) -> str:
     return text if len(text) <= SHOWN_LENGTH else text[:SHOWN_LENGTH] + "…"
 
 
-def counter(session: Any) -> int:
-    """How often the visitor counted; 0 too where something else is stored under that key."""
-    count = session.get("counter")
-    return count if type(count) is int else 0
-
-
 def remaining(deadline: datetime, now: datetime) -> str:
-    """The time until the deadline, rounded down to its largest unit."""
-    left = max(deadline - now, timedelta(0))
-    for unit, length in (("day", 86_400), ("hour", 3_600), ("minute", 60)):
-        count = int(left.total_seconds()) // length
-        if count:
+    """The time until the deadline in its largest unit, rounded: a week that began a moment ago has
+    7 days left.
+    """
+    left = max(deadline - now, timedelta(0)).total_seconds()
+    for unit, parts, part in (("day", 24, 3600), ("hour", 60, 60), ("minute", 60, 1)):
+        count = round(round(left / part) / parts)
+        if round(left / part) >= parts:
             return f"{count} {unit}{'s' if count > 1 else ''}"
     return "less than a minute"
 
@@ -58,7 +54,6 @@ def overview(session: Any, now: datetime | None = None) -> dict[str, Any]:
     return {
         "is_new": session.new,
         "entries": entries(session),
-        "counter": counter(session),
         "started": datetime.fromtimestamp(session.created, UTC),
         "deadline": deadline,
         "remaining": remaining(deadline, now or datetime.now(UTC)),

@@ -4,10 +4,20 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from pyramid.config import Configurator
 from pyramid.request import Request
 from pyramid.view import view_config
 
+from myapp.models.probe import Probe
+from myapp.sessions import get_manager
+
 PARTS: Final = ("database", "sessions")
+
+
+def includeme(config: Configurator) -> None:
+    """Ask whether sessions can be saved; about its database `myapp.models` asks itself."""
+    check = get_manager(config.registry).check
+    config.registry["sessions_probe"] = Probe(check, "cannot be saved")
 
 
 @view_config(route_name="health", request_method="GET", renderer="json")

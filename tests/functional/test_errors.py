@@ -6,6 +6,7 @@ import logging
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,13 @@ import myapp
 from myapp.database import is_lost_race
 from myapp.models.retry import mark_retryable_errors
 from myapp.sessions import SessionUnavailable, StoreUnavailable
+from myapp.sessions.testing import sign_in, stored_session
+from tests.functional.pages import rows
 from tests.functional.visitors import visitor
 
 JSON = {"Accept": "application/json"}
+EVIL = {"Origin": "https://evil.example"}
+CROSS_SITE = {"Sec-Fetch-Site": "cross-site"}
 
 
 def broken_session(request: Request) -> Any:
@@ -43,15 +48,17 @@ def forbidden(request: Request) -> Any:
 
 
 @pytest.fixture
-def broken(app: Any) -> Callable[[str, Any], None]:
+def broken(app: Any) -> Callable[..., None]:
     """Puts another view at an address of the running application."""
 
-    def put(route: str, view: Any) -> None:
-        config = Configurator(registry=app.registry)
-        config.add_view(view, route_name=route, request_method="GET")
-        config.commit()
+    return partial(put_view, app)
 
-    return put
+
+def put_view(app: Any, route: str, view: Any, method: str = "GET") -> None:
+    """Put another view at an address of a running application."""
+    config = Configurator(registry=app.registry)
+    config.add_view(view, route_name=route, request_method=method)
+    config.commit()
 
 
 def test_a_wrong_address_has_a_page(testapp: TestApp) -> None:
@@ -73,7 +80,7 @@ def test_programs_get_the_error_as_json(testapp: TestApp) -> None:
 
 
 def test_a_forbidden_page_says_so_without_the_reason(
-    testapp: TestApp, broken: Callable[[str, Any], None]
+    testapp: TestApp, broken: Callable[..., None]
 ) -> None:
     """403."""
     broken("home", forbidden)
@@ -83,7 +90,7 @@ def test_a_forbidden_page_says_so_without_the_reason(
 
 
 def test_a_mistake_of_ours_is_logged_and_not_shown(
-    testapp: TestApp, broken: Callable[[str, Any], None], caplog: pytest.LogCaptureFixture
+    testapp: TestApp, broken: Callable[..., None], caplog: pytest.LogCaptureFixture
 ) -> None:
     """500: the traceback is in the log and nothing of it on the page."""
     broken("home", unexpected)
@@ -98,7 +105,7 @@ def test_a_mistake_of_ours_is_logged_and_not_shown(
 
 def test_an_error_page_that_is_broken_itself_is_replaced(
     testapp: TestApp,
-    broken: Callable[[str, Any], None],
+    broken: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A mistake in the frame of all pages must not hide the first one."""
@@ -108,54 +115,82 @@ def test_an_error_page_that_is_broken_itself_is_replaced(
     assert page.html.h1.get_text() == "That went wrong"
 
 
-@pytest.mark.parametrize("path", ["/", "/try"])
 def test_pages_of_a_session_that_is_away_ask_for_patience(
-    app: Any, testapp: TestApp, monkeypatch: pytest.MonkeyPatch, path: str
+    app: Any, testapp: TestApp, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """L8: 503 with Retry-After, and a page that needs no session itself."""
+    """L8: 503 with Retry-After, and a page that needs no session itself and leads back here."""
     factory = "pyramid.request.Request.session"
     monkeypatch.setattr(factory, property(broken_session), raising=False)
-    page = testapp.get(path, status=503)
+    page = testapp.get("/?page=2", status=503)
+    # An empty address is that of the page itself.
+    assert page.html.find("a", string="Try again")["href"] == ""
     assert page.headers["Retry-After"] == "7"
     assert page.html.h1.get_text() == "Back in a moment"
     assert "Set-Cookie" not in page.headers
 
 
-def test_a_session_that_grows_too_large_is_refused_politely(settings: dict[str, str]) -> None:
+def test_what_was_sent_is_not_tried_again_by_a_link(
+    testapp: TestApp, broken: Callable[..., None]
+) -> None:
+    """L8: a link would ask for the page, and not send the form."""
+    broken("home", broken_session, "POST")
+    page = testapp.post("/", status=503)
+    assert page.html.find("a", string="Try again") is None
+
+
+def fills(request: Request) -> Any:
+    """A view that stores too much."""
+    request.session["key"] = "v" * 1500
+    return request.response
+
+
+def test_a_session_that_grows_too_large_is_refused_politely(
+    settings: dict[str, str],
+) -> None:
     """S10: 413 with a page, and the session as it was."""
     app = myapp.main({}, **settings, **{"session.max_size": "1000"})
+    put_view(app, "home", fills, "POST")
     testapp = visitor(app)
-    form = testapp.get("/try").forms[0]
-    form["value"] = "v" * 1500
-    page = form.submit(status=413)
+    page = testapp.post("/", status=413)
     assert page.html.h1.get_text() == "Too much"
-    assert "Nothing is stored" in testapp.get("/")
+    assert "You have no session yet" in testapp.get("/")
 
 
-def test_a_form_without_a_token_is_refused_and_leaves_no_row(app: Any, testapp: TestApp) -> None:
+def saves(request: Request) -> Any:
+    """A view that changes something."""
+    request.session["saved"] = True
+    return request.response
+
+
+@pytest.mark.parametrize("header", [{"Origin": ""}, {"Origin": "null"}, EVIL, CROSS_SITE])
+def test_a_form_from_elsewhere_is_refused_and_leaves_no_row(
+    app: Any, testapp: TestApp, broken: Callable[..., None], header: dict[str, str]
+) -> None:
     """ASVS 3.5.1: 400 with a friendly page; a robot's stray POST starts no session."""
-    page = testapp.post("/try", {"csrf_token": "guess", "key": "a"}, status=400)
+    broken("home", saves, "POST")
+    page = testapp.post("/", headers=header, status=400)
     assert page.html.h1.get_text() == "This form has expired"
     assert "Set-Cookie" not in page.headers
-    with app.registry["dbengine"].connect() as connection:
-        assert connection.execute(text("SELECT count(*) FROM sessions")).scalar_one() == 0
+    assert rows(app) == 0
+    testapp.post("/", status=200)
+    assert rows(app) == 1
 
 
-def test_a_token_of_another_session_is_refused(app: Any, testapp: TestApp) -> None:
-    """ASVS 3.5.1: the token is bound to the session."""
-    stolen = visitor(app).get("/try").forms[0]["csrf_token"].value
-    testapp.get("/try")
-    testapp.post("/try/count", {"csrf_token": stolen}, status=400)
-
-
-@pytest.mark.parametrize(
-    "header", [{"Origin": "https://evil.example"}, {"Sec-Fetch-Site": "cross-site"}]
-)
-def test_a_form_from_another_site_is_refused(testapp: TestApp, header: dict[str, str]) -> None:
-    """ASVS 3.5.1: even with the right token."""
-    token = testapp.get("/try").forms[0]["csrf_token"].value
-    page = testapp.post("/try/count", {"csrf_token": token}, headers=header, status=400)
-    assert page.html.h1.get_text() == "This form has expired"
+def test_a_token_of_another_session_is_refused(
+    app: Any, testapp: TestApp, broken: Callable[..., None]
+) -> None:
+    """ASVS 3.5.1: with a user the token is needed, and bound to the session."""
+    broken("home", saves, "POST")
+    tokens = []
+    for each in (testapp, visitor(app)):
+        sign_in(each, "ann")
+        with stored_session(each) as session:
+            tokens.append(session.get_csrf_token())
+    for wrong in ({}, {"csrf_token": tokens[1]}):
+        testapp.post("/", wrong, status=400)
+    for header in (EVIL, CROSS_SITE):
+        testapp.post("/", {"csrf_token": tokens[0]}, header, status=400)
+    testapp.post("/", {"csrf_token": tokens[0]}, status=200)
 
 
 @pytest.mark.parametrize("address", ["/%FF", "/?key=%FF"])
@@ -168,9 +203,12 @@ def test_an_address_that_is_no_text_is_the_clients_mistake(testapp: TestApp, add
 @pytest.mark.parametrize(
     "kind", ["multipart/form-data", "application/x-www-form-urlencoded; charset=nope"]
 )
-def test_a_form_that_is_not_formed_well_is_the_clients_mistake(testapp: TestApp, kind: str) -> None:
+def test_a_form_that_is_not_formed_well_is_the_clients_mistake(
+    testapp: TestApp, kind: str, broken: Callable[..., None]
+) -> None:
     """Junk is a 400, never a 500, before anybody looks into it."""
-    testapp.post("/try", b"junk", headers={"Content-Type": kind}, status=400)
+    broken("home", saves, "POST")
+    testapp.post("/", b"junk", headers={"Content-Type": kind}, status=400)
 
 
 def test_lost_races_are_worth_another_attempt() -> None:
@@ -205,7 +243,7 @@ def locked_view(path: Path, attempts: list[int]) -> Callable[[Request], Any]:
 
 def test_a_locked_database_is_tried_again_without_a_word(
     testapp: TestApp,
-    broken: Callable[[str, Any], None],
+    broken: Callable[..., None],
     tmp_path: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:

@@ -1,39 +1,16 @@
-"""The pages that show and change a session."""
+"""The frame of all pages, and the home page."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import text
 from webtest import TestApp
 
-from tests.functional.visitors import visitor
-
-
-def rows(app: Any) -> int:
-    """How many sessions the table holds, markers excepted."""
-    with app.registry["dbengine"].connect() as connection:
-        count = connection.execute(text("SELECT count(*) FROM sessions WHERE ended IS NULL"))
-        return int(count.scalar_one())
-
-
-def send(testapp: TestApp, action: str, status: int = 303, **fields: str) -> Any:
-    """Fill in the first form on the page to try sessions that goes to this address; send it."""
-    forms = testapp.get("/try").forms.values()
-    form = next(form for form in forms if form.action == action)
-    for name, value in fields.items():
-        form[name] = value
-    return form.submit(status=status)
-
-
-def contents(page: Any) -> dict[str, tuple[str, str]]:
-    """The table on a page: value and type by key."""
-    table = {}
-    for row in page.html.select("tbody tr"):
-        cells = [cell.get_text() for cell in row.find_all("td")]
-        table[row.th.get_text()] = (cells[0], cells[1])
-    return table
+from myapp.sessions.testing import sign_in, stored_session
+from myapp.views.contents import remaining
+from tests.functional.pages import contents, rows
 
 
 def test_a_newcomer_at_the_home_page_gets_neither_row_nor_cookie(
@@ -46,141 +23,57 @@ def test_a_newcomer_at_the_home_page_gets_neither_row_nor_cookie(
     assert rows(app) == 0
 
 
-def test_the_page_with_forms_starts_a_session(app: Any, testapp: TestApp) -> None:
-    """S2: a CSRF token is something to keep."""
-    assert "has just started your session" in testapp.get("/try")
-    assert rows(app) == 1
-    assert "has just started" not in testapp.get("/try")
-    assert "Your session" in testapp.get("/")
-    assert rows(app) == 1
-
-
-def test_a_stored_value_is_shown_escaped_on_both_pages(testapp: TestApp) -> None:
-    """What a visitor stores is text, never markup."""
-    page = send(testapp, "/try", key="foo", value="<b>bar</b>\r\nbaz").follow()
-    assert page.html.select_one("main b") is None
-    assert contents(page) == {"foo": ("<b>bar</b>\nbaz", "str")}
-    assert contents(testapp.get("/")) == contents(page)
-
-
-def test_foo_is_the_key_to_begin_with(testapp: TestApp) -> None:
-    """The classic example needs no typing."""
-    send(testapp, "/try", value="bar")
-    assert contents(testapp.get("/"))["foo"] == ("bar", "str")
-
-
-def test_the_counter_counts(testapp: TestApp) -> None:
-    """Two presses, two steps, each with its message."""
-    send(testapp, "/try/count")
-    page = send(testapp, "/try/count").follow()
-    assert "Counted to 2." in page
-    assert contents(page)["counter"] == ("2", "int")
-
-
-def test_a_counter_that_holds_a_text_starts_again(testapp: TestApp) -> None:
-    """Nobody's own value under that key breaks the page."""
-    send(testapp, "/try", key="counter", value="many")
-    assert "Counted to 1." in send(testapp, "/try/count").follow()
-
-
-def test_one_key_is_removed_and_the_others_stay(testapp: TestApp) -> None:
-    """The button stands in the row of the key."""
-    send(testapp, "/try", key="one", value="1")
-    send(testapp, "/try", key="two", value="2")
-    page = testapp.get("/try")
-    assert page.html.select("tbody form")[0].find("input", {"name": "key"})["value"] == "one"
-    page = page.forms[0].submit().follow()
-    assert "Removed “one”." in page
-    assert list(contents(page)) == ["two"]
-
-
-def test_a_key_that_is_gone_is_not_an_error(testapp: TestApp) -> None:
-    """Two tabs may both show the button."""
-    send(testapp, "/try", key="one", value="1")
-    form = testapp.get("/try").forms[0]
-    form.submit()
-    assert "There is nothing under “one” any more." in form.submit().follow()
-
-
-def test_a_message_is_shown_once(testapp: TestApp) -> None:
-    """A flash message appears on the next page, whichever that is, and on no other."""
-    answer = send(testapp, "/try/flash", message="Hello <you>")
-    assert answer.location == "https://localhost/try"
+def test_the_home_page_shows_what_the_session_holds(testapp: TestApp) -> None:
+    """What a visitor stored is text, never markup."""
+    with stored_session(testapp) as session:
+        session.update(foo="<b>bar</b>", count=1)
     page = testapp.get("/")
-    assert page.html.select_one(".messages").get_text().strip() == "Hello <you>"
+    assert page.html.select_one("main b") is None
+    assert contents(page) == {"foo": ("<b>bar</b>", "str"), "count": ("1", "int")}
+
+
+def test_a_message_is_shown_once_and_has_the_focus(testapp: TestApp) -> None:
+    """A flash message appears on the next page, whichever that is, and on no other."""
+    with stored_session(testapp) as session:
+        session.flash("Hello <you>")
+        session.flash("Again")
+    messages = testapp.get("/").html.select(".messages .message")
+    assert [message.get_text() for message in messages] == ["Hello <you>", "Again"]
+    assert ["autofocus" in message.attrs for message in messages] == [True, False]
+    assert all(message["tabindex"] == "-1" for message in messages)
     assert "Hello" not in testapp.get("/")
 
 
-def test_a_new_token_keeps_the_data_and_voids_the_old(app: Any, testapp: TestApp) -> None:
-    """R1: a renewed session goes on under another token."""
-    send(testapp, "/try", value="bar")
-    old = dict(testapp.cookies)
-    page = send(testapp, "/try/renew").follow()
-    assert "new token" in page
-    assert "foo" in contents(page)
-    assert testapp.cookies != old
-    thief = visitor(app)
-    for name, value in old.items():
-        thief.set_cookie(name, value)
-    assert "You have no session yet" in thief.get("/")
-
-
-def test_a_forgotten_session_leaves_nothing(app: Any, testapp: TestApp) -> None:
-    """R2: the row ends, the cookie goes, and saying so starts no new session."""
-    send(testapp, "/try", value="bar")
-    page = send(testapp, "/try/forget").follow()
-    assert "Your session is forgotten" in page
-    assert testapp.cookies == {}
-    assert rows(app) == 0
+def test_the_navigation_is_on_every_page_and_asks_for_no_session(testapp: TestApp) -> None:
+    """L1: on an error page too; the current page is marked."""
+    sign_in(testapp, "ann")
+    for path, marked in (("/", ["Home"]), ("/nowhere", [])):
+        page = testapp.get(path, expect_errors=True)
+        links = page.html.select("nav a")
+        assert links[0].get_text() == "Home"
+        assert [link.get_text() for link in links if "aria-current" in link.attrs] == marked
+    assert "Cookie" not in page.headers.get("Vary", "")
 
 
 @pytest.mark.parametrize(
-    ("fields", "complaint"),
+    ("left", "words"),
     [
-        ({"key": " "}, "Write a key first."),
-        ({"key": "k" * 65}, "At most 64 characters, please: this has 65."),
-        ({"key": "a\x00b"}, "A key has no line breaks or other control characters."),
-        ({"value": "v" * 2001}, "At most 2,000 characters, please: this has 2,001."),
+        (timedelta(days=7), "7 days"),
+        (timedelta(days=7) - timedelta(milliseconds=5), "7 days"),
+        (timedelta(days=7) - timedelta(minutes=20), "7 days"),
+        (timedelta(days=6, hours=10), "6 days"),
+        (timedelta(days=1), "1 day"),
+        (timedelta(hours=23, minutes=40), "1 day"),
+        (timedelta(hours=13), "13 hours"),
+        (timedelta(hours=1), "1 hour"),
+        (timedelta(minutes=59, seconds=59), "1 hour"),
+        (timedelta(minutes=40), "40 minutes"),
+        (timedelta(seconds=60), "1 minute"),
+        (timedelta(seconds=59), "less than a minute"),
+        (timedelta(seconds=-5), "less than a minute"),
     ],
 )
-def test_what_does_not_fit_comes_back_with_a_complaint(
-    testapp: TestApp, fields: dict[str, str], complaint: str
-) -> None:
-    """Bad input changes nothing, and is shown again with what is wrong."""
-    page = send(testapp, "/try", status=422, **fields)
-    name = next(iter(fields))
-    field = page.html.find(id=name)
-    assert field["aria-invalid"] == "true"
-    assert page.html.find(id=field["aria-describedby"]).get_text() == complaint
-    assert contents(testapp.get("/")) == {}
-
-
-def test_the_longest_key_and_value_fit(testapp: TestApp) -> None:
-    """The limits themselves are allowed; a line break counts once."""
-    value = "v" * 1998 + "\r\nv"
-    page = send(testapp, "/try", key="k" * 64, value=value).follow()
-    assert contents(page)["k" * 64] == (value.replace("\r", ""), "str")
-
-
-@pytest.mark.parametrize(("message", "complaint"), [("", "Write"), ("m" * 201, "At most 200")])
-def test_an_empty_or_endless_message_is_refused(
-    testapp: TestApp, message: str, complaint: str
-) -> None:
-    """The demonstration has its limits too."""
-    page = send(testapp, "/try/flash", status=422, message=message)
-    assert complaint in page.html.find(id="message-error").get_text()
-
-
-def test_an_uploaded_file_is_no_value(testapp: TestApp) -> None:
-    """A field that should be text and is a file counts as empty."""
-    form = testapp.get("/try").forms[0]
-    fields = {"csrf_token": form["csrf_token"].value}
-    files = [("key", "a.txt", b"x")]
-    page = testapp.post("/try", fields, upload_files=files, status=422)
-    assert "Write a key first." in page
-
-
-def test_no_address_that_changes_something_answers_to_a_link(testapp: TestApp) -> None:
-    """ASVS 3.5.3: no state change on GET."""
-    for action in ("count", "remove", "flash", "renew", "forget"):
-        testapp.get(f"/try/{action}", status=404)
+def test_the_time_left_is_rounded(left: timedelta, words: str) -> None:
+    """I6: a week that began a moment ago reads as a week."""
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    assert remaining(now + left, now) == words

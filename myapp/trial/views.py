@@ -1,6 +1,6 @@
 """The page to try sessions on: each form changes one thing, and redirects back with a message.
 
-Looking at this page starts a session, because its forms carry a CSRF token; the home page does not.
+Looking at the page starts no session; the first thing to remember does.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import view_config, view_defaults
 
-from myapp.views.contents import counter, overview
-from myapp.views.forms import Form, read_entry, read_message
+from myapp.trial.forms import Form, read_entry, read_message, read_typed
+from myapp.views.contents import overview
 
 Answer: TypeAlias = Response | dict[str, Any]
 
 
-@view_defaults(renderer="myapp:templates/try.jinja2")
+@view_defaults(renderer="myapp.trial:templates/try.jinja2")
 class TrialViews:
     """One method a button."""
 
@@ -72,16 +72,30 @@ class TrialViews:
         self.session.invalidate()
         return HTTPSeeOther(self.request.route_path("home", _query="forgotten"))
 
+    def show_again(self) -> Answer:
+        """The page with what was typed, for a browser that does not say where a form comes from.
+
+        The token that its forms have from here on will do instead.
+        """
+        self.session.new_csrf_token()
+        return self._refuse(read_typed(self.request.POST), status=400)
+
     def _page(self, form: Form) -> Answer:
         """What the template needs."""
-        return {**overview(self.session), "form": form}
+        return {**overview(self.session), "counter": counter(self.session), "form": form}
 
-    def _refuse(self, form: Form) -> Answer:
+    def _refuse(self, form: Form, status: int = 422) -> Answer:
         """The page again, with what was sent and what is wrong with it."""
-        self.request.response.status_int = 422
+        self.request.response.status_int = status
         return self._page(form)
 
     def _back(self, message: str) -> Answer:
         """Back to the page with a message, by a redirect: a reload then repeats nothing."""
         self.session.flash(message)
         return HTTPSeeOther(self.request.route_path("try"))
+
+
+def counter(session: Any) -> int:
+    """How often the visitor counted; 0 too where something else is stored under that key."""
+    count = session.get("counter")
+    return count if type(count) is int else 0

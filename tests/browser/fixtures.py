@@ -1,14 +1,19 @@
-"""A real browser for the tests in this folder.
+"""A real browser, for the tests in this folder and those of features; tests/conftest.py has it.
 
 Every test gets a context of its own: no cookie of another test is in it.
 """
 
+from __future__ import annotations
+
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 from harness.servers.programs import CHROMIUM, ServerMissing, skip_or_fail
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser, BrowserContext, Page
 
 # The sandbox refuses root; the rest keeps a browser from calling home.
 FLAGS = (
@@ -32,6 +37,9 @@ def browser() -> Iterator[Browser]:
         executable = CHROMIUM.find()
     except ServerMissing as missing:
         skip_or_fail(missing)
+    # Not every environment that runs some of the tests has it.
+    from playwright.sync_api import sync_playwright
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=list(FLAGS))
         yield browser

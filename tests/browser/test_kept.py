@@ -1,4 +1,4 @@
-"""The application in a browser: a session is kept, survives the server, and ends."""
+"""The application in a browser: a session is kept, and survives the server."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +15,7 @@ INI = Path(__file__).parents[2] / "development.ini"
 def server(folder: Path) -> Pserve:
     """The application as a newcomer starts it, with a database of its own."""
     database = {"DATABASE_URL": f"sqlite:///{folder / 'browser.sqlite'}"}
-    return Pserve(INI, folder, environment=database)
+    return Pserve(INI, folder, "pyramid.includes=tests.keeping", environment=database)
 
 
 @pytest.fixture
@@ -26,9 +26,10 @@ def running(tmp_path: Path) -> Iterator[Pserve]:
 
 def store(page: Page, url: str, value: str) -> None:
     """Put a value under `foo`, by the form."""
-    page.goto(f"{url}/try")
-    page.fill("#value", value)
-    page.click("form[action='/try'] button")
+    page.goto(f"{url}/kept")
+    page.fill("[name=key]", "foo")
+    page.fill("[name=value]", value)
+    page.click("button")
 
 
 def test_a_value_is_kept_under_a_protected_cookie(
@@ -55,27 +56,6 @@ def test_a_session_outlives_the_server(tmp_path: Path, page: Page, context: Brow
         expect(page.locator("main")).to_contain_text("bar")
 
 
-def test_a_forgotten_session_leaves_no_cookie(
-    running: Pserve, page: Page, context: BrowserContext
-) -> None:
-    """R2: the browser takes the deletion, and what was stored is gone."""
-    store(page, running.url, "bar")
-    page.click("form[action='/try/forget'] button")
-    assert context.cookies() == []
-    page.goto(running.url)
-    expect(page.locator("main")).not_to_contain_text("bar")
-
-
-def test_a_message_is_shown_once(running: Pserve, page: Page) -> None:
-    """I1: after the redirect, and not again."""
-    page.goto(f"{running.url}/try")
-    page.fill("#message", "Only once.")
-    page.click("form[action='/try/flash'] button")
-    expect(page.locator(".messages")).to_contain_text("Only once.")
-    page.reload()
-    expect(page.locator("main")).not_to_contain_text("Only once.")
-
-
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_pages_say_nothing_to_the_console(
     running: Pserve, page: Page, scheme: Literal["light", "dark"]
@@ -85,6 +65,6 @@ def test_the_pages_say_nothing_to_the_console(
     page.on("console", lambda message: problems.append(message.text))
     page.on("pageerror", lambda error: problems.append(str(error)))
     page.emulate_media(color_scheme=scheme)
-    for path in ("/", "/try"):
+    for path in ("/", "/health"):
         page.goto(running.url + path)
     assert problems == []

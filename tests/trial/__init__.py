@@ -1,0 +1,1 @@
+"""Tests of the page to try sessions on; they go when `myapp/trial` goes."""

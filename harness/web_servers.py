@@ -95,9 +95,10 @@ class Serving:
         self._started, self._folder = kind.started, folder
         self._reloads_at = kind.reloads_at
         ini = Path(shutil.copy(ROOT / "development.ini", folder))
-        # It says itself that it is not made for several processes.
-        text = ini.read_text("utf-8")
-        ini.write_text(re.sub(r"^(?=pyramid\.includes|debugtoolbar)", "#", text, flags=re.M))
+        # The toolbar says itself that it is not made for several processes. In its place stands the
+        # page that the tests ask for.
+        text = re.sub(r"^(?=debugtoolbar)", "#", ini.read_text("utf-8"), flags=re.M)
+        ini.write_text(text.replace("= myapp.toolbar\n", "= tests.keeping\n"))
         (folder / "wsgi.py").write_text(WSGI.format(ini=ini))
         words = kind.command(ini, self.port)
         python = [] if words[0].startswith("/") else [sys.executable, "-m"]

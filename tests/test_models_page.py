@@ -30,7 +30,7 @@ def copy(tmp_path: Path) -> Path:
     put(models, "from myapp.models.probe", block(PAGE, "Note as Note") + "from myapp.models.probe")
     route = block(PAGE, "add_route").rstrip()
     routes = copy / "myapp/routes.py"
-    line = next(line for line in routes.read_text().splitlines() if '"try"' in line)
+    line = next(line for line in routes.read_text().splitlines() if '"health"' in line)
     put(routes, line, f"{line}\n    {route.strip()}")
     return copy
 

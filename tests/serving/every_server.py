@@ -3,7 +3,6 @@
 Its name keeps it out of `make test`; `make test/servers` runs it, where the servers are installed.
 """
 
-import html
 import os
 import pwd
 import re
@@ -112,12 +111,9 @@ class NamedVisitor(Visitor):
         self._name = name
 
     def visit(self, times: int) -> list[int]:
-        """Store the name, then count up so often."""
-        token = re.search(r'name="csrf_token" value="([^"]+)"', super().ask("GET", "/try"))
-        assert token is not None
-        sent = f"key=name&value={self._name}&csrf_token={html.unescape(token[1])}"
-        super().ask("POST", "/try", sent)
-        return self.counts(times)
+        """Store the name, then count up so often; that was once."""
+        super().ask("POST", "/kept", f"key=name&value={self._name}")
+        return [count - 1 for count in self.counts(times)]
 
     def ask(self, method: str, path: str, body: str = "") -> str:
         """The answer's text, which names this visitor alone."""

@@ -87,8 +87,8 @@ class Load:
 
     def _visit(self) -> None:
         while not self._over.is_set():
-            for method, path, expected in (("GET", "/try", 200), ("POST", "/try/count", 400)):
-                # A POST without its token is refused by the application, and so has reached it.
+            for method, path, expected in (("GET", "/kept", 200), ("POST", "/kept", 400)):
+                # A POST without its origin is refused by the application, and so has reached it.
                 connection = HTTPConnection(LOOPBACK, self._port, timeout=60)
                 try:
                     connection.request(method, path, b"x=1" if method == "POST" else None)

@@ -1,6 +1,5 @@
 """The application in the servers that people run it in, with several processes and threads."""
 
-import html
 import http.client
 import re
 from collections.abc import Callable, Iterator
@@ -28,7 +27,7 @@ Serve = Callable[..., Serving]
 
 
 class Visitor:
-    """Counts up by the form of the page, on a connection of its own each time."""
+    """Counts up by the page of `tests.keeping`, on a connection of its own each time."""
 
     def __init__(self, port: int) -> None:
         self._port = port
@@ -39,16 +38,19 @@ class Visitor:
         return [self._count() for _ in range(times)]
 
     def _count(self) -> int:
-        token = re.search(r'name="csrf_token" value="([^"]+)"', self.ask("GET", "/try"))
-        assert token is not None
-        self.ask("POST", "/try/count", f"csrf_token={html.unescape(token[1])}")
-        shown = re.search(r"<output>(\d+)</output>", self.ask("GET", "/try"))
+        self.ask("GET", "/kept")
+        self.ask("POST", "/kept", "key=fruit&value=quince")
+        shown = re.search(r"times&#x27;: (\d+)", self.ask("GET", "/kept"))
         assert shown is not None
         return int(shown[1])
 
     def ask(self, method: str, path: str, body: str = "") -> str:
         """The answer's text."""
-        headers = {"Content-Type": "application/x-www-form-urlencoded", "Cookie": self._cookie}
+        headers = {
+            "Content-Type": "application/x-www-form-urlencoded",
+            "Cookie": self._cookie,
+            "Origin": f"http://127.0.0.1:{self._port}",
+        }
         with closing(http.client.HTTPConnection("127.0.0.1", self._port, timeout=60)) as connection:
             connection.request(method, path, body, headers)
             answer = connection.getresponse()
@@ -133,7 +135,7 @@ def test_the_process_that_forks_leaves_sqlite_to_its_workers(
 
 def _all_sweep(serving: Serving) -> bool:
     """Whether, after one visit more, each worker has a second thread beside the one that serves."""
-    Visitor(serving.port).ask("GET", "/try")
+    Visitor(serving.port).ask("GET", "/kept")
     return all(threads(pid) > 1 for pid in serving.workers)
 
 

@@ -53,6 +53,11 @@ def fails(request: Request) -> Response:
     raise LookupError
 
 
+def breaks(request: Request) -> Response:
+    """A view of sign-in's kin whose error page asks by itself."""
+    raise ArithmeticError
+
+
 def inner(request: Request) -> Response:
     """A view of sign-in's kin that renders another one."""
     return render_view_to_response(None, request, name="save_by_name")
@@ -92,7 +97,9 @@ def configure(config: Configurator) -> None:
         options = {"require_csrf": False} if name == "free" else {}
         config.add_route(name, f"/{name}")
         config.add_view(view, route_name=name, **options)
-    for name, view in {"enter": enter, "fails": fails, "inner": inner}.items():
+    config.add_exception_view(lambda error, request: asks(request), context=ArithmeticError)
+    kin = {"enter": enter, "fails": fails, "breaks": breaks, "inner": inner}
+    for name, view in kin.items():
         config.add_route(name, f"/{name}")
         config.add_view(view, route_name=name, **by_origin)
     config.add_view(save, name="save_by_name")
@@ -257,6 +264,7 @@ class TestByOrigin:
         with pytest.raises(BadCSRFToken):
             post(browser, "/fails", OURS)
         assert post(browser, "/fails", OURS, browser.get("/form").text) == "saved"
+        assert post(browser, "/breaks", OURS) == "False"
 
     def test_an_option_that_would_do_nothing_is_refused(self, make_app: MakeApp) -> None:
         """A13: nobody takes a view for protected that is not."""
@@ -347,7 +355,8 @@ class TestPyramidsWays:
         policy, request = SessionCSRFPolicy(mode), DummyRequest(session=DummySession())
         token = policy.get_csrf_token(request)
         assert policy.check_csrf_token(request, token)
-        assert not policy.check_csrf_token(request, "x")
+        for wrong in ("x", "", "\udcff", b"x", None):
+            assert not policy.check_csrf_token(request, wrong)
 
     def test_a_session_for_unit_tests_follows_the_rule(self) -> None:
         """I13: a token for a user, and none for a visitor."""

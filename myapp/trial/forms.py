@@ -46,7 +46,7 @@ def read_typed(post: Mapping[str, Any]) -> Form:
     """What a person typed into whichever form, to be sent again as it is."""
     # A key alone is that of a button to remove it.
     sent = [name for name in ("key", "value", "message") if name in post]
-    typed = {} if sent == ["key"] else {name: _text(post, name) for name in sent}
+    typed: dict[str, Any] = {} if sent == ["key"] else {name: _text(post, name) for name in sent}
     return Form(**typed, problem=UNPROVEN)
 
 

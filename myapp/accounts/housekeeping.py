@@ -38,6 +38,8 @@ def tidy(engine: Engine, now: int, history: int) -> int:
 def _old(now: int, history: int) -> Iterator[Old]:
     """The tables in this order: a sign-up goes after the links that lead to it."""
     yield Link, Link.expires_at <= now
+    # The sender gives up by itself; these were left when mails were turned off.
+    yield Message, Message.created_at <= now - KEPT_MESSAGE
     awaited = (
         exists().where(Link.signup_id == SignUp.id),
         exists().where(Message.signup_id == SignUp.id),

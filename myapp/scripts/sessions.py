@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import os
 import re
 from collections.abc import Iterator
@@ -22,8 +21,8 @@ from sqlalchemy.schema import CreateIndex, CreateTable, DDLElement
 import myapp
 from myapp import environment, features
 from myapp.database import URL_SETTING, read_url
-from myapp.environment import SettingError, printable
-from myapp.sessions import SessionError
+from myapp.environment import printable
+from myapp.scripts.command import Ini, OneLineErrors, application
 from myapp.sessions.core.lifetime import Clock, SteadyClock
 from myapp.sessions.core.settings import SessionSettings, read_session_settings
 from myapp.sessions.core.sweep import sweep as sweep_store
@@ -43,27 +42,9 @@ DIALECTS: dict[str, Dialect] = {
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
 
 
-class _OneLineErrors(click.Group):
-    """A group whose commands end with one line for what the user can mend."""
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except (SettingError, SessionError) as error:
-            raise click.ClickException(str(error)) from error
-
-
-class _Ini(click.Path):
-    """A file that is there, be it with the name of an application behind it: `INI#NAME`."""
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str:
-        super().convert(value.partition("#")[0], param, ctx)
-        return str(value)
-
-
-@click.group(cls=_OneLineErrors)
+@click.group(cls=OneLineErrors)
 @click.version_option(package_name="myapp")
-@click.argument("ini", type=_Ini(exists=True, dir_okay=False))
+@click.argument("ini", type=Ini(exists=True, dir_okay=False))
 @click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="As with pserve.")
 @click.option(
     "--prefix", default="session.", show_default=True, help="Of another session manager's settings."
@@ -74,16 +55,9 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
 
     INI#NAME is the application in [app:NAME], where there are several.
     """
-    words = [option.partition("=") for option in options]
-    if not all(equals for _, equals, _ in words):
-        raise click.BadParameter("write NAME=VALUE", param_hint="--set")
     if not _PREFIX.fullmatch(prefix):
         raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
-    values = {name: value for name, _, value in words}
-    try:
-        context = environment.application(ini, values)
-    except (configparser.Error, ImportError, LookupError, OSError, ValueError) as error:
-        raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
+    context = application(ini, options)
     settings = environment.merge(context.local_conf, context.global_conf)
     # Whether it is this application, be it by way of another ini file.
     ctx.obj = _Given(settings, prefix, ours=context.object is myapp.main)

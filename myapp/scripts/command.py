@@ -1,0 +1,48 @@
+"""What the commands of operators share: an ini file as pserve takes it, and errors of one line."""
+
+from __future__ import annotations
+
+import configparser
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from myapp import environment
+from myapp.environment import SettingError
+from myapp.sessions import SessionError
+
+if TYPE_CHECKING:
+    from paste.deploy.loadwsgi import LoaderContext
+
+
+class OneLineErrors(click.Group):
+    """A group whose commands end with one line for what the user can mend."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (SettingError, SessionError) as error:
+            raise click.ClickException(str(error)) from error
+
+
+class Ini(click.Path):
+    """A file that is there, be it with the name of an application behind it: `INI#NAME`."""
+
+    def convert(self, value: Any, param: Any, ctx: Any) -> str:
+        super().convert(value.partition("#")[0], param, ctx)
+        return str(value)
+
+
+def application(ini: str, options: Iterable[str]) -> LoaderContext:
+    """The application that `pserve INI name=value` starts. Raises click's errors, and
+    SettingError.
+    """
+    words = [option.partition("=") for option in options]
+    if not all(equals for _, equals, _ in words):
+        raise click.BadParameter("write NAME=VALUE", param_hint="--set")
+    values = {name: value for name, _, value in words}
+    try:
+        return environment.application(ini, values)
+    except (configparser.Error, ImportError, LookupError, OSError, ValueError) as error:
+        raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error

@@ -35,6 +35,11 @@ class Accounts:
     mailer: Mailer
     clock: Callable[[], int] = system_clock
 
+    def close(self) -> None:
+        """Stop the sender of mails, and close what it and the throttle are connected to."""
+        self.mailer.stop()
+        self.engine.dispose()
+
 
 def parts_of(request: Request) -> Accounts:
     """The parts of the application that a request came to."""

@@ -12,6 +12,7 @@ import myapp
 from myapp.accounts.parts import REGISTRY_KEY, Accounts
 from myapp.accounts.passwords import Passwords
 from tests.functional.visitors import visitor
+from tests.needed import end
 
 PASSWORD: Final = "a quiet violet umbrella"
 ANOTHER: Final = "seven slow green lanterns"
@@ -81,9 +82,7 @@ class Site:
 
     def close(self) -> None:
         """Stop what runs, and leave no connection."""
-        self.parts.mailer.stop()
-        self.parts.engine.dispose()
-        self.app.registry["dbengine"].dispose()
+        end(self.app)
 
 
 class Person:

@@ -266,3 +266,32 @@ def test_a_page_of_one_person_is_kept_by_no_cache(site: Site) -> None:
         assert ann.get(path).headers["Cache-Control"] == "no-store", path
         assert "Cookie" in ann.get(path).headers["Vary"], path
     assert "Cookie" in Person(site).get("/login").headers["Vary"]
+
+
+def test_x_forwarded_for_believed_for_throttling(site: Site) -> None:
+    """A4, ASVS 4.1.3: who claims to be everywhere is still in one place."""
+    person = Person(site)
+    form = form_to(person.get("/forgotten-password"), "/forgotten-password")
+    answers = []
+    for number in range(12):
+        form["email"] = f"nobody{number}@example.com"
+        claimed = {"X-Forwarded-For": f"192.0.2.{number}", "Forwarded": f"for=192.0.2.{number}"}
+        answers.append(form.submit(headers=claimed, status="*"))
+    assert [answer.status_int for answer in answers] == [303] * 10 + [429] * 2
+    assert 0 < int(answers[-1].headers["Retry-After"]) <= 360
+
+
+def test_an_owner_locked_out_by_others(site: Site) -> None:
+    """A4: a stranger uses up what the account is allowed elsewhere; its owner's browser passes."""
+    ann = Person(site).has_an_account()
+    ann.signs_out()
+    stranger = Person(site, REMOTE_ADDR="192.0.2.1")
+    refused = [stranger.signs_in("a wrong password 1").status_int for _ in range(11)]
+    assert refused == [422] * 10 + [429]
+    assert Person(site, REMOTE_ADDR="192.0.2.2").signs_in().status_int == 429
+    assert ann.signs_in().status_int == 303
+    # And where no browser is known, a link leads past it.
+    elsewhere = Person(site, REMOTE_ADDR="192.0.2.3")
+    elsewhere.send("/forgotten-password", email=ann.email)
+    reset = elsewhere.send("/password-reset", page=elsewhere.opens_link(), new_password=ANOTHER)
+    assert reset.status_int == 303

@@ -118,3 +118,24 @@ def test_nothing_is_left_behind(each_site: Site) -> None:
     """A5, A6: of a sign-up that was confirmed."""
     Person(each_site).has_an_account()
     assert [rows(each_site, model) for model in (SignUp, Link, Message, Event)] == [0, 0, 0, 1]
+
+
+def test_who_may_what(site: Site) -> None:
+    """A15, ASVS 8.3.2: a role counts at once; a program gets a status, and a person a page."""
+    visitor = Person(site)
+    for headers in (
+        {"Accept": "application/json"},
+        {"Accept": "*/*", "Sec-Fetch-Mode": "cors"},
+    ):
+        answer = visitor.get("/administration", headers=headers, status=401)
+        assert answer.content_type == "application/problem+json"
+        assert answer.json["title"] == "Unauthorized"
+    ann = Person(site).has_an_account()
+    page = ann.get("/administration", status=403)
+    assert page.html.h1.get_text() == "Not for you"
+    with site.parts.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET role = 'administrator'")
+    assert "There is one account" in ann.get("/administration").text
+    with site.parts.engine.begin() as connection:
+        connection.exec_driver_sql("UPDATE users SET role = 'user'")
+    assert ann.get("/administration", status="*").status_int == 403

@@ -11,7 +11,7 @@ from webtest import TestApp
 
 import myapp
 from tests.functional.visitors import visitor
-from tests.needed import NEEDED
+from tests.needed import NEEDED, end
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def app(settings: dict[str, str]) -> Iterator[Any]:
     """The WSGI application."""
     app = myapp.main({}, **settings)
     yield app
-    app.registry["dbengine"].dispose()
+    end(app)
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ import pytest
 from psycopg.errors import SerializationFailure, UniqueViolation
 from pymysql.err import OperationalError as MySQLError
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPForbidden
 from pyramid.request import Request
 from sqlalchemy import create_engine, text
 from webtest import TestApp
@@ -26,6 +25,7 @@ from myapp.sessions import SessionUnavailable, StoreUnavailable
 from myapp.sessions.testing import sign_in, stored_session
 from tests.functional.pages import rows
 from tests.functional.visitors import visitor
+from tests.needed import end
 
 JSON = {"Accept": "application/json"}
 EVIL = {"Origin": "https://evil.example"}
@@ -40,11 +40,6 @@ def broken_session(request: Request) -> Any:
 def unexpected(request: Request) -> Any:
     """A view with a mistake."""
     raise RuntimeError("the password is hunter2")
-
-
-def forbidden(request: Request) -> Any:
-    """A view that does not let one in."""
-    raise HTTPForbidden("for reasons of our own")
 
 
 @pytest.fixture
@@ -77,16 +72,6 @@ def test_programs_get_the_error_as_json(testapp: TestApp) -> None:
     assert answer.json["status"] == 404
     assert answer.json["error"] == "Nothing here"
     assert "Accept" in answer.headers["Vary"]
-
-
-def test_a_forbidden_page_says_so_without_the_reason(
-    testapp: TestApp, broken: Callable[..., None]
-) -> None:
-    """403."""
-    broken("home", forbidden)
-    page = testapp.get("/", status=403)
-    assert page.html.h1.get_text() == "Not for you"
-    assert "reasons" not in page
 
 
 def test_a_mistake_of_ours_is_logged_and_not_shown(
@@ -154,6 +139,7 @@ def test_a_session_that_grows_too_large_is_refused_politely(
     page = testapp.post("/", status=413)
     assert page.html.h1.get_text() == "Too much"
     assert "You have no session yet" in testapp.get("/")
+    end(app)
 
 
 def saves(request: Request) -> Any:

@@ -23,7 +23,7 @@ from myapp.sessions.sql.model import table
 from myapp.sessions.sql.pool import MOST
 from myapp.sessions.sql.store import SqlStore
 from tests.functional.visitors import visitor
-from tests.needed import NEEDED
+from tests.needed import NEEDED, end
 from tests.sessions.app import App, Clock, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.test_outages import VIEWS, assert_unavailable
@@ -237,7 +237,7 @@ def test_the_health_page_tells(place: Place, ailment: Ailment) -> None:
         assert visitor(router).get("/").status_code == 200
     assert visitor(router).get("/health").json["sessions"] == "ok"
     store.close()
-    router.registry["dbengine"].dispose()
+    end(router)
 
 
 def test_an_application_starts_on_a_file_that_can_only_be_read(

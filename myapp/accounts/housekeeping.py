@@ -22,6 +22,8 @@ _DAY: Final = 24 * _HOUR
 
 KEPT_SIGN_UP: Final = _DAY + _HOUR
 """For how long a sign-up is kept that no link leads to, and no message is to lead to."""
+KEPT_THROTTLE: Final = _HOUR
+"""For how long what is free again is kept: somebody may be about to count an attempt in it."""
 KEPT_MESSAGE: Final = 7 * _DAY
 """For how long a message is kept that nobody sends."""
 KEPT_BROWSER: Final = 400 * _DAY
@@ -45,7 +47,7 @@ def _old(now: int, history: int) -> Iterator[Old]:
         exists().where(Message.signup_id == SignUp.id),
     )
     yield SignUp, and_(SignUp.created_at <= now - KEPT_SIGN_UP, *(~each for each in awaited))
-    yield Throttle, Throttle.free_at <= now
+    yield Throttle, Throttle.free_at <= now - KEPT_THROTTLE
     yield Browser, Browser.seen_at <= now - KEPT_BROWSER
     yield Event, Event.happened_at <= now - history
 

@@ -87,16 +87,16 @@ class Throttle:
             raise ThrottleUnavailable("an attempt could not be counted") from error
 
     def _try_once(self, limit: Limit, key: bytes, now: int) -> int:
-        self._begin(key)
-        # Where the row is gone again, the housekeeping was between: it was free anyway.
+        self._begin(key, now)
+        # The row is there: the housekeeping leaves it for an hour.
         return self._count(limit, key, now) or 0
 
-    def _begin(self, key: bytes) -> None:
+    def _begin(self, key: bytes, now: int) -> None:
         """Have a row to count in. The same statement whether or not there is one: its time would
         tell whether somebody else was here before.
         """
         with self._engine.begin() as connection:
-            connection.execute(_row_for(connection.dialect.name, key))
+            connection.execute(_row_for(connection.dialect.name, key, now))
 
     def _count(self, limit: Limit, key: bytes, now: int) -> int | None:
         """Count an attempt, and say how long to wait: 0 if it is allowed. None without a row."""
@@ -108,9 +108,9 @@ class Throttle:
         return None if free_at is None else max(1, free_at - _latest(limit, now))
 
 
-def _row_for(dialect: str, key: bytes) -> Insert:
+def _row_for(dialect: str, key: bytes, now: int) -> Insert:
     """A row in which nothing is counted yet, unless there is one."""
-    row = {"digest": key, "free_at": 0}
+    row = {"digest": key, "free_at": now}
     if dialect in ("mysql", "mariadb"):
         return mysql.insert(Counted).values(row).prefix_with("IGNORE")
     kind = sqlite.insert if dialect == "sqlite" else postgresql.insert

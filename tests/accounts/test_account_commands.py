@@ -77,8 +77,9 @@ def console(database_url: str, tmp_path: Path) -> Iterator[Console]:
 
 
 def token_in(output: str) -> str:
-    (token,) = re.findall(r"^http://localhost:8099/password-reset/(\S+)$", output, re.MULTILINE)
-    return token
+    found = re.search(r"^http://localhost:8099/password-reset/(\S+)$", output, re.MULTILINE)
+    assert found, output
+    return found[1]
 
 
 def test_the_first_administrator_chooses_a_password(console: Console) -> None:

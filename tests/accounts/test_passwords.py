@@ -62,6 +62,8 @@ def passwords(hasher: CountingHasher) -> Passwords:
         "iloveyou20192020",
         "P@ssw0rd--------",
         "p4ssw0rd-p4ssw0rd",
+        "sup3rm4n12345678",
+        "p4ssw0rd1p4ssw0rd1p4ssw0rd1",
         "adminpassword123",
         "monkeydragon2019!",
         "Superman12345678",

@@ -12,6 +12,7 @@ from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from myapp.accounts import links, outbox
+from myapp.accounts.apart import committed
 from myapp.accounts.links import ALARM, CONFIRM, RESET, digest_of
 from myapp.accounts.models import Link, Message, User
 from myapp.database import is_lost_race
@@ -114,7 +115,7 @@ def test_link_alive_after_a_change_of_password(
     engine: Engine, ann: int, digest: bytes, change: dict[str, object]
 ) -> None:
     """A5: or of the address, or once the account is disabled; even if its row is still there, as
-    that of a link that was being sent meanwhile, and the account was looked at before.
+    that of a link that was being sent meanwhile.
     """
     with Session(engine) as dbsession, dbsession.begin():
         user = dbsession.get_one(User, ann)
@@ -125,6 +126,17 @@ def test_link_alive_after_a_change_of_password(
     with Session(engine) as dbsession, dbsession.begin():
         assert links.use_up(dbsession, digest, KINDS, NOW) is None
         assert dbsession.scalar(select(func.count()).select_from(Link)) == 1
+
+
+def test_an_account_is_read_anew(engine: Engine, ann: int, digest: bytes) -> None:
+    """A5: what this transaction saw of it before does not count."""
+    with Session(committed(engine)) as dbsession:
+        user = dbsession.get_one(User, ann)
+        assert links.find(dbsession, digest, KINDS, NOW) is not None
+        with Session(engine) as other, other.begin():
+            other.get_one(User, ann).generation = bytes(32)
+        assert links.find(dbsession, digest, KINDS, NOW) is None
+        assert user.generation == bytes(32)
 
 
 def test_void_ends_what_is_and_what_is_to_come(engine: Engine, ann: int, digest: bytes) -> None:

@@ -26,7 +26,7 @@ from myapp.accounts.models import Link, Message, SignUp, User
 from myapp.accounts.outbox import GIVEN_UP_AFTER, LEASE, PAUSES, Sender
 from myapp.accounts.settings import read_account_settings
 from myapp.accounts.smtp import MailRefused, SMTPTransport
-from tests.accounts.engine.conftest import NOW
+from tests.accounts.engine.conftest import NOW, a_user
 from tests.accounts.engine.test_smtp import HOST, Mailbox, dies_within_a_message, serving, speaking
 
 DETAILS: Final[dict[str, Any]] = {
@@ -76,7 +76,7 @@ class Post:
 
     def put(self, kind: str, email: str = "ann@example.com", **about: Any) -> None:
         with Session(self.engine) as dbsession, dbsession.begin():
-            outbox.put(dbsession, kind, email=email, now=self.clock(), **about, **DETAILS)
+            outbox.put(dbsession, kind, email=email, now=self.clock(), **DETAILS | about)
 
     @property
     def mails(self) -> Sequence[EmailMessage]:
@@ -181,6 +181,25 @@ def test_a_former_address_gets_no_link(post: Post, ann: int) -> None:
     (mail,) = post.mails
     assert "Forgotten your password?" in mail.get_content()
     assert not LINK.search(mail.get_content())
+
+
+def test_an_address_that_is_somebody_elses_by_now_gets_no_link(post: Post, ann: int) -> None:
+    """A5: the message is about an account that had this address once."""
+    with Session(post.engine) as dbsession, dbsession.begin():
+        dbsession.get_one(User, ann).email = "anna@example.com"
+        dbsession.flush()
+        dbsession.add(a_user("ann@example.com"))
+    post.put("invite", user_id=ann)
+    assert post.sender.send_due() == 1
+    assert post.mails == ()
+
+
+def test_what_came_from_outside_stays_in_its_line(post: Post, ann: int) -> None:
+    """A6: whoever queued it, and however."""
+    post.put("unknown-sign-in", user_id=ann, browser="Fire\r\n\r\nhttps://evil.example/\ud800")
+    post.sender.send_due()
+    (line,) = [line for line in post.mails[0].get_content().splitlines() if "evil.example" in line]
+    assert line.startswith("Where: Fire ")
 
 
 def test_a_sign_in_is_told_with_where_and_when(post: Post, ann: int) -> None:

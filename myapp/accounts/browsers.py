@@ -12,10 +12,12 @@ from typing import Final
 from pyramid.request import Request
 from pyramid.response import Response
 from sqlalchemy import delete, select
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
 from myapp.accounts.models import Browser, User
 from myapp.accounts.parts import parts_of
+from myapp.accounts.throttle import ThrottleUnavailable
 from myapp.sessions import get_manager
 
 _LASTS: Final = 400 * 24 * 60 * 60  # seconds; browsers keep no cookie for longer
@@ -30,12 +32,15 @@ def digest_of(request: Request) -> bytes | None:
 
 def is_known(request: Request, email: str) -> bool:
     """Whether the browser has been used with this account. Asked apart from the request's
-    transaction, which must not have begun when attempts are counted.
+    transaction, which must not have begun when attempts are counted. Raises ThrottleUnavailable.
     """
     known = select(Browser.user_id).join(User, User.id == Browser.user_id)
     known = known.where(User.email == email, Browser.digest == (digest_of(request) or b""))
-    with parts_of(request).engine.connect() as connection:
-        return connection.execute(known).first() is not None
+    try:
+        with parts_of(request).engine.connect() as connection:
+            return connection.execute(known).first() is not None
+    except DBAPIError as error:
+        raise ThrottleUnavailable("a browser could not be looked up") from error
 
 
 def remember(request: Request, user: User) -> None:

@@ -21,6 +21,8 @@ from myapp.accounts.throttle import (
     network_of,
 )
 
+_COUNTED: Final = "myapp.accounts.counted"
+
 REFUSED: Final = (
     "There is no account with this address and this password. Check both, then try again."
 )
@@ -29,12 +31,16 @@ REFUSED: Final = (
 def wait_for(request: Request, *limits: tuple[Limit, str]) -> int:
     """Count an attempt by each limit, of the subject beside it. Seconds to wait; 0 lets it pass.
 
-    A request that pyramid_retry repeats is counted once.
+    A request that pyramid_retry repeats is counted once. Raises ThrottleUnavailable.
     """
-    if request.environ.get("retry.attempt"):
+    # The attempts of pyramid_retry share the environ. Its own number does not tell whether the
+    # first one came as far as this.
+    if _COUNTED in request.environ:
         return 0
     parts = parts_of(request)
-    return -(-parts.throttle.try_all(limits, parts.clock()) // 1000)
+    wait = parts.throttle.try_all(limits, parts.clock())
+    request.environ[_COUNTED] = True
+    return -(-wait // 1000)
 
 
 def network(request: Request) -> str:

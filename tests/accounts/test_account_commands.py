@@ -79,7 +79,7 @@ def console(database_url: str, tmp_path: Path) -> Iterator[Console]:
 def token_in(output: str) -> str:
     found = re.search(r"^http://localhost:8099/password-reset/(\S+)$", output, re.MULTILINE)
     assert found, output
-    return found[1]
+    return str(found[1])
 
 
 def test_the_first_administrator_chooses_a_password(console: Console) -> None:

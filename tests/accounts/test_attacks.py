@@ -7,8 +7,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import pytest
+from pyramid_retry import RetryableException
 from sqlalchemy import Engine, event
 
+from harness.servers.postgresql import PostgreSQL
+from harness.wire import Proxy
 from myapp.sessions import get_manager
 from myapp.sessions.testing import stored_session
 from tests.accounts.conftest import MakeSite
@@ -295,3 +298,51 @@ def test_an_owner_locked_out_by_others(site: Site) -> None:
     elsewhere.send("/forgotten-password", email=ann.email)
     reset = elsewhere.send("/password-reset", page=elsewhere.opens_link(), new_password=ANOTHER)
     assert reset.status_int == 303
+
+
+def test_a_throttle_passed_in_an_outage(postgresql: PostgreSQL) -> None:
+    """A4, L8: where attempts can't be counted no password is looked at, and nobody is let in."""
+    with postgresql.database() as url, Proxy(url) as proxy:
+        site = Site(proxy.url)
+        person = Person(site).has_an_account()
+        person.signs_out()
+        form = form_to(person.get("/login"), "/login")
+        form["email"], form["password"] = person.email, PASSWORD
+        proxy.refuse()
+        proxy.drop()
+        site.hasher.runs = 0
+        answer = form.submit(status="*")
+        assert answer.status_int == 503
+        assert int(answer.headers["Retry-After"]) > 0
+        assert site.hasher.runs == 0
+        site.close()
+
+
+def test_a_throttle_that_a_repeated_request_passes(site: Site) -> None:
+    """A4, S11: a request that is repeated after a lost race is counted once, and at least once."""
+    Person(site).has_an_account()
+    person = Person(site)
+    form = form_to(person.get("/login"), "/login")
+    form["email"], form["password"] = person.email, "a wrong password 1"
+    answers = []
+    for number in range(12):
+        with lost_races(site, number % 3):
+            answers.append(form.submit(status="*").status_int)
+    assert answers == [422] * 10 + [429] * 2
+
+
+@contextmanager
+def lost_races(site: Site, count: int) -> Iterator[None]:
+    """Let the first look-ups of a user lose a race that is worth another attempt."""
+    left = count
+
+    def lose(connection: Any, cursor: Any, statement: str, *more: Any) -> None:
+        nonlocal left
+        if left and "FROM users" in statement:
+            left -= 1
+            raise RetryableException
+
+    engine = site.app.registry["dbengine"]
+    event.listen(engine, "before_cursor_execute", lose)
+    yield
+    event.remove(engine, "before_cursor_execute", lose)

@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from typing import Final
 
-from pyramid.httpexceptions import HTTPForbidden, HTTPGone, HTTPSeeOther
+from pyramid.httpexceptions import (
+    HTTPForbidden,
+    HTTPGone,
+    HTTPSeeOther,
+    HTTPServiceUnavailable,
+)
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config
 
 from myapp.accounts.next_page import is_safe
+from myapp.accounts.throttle import ThrottleUnavailable
 from myapp.accounts.views.links import GONE
 from myapp.views.errors import answer, http_error
 
+_RETRY_AFTER: Final = "5"  # seconds
 _SIGN_IN: Final = "Sign in first, then ask again."
 
 
@@ -44,6 +51,14 @@ def _unauthorized(request: Request) -> Response:
     response.headers["WWW-Authenticate"] = "Cookie"
     response.vary = ["Accept", "Sec-Fetch-Mode"]
     return response
+
+
+@exception_view_config(ThrottleUnavailable)
+def throttle_unavailable(error: ThrottleUnavailable, request: Request) -> Response:
+    """Nobody passes while attempts can't be counted (A4)."""
+    unavailable = HTTPServiceUnavailable()
+    unavailable.headers["Retry-After"] = _RETRY_AFTER
+    return http_error(unavailable, request)
 
 
 @exception_view_config(HTTPGone)

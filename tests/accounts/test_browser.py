@@ -9,14 +9,20 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Page, expect
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Page,
+    ViewportSize,
+    expect,
+)
 
 from harness.processes import ROOT, Pserve
 from harness.waiting import wait_until
 from tests.accounts.people import ANOTHER, PASSWORD
 
 EMAIL = "ann@example.com"
-PHONE = {"viewport": {"width": 320, "height": 640}, "color_scheme": "dark"}
 # Chromium says so of each page that is answered with such a status, as a refused form is.
 STATUS = "Failed to load resource: the server responded with a status of"
 
@@ -107,7 +113,8 @@ class Person:
 @pytest.fixture
 def people(browser: Browser, server: Pserve) -> Iterator[tuple[Person, Person]]:
     """Ann at her desk, and with her phone."""
-    contexts = [browser.new_context(), browser.new_context(**PHONE)]
+    small: ViewportSize = {"width": 320, "height": 640}
+    contexts = [browser.new_context(), browser.new_context(viewport=small, color_scheme="dark")]
     desk, phone = (Person(context, server) for context in contexts)
     yield desk, phone
     assert desk.complaints == phone.complaints == []
@@ -207,7 +214,8 @@ def reach(page: Page, what: str) -> None:
     script = "(e => [e.textContent.trim() || e.name, getComputedStyle(e).outlineStyle])"
     for _ in range(30):
         page.keyboard.press("Tab")
-        text, outline = page.evaluate(f"{script}(document.activeElement)")
+        page.wait_for_load_state()
+        text, outline = page.evaluate(f"{script}(document.activeElement ?? document.body)")
         if text == what:
             assert outline != "none"
             return

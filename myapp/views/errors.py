@@ -81,7 +81,10 @@ def session_too_large(error: SessionTooLarge, request: Request) -> Response:
 @exception_view_config(Exception, retryable_error=False)
 def server_error(error: Exception, request: Request) -> Response:
     """Anything nobody expected: logged with its traceback, and shown without any detail."""
-    log.exception("%s %s failed", request.method, request.path, exc_info=error)
+    # The address as it was named, where it was: one of a link in a mail holds a secret.
+    route = getattr(request, "matched_route", None)
+    address = request.path if route is None else route.pattern
+    log.exception("%s %s failed", request.method, address, exc_info=error)
     return answer(request, 500, WORDS[500])
 
 

@@ -346,3 +346,16 @@ def lost_races(site: Site, count: int) -> Iterator[None]:
     event.listen(engine, "before_cursor_execute", lose)
     yield
     event.remove(engine, "before_cursor_execute", lose)
+
+
+def test_a_link_read_in_the_log(site: Site, caplog: pytest.LogCaptureFixture) -> None:
+    """A5, R6: not even where it meets a fault of ours."""
+    ann = Person(site)
+    ann.signs_up()
+    link = site.link(ann.email)
+    caplog.clear()
+    with site.parts.engine.begin() as connection:
+        connection.exec_driver_sql("DROP TABLE account_links")
+    assert ann.get(link, status="*").status_int == 500
+    assert "GET /confirm/{token} failed" in caplog.text
+    assert link.rpartition("/")[2] not in caplog.text

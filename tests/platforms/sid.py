@@ -29,6 +29,9 @@ for place in /dev /proc /sys /tmp "$project"; do
 done
 exec chroot "$root" /bin/sh -c 'cd "$1"; shift; exec "$@"' sh "$project" "$@"
 """
+# What is installed asks /proc about itself. It is not to see the machine's /dev, or change it.
+_INSTALL = 'mount -t proc proc "$1/proc" && exec chroot "$@"'
+_UNSHARED = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c")
 
 
 class SidMissing(RuntimeError):
@@ -37,8 +40,7 @@ class SidMissing(RuntimeError):
 
 def entered(name: str) -> tuple[str, ...]:
     """The words before a command that is to run in the folder of that name."""
-    enter = ("unshare", "--mount", "--propagation", "private", "/bin/sh", "-c", _ENTER, "enter")
-    return (*enter, str(FOLDER / name), str(ROOT))
+    return (*_UNSHARED, _ENTER, "enter", str(FOLDER / name), str(ROOT))
 
 
 def prepare(name: str) -> None:
@@ -68,6 +70,7 @@ def _make(folder: Path, packages: tuple[str, ...]) -> None:
     policy = folder / "usr/sbin/policy-rc.d"
     policy.write_text("#!/bin/sh\nexit 101\n")
     policy.chmod(0o755)
-    install = ["chroot", str(folder), "apt-get", "install", "-yq", "--no-install-recommends"]
+    install = [*_UNSHARED, _INSTALL, "install", str(folder)]
+    install += ["apt-get", "install", "-yq", "--no-install-recommends"]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     subprocess.run([*install, *packages], check=True, env=environment, stdout=subprocess.DEVNULL)

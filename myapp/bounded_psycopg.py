@@ -90,10 +90,11 @@ class Connector:
         except psycopg.OperationalError as error:
             if not (self._asks and _REFUSED in str(error)):
                 raise
-            connection = kind.connect(*args, **without)
-            # Only now, since that may fail as well. The next connection need not try.
-            self._is_pooled = True
-            return connection
+        # Outside of the handler: what goes wrong from here on has nothing to do with that error.
+        connection = kind.connect(*args, **without)
+        # Only now, since that may fail as well. The next connection need not try.
+        self._is_pooled = True
+        return connection
 
     def _settle(self, connection: psycopg.Connection[Any]) -> None:
         if isinstance(connection, BoundedConnection):

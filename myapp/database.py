@@ -243,18 +243,34 @@ def refusal_of(error: BaseException) -> str | None:
     return None
 
 
-def _chain(error: BaseException) -> Iterator[Exception]:
+def _chain(error: BaseException) -> Iterator[BaseException]:
     """The errors of the driver that an error stands for."""
     at: BaseException | None = error
     while at is not None:
         original: Any = getattr(at, "orig", None) or at
-        # Each driver has classes of its own, below this name of the standard's.
-        if any(kind.__name__ == "DatabaseError" for kind in type(original).__mro__):
+        if isinstance(original, _base_of(original)):
             yield original
-        at = at.__cause__
+        at = _before(at)
+
+
+def _before(error: BaseException) -> BaseException | None:
+    """The error that this one came of, or during whose handling it was raised."""
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+
+
+def _base_of(error: BaseException) -> tuple[type[BaseException], ...]:
+    """The class of the errors of its driver; empty if it is no driver's."""
+    # Each driver has classes of its own, below this name of the standard's.
+    return tuple(kind for kind in type(error).__mro__ if kind.__name__ == "DatabaseError")
 
 
 def reason_of(error: BaseException) -> str:
-    """A driver's message in one line, without the statement and its parameters."""
+    """A driver's message in one line, without the statement and its parameters.
+
+    SQLAlchemy rolls back a new connection whose first questions failed. If that fails as well,
+    since the server has closed it by now, the first failure is the one that counts.
+    """
     original = getattr(error, "orig", None) or error
+    while original.__cause__ is None and isinstance(original.__context__, _base_of(original)):
+        original = original.__context__
     return f"{type(original).__name__}: {str(original).strip().partition(chr(10))[0]}"

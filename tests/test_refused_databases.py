@@ -13,7 +13,7 @@ from sqlalchemy import make_url
 import myapp
 from harness.servers.mariadb import MariaDB
 from harness.servers.postgresql import PostgreSQL
-from myapp.database import create_database_engine
+from myapp.database import create_database_engine, reason_of, refusal_of
 from myapp.environment import SettingError
 from tests import foreign_app
 from tests.sessions.app import create_table
@@ -164,3 +164,18 @@ def test_a_password_beyond_ascii_signs_in(mariadb: MariaDB) -> None:
         finally:
             run(url, f"DROP USER {USER}")
     assert user.startswith(USER)
+
+
+def _rolled_back_in_vain() -> None:
+    try:
+        raise psycopg.errors.InvalidCatalogName("no such database: shop")
+    finally:
+        raise psycopg.OperationalError("the connection is lost")
+
+
+def test_a_rollback_that_fails_as_well_hides_no_reason() -> None:
+    """C2: a pooler closes a connection after its refusal, before SQLAlchemy's rollback or after."""
+    with pytest.raises(psycopg.OperationalError, match="is lost") as caught:
+        _rolled_back_in_vain()
+    assert reason_of(caught.value) == "InvalidCatalogName: no such database: shop"
+    assert "no such database: shop" in (refusal_of(caught.value) or "")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from pyramid.request import Request
 
+from myapp.sessions.core import saving
 from myapp.sessions.testing.contract import at_once
 from tests.sessions.app import App, cookies_of, create_table, token_of
 from tests.sessions.conftest import MakeApp
@@ -62,6 +63,12 @@ VIEWS: dict[str, Any] = {
     "renew": write_and_renew,
     "sign_in": write_and_sign_in,
 }
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a busy machine a save may lose for ten seconds, and gives up then; none loses for ever."""
+    monkeypatch.setattr(saving, "PATIENCE", 120.0)
 
 
 @pytest.fixture

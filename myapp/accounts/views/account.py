@@ -25,7 +25,7 @@ NOT_YOURS: Final = "This is not your password."
 )
 def account(request: Request) -> dict[str, Any]:
     """What the account is, and what can be done with it."""
-    return {"user": request.identity}
+    return {}
 
 
 @view_defaults(

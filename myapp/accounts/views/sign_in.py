@@ -75,7 +75,7 @@ def sign_out(request: Request) -> Response:
 )
 def restricted(request: Request) -> dict[str, Any]:
     """A page for those who are signed in, as an example."""
-    return {"user": request.identity}
+    return {}
 
 
 def includeme(config: Configurator) -> None:

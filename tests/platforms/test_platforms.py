@@ -1,10 +1,12 @@
 """The tests of the runs elsewhere: what they install, and what they keep."""
 
 import re
+import sys
 from pathlib import Path
 
 from harness.processes import ROOT
 from tests.platforms import bounds, pythons
+from tests.platforms.environments import Environment
 from tests.platforms.report import Row, keep
 
 PAGE = ROOT / "docs" / "reference" / "platforms.md"
@@ -45,3 +47,15 @@ def test_a_run_replaces_its_own_row_and_no_other(tmp_path: Path) -> None:
         ["| B", "all", "9", "0", "0"],
     ]
     assert page.read_text().endswith("\nThe end.\n")
+
+
+def test_a_run_that_found_no_tests_keeps_no_row(tmp_path: Path) -> None:
+    """A file that was renamed is no platform where nothing failed."""
+    (tmp_path / "bin").mkdir()
+    # A link would not find the packages beside the interpreter.
+    (tmp_path / "bin" / "python").write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    (tmp_path / "bin" / "python").chmod(0o755)
+    before = PAGE.read_text("utf-8")
+    environment = Environment(folder=tmp_path)
+    assert not environment.test("nowhere", workers=0, tests=["tests/no_such_file.py"])
+    assert PAGE.read_text("utf-8") == before

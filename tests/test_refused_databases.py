@@ -16,6 +16,7 @@ from harness.servers.postgresql import PostgreSQL
 from myapp.database import create_database_engine, reason_of, refusal_of
 from myapp.environment import SettingError
 from tests import foreign_app
+from tests.needed import NEEDED
 from tests.sessions.app import create_table
 
 USER, PASSWORD = "stranger_of_the_tests", "geheim"
@@ -66,7 +67,7 @@ def _silence(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
 def line_of(**settings: str) -> str:
     """What the application says instead of starting."""
     with pytest.raises(SystemExit) as caught:
-        myapp.main({"__file__": "some.ini"}, **settings)
+        myapp.main({"__file__": "some.ini"}, **settings, **NEEDED)
     line = str(caught.value.code)
     assert "\n" not in line
     assert PASSWORD not in line

@@ -23,13 +23,14 @@ SHARED = {
 }
 
 PUBLIC = [
-    "AmbiguousCookies", "ChangeDropped", "ConflictMerged", "Ending", "LockTimeout", "NotStorable",
-    "SaveConflict", "SchemaError", "Session", "SessionCSRFPolicy", "SessionClosed", "SessionEnded",
-    "SessionError", "SessionEvent", "SessionInfo", "SessionLost", "SessionManager",
+    "AmbiguousCookies", "ChangeDropped", "Client", "ConflictMerged", "Ending", "LockTimeout",
+    "NotStorable", "SaveConflict", "SchemaError", "Session", "SessionCSRFPolicy", "SessionClosed",
+    "SessionEnded", "SessionError", "SessionEvent", "SessionInfo", "SessionLost", "SessionManager",
     "SessionRenewed", "SessionSecurityPolicy", "SessionStarted", "SessionStore", "SessionTooLarge",
     "SessionUnavailable", "SettingError", "Status", "StoreUnavailable", "StoredSession",
     "TooManyCookies", "UnknownToken", "UnprovenOrigin", "UnreadableData",
-    "UnreadableSession", "WrongType", "get_manager", "includeme", "make_manager", "model",
+    "UnreadableSession", "WrongType", "get_client", "get_manager", "includeme", "make_manager",
+    "model",
 ]  # fmt: skip
 
 MODULES = {

@@ -35,11 +35,11 @@ def wait_for(request: Request, *limits: tuple[Limit, str]) -> int:
     """
     # The attempts of pyramid_retry share the environ. Its own number does not tell whether the
     # first one came as far as this.
-    if _COUNTED in request.environ:
-        return 0
-    parts = parts_of(request)
-    wait = parts.throttle.try_all(limits, parts.clock())
-    request.environ[_COUNTED] = True
+    if _COUNTED not in request.environ:
+        parts = parts_of(request)
+        request.environ[_COUNTED] = parts.throttle.try_all(limits, parts.clock())
+    # The answer too is that of the first attempt: a refusal that is repeated lets nobody pass.
+    wait: int = request.environ[_COUNTED]
     return -(-wait // 1000)
 
 

@@ -359,3 +359,16 @@ def test_a_link_read_in_the_log(site: Site, caplog: pytest.LogCaptureFixture) ->
     assert ann.get(link, status="*").status_int == 500
     assert "GET /confirm/{token} failed" in caplog.text
     assert link.rpartition("/")[2] not in caplog.text
+
+
+def test_a_throttle_that_a_repeated_refusal_passes(site: Site) -> None:
+    """A4, S11: who is to wait still is when the refusal is repeated after a lost race."""
+    Person(site).has_an_account()
+    eve = Person(site, "eve@example.com").has_an_account()
+    stranger = Person(site)
+    for _ in range(10):
+        stranger.signs_in("a wrong password 1")
+    # Whoever is signed in is looked up for the page that refuses.
+    fields = {"email": "ann@example.com", "password": PASSWORD}
+    with lost_races(site, 1):
+        assert eve.browser.post("/login", fields, status="*").status_int == 429

@@ -51,7 +51,7 @@ def test_session_fixation_at_sign_in(site: Site) -> None:
         stored["planted"] = True
     planted = cookie_of(attacker)
     victim = Person(site)
-    victim.browser.cookies.update(attacker.browser.cookies)
+    plant(attacker, victim)
     assert victim.signs_in().status_int == 303
     assert cookie_of(victim) != planted
     assert victim.is_in()
@@ -372,3 +372,36 @@ def test_a_throttle_that_a_repeated_refusal_passes(site: Site) -> None:
     fields = {"email": "ann@example.com", "password": PASSWORD}
     with lost_races(site, 1):
         assert eve.browser.post("/login", fields, status="*").status_int == 429
+
+
+def plant(attacker: Person, victim: Person) -> None:
+    """Have a victim's browser send the cookies of the attacker's."""
+    for name, value in attacker.browser.cookies.items():
+        victim.browser.set_cookie(name, value.strip('"'))
+
+
+@pytest.mark.parametrize("path", ["/password-reset", "/confirm"])
+def test_session_fixation_at_a_link(site: Site, path: str) -> None:
+    """A5, R1: what a victim's link opens is not open in the session that an attacker planted."""
+    attacker, victim = Person(site), Person(site)
+    if path == "/confirm":
+        victim.signs_up()
+    else:
+        Person(site).has_an_account()
+        victim.send("/forgotten-password", email=victim.email)
+    with stored_session(attacker.browser) as stored:
+        stored["planted"] = True
+    plant(attacker, victim)
+    assert victim.opens_link() == path
+    assert attacker.get(path, status="*").status_int == 410
+    assert victim.get(path).status_int == 200
+
+
+def test_a_link_opened_while_forms_are_open(site: Site) -> None:
+    """A5, R1: those of somebody who is signed in go on."""
+    ann = Person(site).has_an_account()
+    tab = form_to(ann.get("/account/password"), "/account/password")
+    ann.send("/forgotten-password", email=ann.email)
+    ann.opens_link()
+    tab["password"], tab["new_password"] = PASSWORD, ANOTHER
+    assert tab.submit().status_int == 303

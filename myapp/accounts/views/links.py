@@ -33,6 +33,8 @@ def keep(request: Request, kinds: tuple[str, ...], route: str) -> Response:
     now = parts_of(request).clock()
     if digest is None or links.find(request.dbsession, digest, kinds, now) is None:
         raise HTTPGone(GONE)
+    # Somebody else may have planted the session's token, and would have the link too.
+    request.session.renew()
     request.session[_KEY] = digest
     return HTTPSeeOther(request.route_path(route))
 

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import hashlib
 import secrets
+from functools import partial
 from typing import Final
 
 from pyramid.request import Request
 from pyramid.response import Response
-from sqlalchemy import delete, select
+from sqlalchemy import delete, select, update
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.orm import Session
 
@@ -27,7 +28,7 @@ _LENGTH: Final = 43  # characters of 256 bits
 def digest_of(request: Request) -> bytes | None:
     """What stands for the browser in the database; None for one that was never here."""
     token = request.cookies.get(_cookie_name(request), "")
-    return hashlib.sha256(token.encode()).digest() if len(token) == _LENGTH else None
+    return _digest(token) if len(token) == _LENGTH else None
 
 
 def is_known(request: Request, email: str) -> bool:
@@ -46,32 +47,43 @@ def is_known(request: Request, email: str) -> bool:
 def remember(request: Request, user: User) -> None:
     """Know this browser again when the same user comes back, by a cookie with the response."""
     token = request.cookies.get(_cookie_name(request), "")
-    if len(token) != _LENGTH:
-        token = secrets.token_urlsafe(32)
-    digest, now = hashlib.sha256(token.encode()).digest(), parts_of(request).clock()
-    browser = request.dbsession.get(Browser, (user.id, digest))
+    browser = request.dbsession.get(Browser, (user.id, digest_of(request) or b""))
     if browser is None:
-        browser = Browser(user_id=user.id, digest=digest)
+        # Whoever planted the cookie that came along, or has a copy of it, is not known by it.
+        token = secrets.token_urlsafe(32)
+        browser = Browser(user_id=user.id, digest=_digest(token))
+        _move(request, browser.digest)
         request.dbsession.add(browser)
-    browser.seen_at, browser.handle = now, request.session.handle
-    settings = get_manager(request.registry).settings
+    browser.seen_at, browser.handle = parts_of(request).clock(), request.session.handle
+    request.add_response_callback(partial(_set_cookie, token))
 
-    def set_cookie(request: Request, response: Response) -> None:
+
+def _move(request: Request, digest: bytes) -> None:
+    """Know the others who use this browser by its new cookie."""
+    moved = update(Browser).where(Browser.digest == (digest_of(request) or b""))
+    request.dbsession.execute(moved.values(digest=digest))
+
+
+def _set_cookie(token: str, request: Request, response: Response) -> None:
+    # If nothing was committed, the browser is still known by the cookie that it has.
+    if response.status_int < 400:
         response.set_cookie(
             _cookie_name(request),
             token,
             max_age=_LASTS,
-            secure=settings.cookie_secure,
+            secure=get_manager(request.registry).settings.cookie_secure,
             httponly=True,
             samesite="Lax",
         )
-
-    request.add_response_callback(set_cookie)
 
 
 def forget_all(dbsession: Session, user_id: int) -> None:
     """Take all browsers of an account for strangers from now on."""
     dbsession.execute(delete(Browser).where(Browser.user_id == user_id))
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode()).digest()
 
 
 def _cookie_name(request: Request) -> str:

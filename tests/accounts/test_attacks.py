@@ -405,3 +405,51 @@ def test_a_link_opened_while_forms_are_open(site: Site) -> None:
     ann.opens_link()
     tab["password"], tab["new_password"] = PASSWORD, ANOTHER
     assert tab.submit().status_int == 303
+
+
+def browser_cookie_of(person: Person) -> tuple[str, str]:
+    """Name and value of the cookie that its browser is known by."""
+    ((name, value),) = [
+        each for each in person.browser.cookies.items() if each[0].endswith("_browser")
+    ]
+    return name, value
+
+
+def test_a_known_browser_that_an_attacker_planted(site: Site) -> None:
+    """A4, A15: a browser is known by a cookie of ours, never by one that it brought along."""
+    Person(site).has_an_account()
+    eve = Person(site, "eve@example.com").has_an_account()
+    name, of_eve = browser_cookie_of(eve)
+    for planted in (of_eve, "A" * 43):
+        victim = Person(site)
+        victim.browser.set_cookie(name, planted)
+        victim.signs_in()
+        assert browser_cookie_of(victim)[1] != planted
+
+
+def test_a_browser_that_two_people_share(site: Site) -> None:
+    """A4, A15: both stay known in it, whoever signs in."""
+    Person(site, "bob@example.com").has_an_account()
+    shared = Person(site).has_an_account()
+    for email in ("bob@example.com", "ann@example.com", "bob@example.com"):
+        shared.signs_out()
+        shared.email = email
+        shared.signs_in()
+    assert len(site.mails("ann@example.com")) == 1, "more than the link to confirm by"
+    assert len(site.mails("bob@example.com")) == 2, "more than that and the first sign-in here"
+
+
+def test_a_known_browser_alive_after_a_change_of_password(site: Site) -> None:
+    """A4, A6: the copy of its cookie that a thief has makes no browser known any more."""
+    ann = Person(site).has_an_account()
+    for change in ("/account/password", "/account/devices/end-others"):
+        name, stolen = browser_cookie_of(ann)
+        fields = {"new_password": PASSWORD} if change == "/account/password" else {}
+        ann.send(change, password=PASSWORD, **fields)
+        assert browser_cookie_of(ann)[1] != stolen
+        thief = Person(site)
+        thief.browser.set_cookie(name, stolen)
+        before = len(site.mails(ann.email))
+        thief.signs_in()
+        assert "new browser" in site.mails(ann.email)[-1]["Subject"]
+        assert len(site.mails(ann.email)) == before + 1

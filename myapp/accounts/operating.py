@@ -124,7 +124,9 @@ class Operator:
         """The account of an address, in a transaction that ends with the block."""
         address = _address(email)
         with self._dbsessions.begin() as dbsession:
-            user = dbsession.scalar(select(User).where(User.email == address))
+            found = select(User).where(User.email == address)
+            # Whoever changes the password at the same moment waits, and is then too late.
+            user = dbsession.scalar(found.with_for_update(key_share=True))
             if user is None:
                 raise NotPossible(f"{address} has no account")
             yield dbsession, user

@@ -6,11 +6,16 @@ at commit once an exception view has answered, and some that zope.sqlalchemy doe
 
 from __future__ import annotations
 
-from pyramid_retry import mark_error_retryable
+from pyramid_retry import IRetryableError, mark_error_retryable
 from sqlalchemy import Engine, event
 from sqlalchemy.engine import ExceptionContext
+from sqlalchemy.orm.exc import StaleDataError
+from zope.interface import classImplements
 
 from myapp.database import is_lost_race
+
+# A row was changed since it was read, which a model with a version finds out by itself.
+classImplements(StaleDataError, IRetryableError)
 
 
 def mark_retryable_errors(engine: Engine) -> None:

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import pytest
+from argon2 import PasswordHasher
 from sqlalchemy import Engine, event, select
 
 from myapp.accounts.models import Browser, Event, Link, Message, User
+from myapp.accounts.passwords import Passwords
 from myapp.database import create_database_engine
 from myapp.sessions import model
 from tests.accounts.people import ANOTHER, PASSWORD, Person, Site, form_to
@@ -123,3 +125,54 @@ def test_a_change_that_fails_at_any_step_has_not_happened(site: Site, change: Ch
     assert not phone.is_in()
     after = contents(site)
     assert all(a != b for a, b in zip(before[:1] + before[3:], after[:1] + after[3:], strict=True))
+
+
+class SlowHasher(PasswordHasher):
+    """One during whose first look at a password something else happens."""
+
+    def __init__(self, meanwhile: Callable[[], Any]) -> None:
+        super().__init__(time_cost=2, memory_cost=8, parallelism=1)
+        self._waiting = [meanwhile]
+
+    def verify(self, *args: Any, **options: Any) -> Literal[True]:
+        """Verify."""
+        if self._waiting:
+            assert self._waiting.pop()().status_int == 303
+        return super().verify(*args, **options)
+
+
+def while_hashing(site: Site, meanwhile: Callable[[], Any]) -> None:
+    """Let something happen while the next password is looked at, by a hash that is outdated."""
+    site.have(passwords=Passwords(15, ("myapp",), SlowHasher(meanwhile)))
+
+
+def test_a_password_changed_by_a_thief_while_its_owner_resets_it(each_site: Site) -> None:
+    """A6: the one who proved the old password is too late, also by a moment."""
+    site = each_site
+    Person(site).has_an_account()
+    thief, ann = Person(site), Person(site)
+    thief.signs_in()
+    reset = reset_password(ann)
+    form = form_to(thief.get("/account/password"), "/account/password")
+    form["password"], form["new_password"] = PASSWORD, "what the thief would like"
+    while_hashing(site, reset)
+    answer = form.submit(status="*")
+    assert answer.location.startswith("https://localhost/login")
+    assert not thief.is_in()
+    assert Person(site).signs_in("what the thief would like").status_int == 422
+    assert Person(site).signs_in(ANOTHER).status_int == 303
+
+
+def test_an_old_hash_renewed_while_the_password_is_changed(each_site: Site) -> None:
+    """A2, A6: a sign-in that was under way does not bring the old password back."""
+    site = each_site
+    ann = Person(site).has_an_account()
+    change = change_password(ann)
+    late = Person(site)
+    form = form_to(late.get("/login"), "/login")
+    form["email"], form["password"] = ann.email, PASSWORD
+    while_hashing(site, change)
+    assert form.submit(status="*").status_int == 422
+    assert not late.is_in()
+    assert Person(site).signs_in(ANOTHER).status_int == 303
+    assert ann.is_in()

@@ -19,6 +19,7 @@ from myapp.accounts.throttle import CONFIRM_BY_LINK
 from myapp.accounts.views import links
 from myapp.accounts.views.answers import Answer, ask_again, put_off, refuse
 from myapp.accounts.views.sign_up import TAKEN
+from myapp.accounts.views.refused import gone
 from myapp.sessions import UnprovenOrigin
 
 PAGE: Final = "myapp.accounts:templates/confirm.jinja2"
@@ -82,7 +83,11 @@ def confirm(request: Request) -> Answer:
 @exception_view_config(UnprovenOrigin, route_name="confirm", renderer=PAGE)
 def ask_for_confirmation_again(error: UnprovenOrigin, request: Request) -> Answer:
     """The form again, for a browser that says nothing of where it came from."""
-    link = links.kept(request, _KINDS)
+    try:
+        link = links.kept(request, _KINDS)
+    except HTTPGone as lost:
+        # Nobody else answers for what an exception view raises.
+        return gone(lost, request)
     return ask_again(request, PasswordForm(texts(request.POST)), email=link.email)
 
 

@@ -13,6 +13,8 @@ _READ: Final = 512
 """Characters of a user agent that are looked at; honest ones are shorter."""
 _LONGEST: Final = 40
 """Characters of each name that are shown: they come from outside."""
+_SIGNS: Final = frozenset(" -_+()")
+"""Shown beside letters and digits: none by which a mail reader makes a link of a name."""
 
 
 def in_words(user_agent: str | None) -> str:
@@ -29,4 +31,5 @@ def _in_words(user_agent: str) -> str:
 
 
 def _shown(family: str) -> str:
-    return "".join(c for c in family[:_LONGEST] if c.isprintable()).strip()
+    shown = (c if c.isalnum() or c in _SIGNS else " " for c in family[:_LONGEST])
+    return " ".join("".join(shown).split())

@@ -36,3 +36,11 @@ def test_words_are_one_line_that_can_be_shown(sign: str) -> None:
     """A10: whatever a browser calls itself."""
     for agent in (f"Fire{sign}fox/1.0", f"{sign}bot/1.0 (Linux{sign})", GECKO.replace(" ", sign)):
         assert in_words(agent).isprintable()
+
+
+def test_words_hold_no_address_to_follow() -> None:
+    """A6, A15: a mail of ours recommends no page of whoever signs somebody else up."""
+    for page in ("http://evil.example/x", "www.evil.example", "me@evil.example", "evil。example"):
+        words = in_words(f"Your prize: {page}/1.0 CFNetwork/1 Darwin/1")
+        assert not set(words) & set("./:@。"), words
+        assert "evil" in words

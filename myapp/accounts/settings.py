@@ -20,8 +20,11 @@ _SMTP: Final = ("smtp", "smtps")
 
 def _site(text: str) -> str:
     parts = urlsplit(text)
-    plain = not (parts.query or parts.fragment or parts.username)
-    if parts.scheme not in ("http", "https") or not parts.hostname or not plain:
+    is_line = text.isprintable() and " " not in text
+    plain = is_line and not (parts.query or parts.fragment or "@" in parts.netloc)
+    # `port` raises ValueError for what is no port.
+    usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    if not usable or not plain:
         raise ValueError("not the address of a site")
     return text.rstrip("/")
 

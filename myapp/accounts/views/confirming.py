@@ -18,8 +18,8 @@ from myapp.accounts.parts import parts_of
 from myapp.accounts.throttle import CONFIRM_BY_LINK
 from myapp.accounts.views import links
 from myapp.accounts.views.answers import Answer, ask_again, put_off, refuse
-from myapp.accounts.views.sign_up import TAKEN
 from myapp.accounts.views.refused import gone
+from myapp.accounts.views.sign_up import TAKEN
 from myapp.sessions import UnprovenOrigin
 
 PAGE: Final = "myapp.accounts:templates/confirm.jinja2"

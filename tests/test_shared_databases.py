@@ -33,6 +33,8 @@ from tests.outcomes.site import opened
 from tests.sessions.app import App, create_table
 from tests.test_migrations import alembic, execute, tables
 
+# The revision up to which the migrations are those of sessions alone.
+SESSIONS_ALONE = "0002"
 # Words that a database takes for its own, capitals, and what has to be quoted.
 NAMES = {
     "sqlite": ("select", "Web-Sessions"),
@@ -196,12 +198,16 @@ def test_a_missing_table_of_another_name_tells_of_the_version_table(database_url
 def test_alembic_keeps_to_the_names_of_the_settings(
     database_url: str, names: tuple[str, str]
 ) -> None:
-    """C, I14: two applications, each up, checked and down again without the other."""
+    """C, I14: two applications, each up, checked and down again without the other; one of them has
+    accounts.
+    """
     own = Names(sessions=names[0], versions="one_version")
-    migrations.upgrade(database_url, names=own)
+    migrations.upgrade(database_url, SESSIONS_ALONE, names=own)
     given = ("-x", f"session.table={names[1]}", "-x", "database.version_table=Other-version")
     alembic(*given, "upgrade", "head", url=database_url)
     assert "No new upgrade operations" in alembic(*given, "check", url=database_url)
+    with pytest.raises(migrations.MigrationError, match="there is a table 'users' already"):
+        migrations.upgrade(database_url, names=own)
     assert tables(database_url) >= {"one_version", "Other-version"}
     alembic(*given, "downgrade", "base", url=database_url)
     first = SqlStore(database_url, table=names[0])

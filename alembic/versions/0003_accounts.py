@@ -2,6 +2,7 @@
 
 import sqlalchemy as sa
 from alembic import op
+from alembic.util import CommandError
 from sqlalchemy.dialects import mysql
 
 revision = "0003"
@@ -22,6 +23,7 @@ NUMBERED = {**OPTIONS, "sqlite_autoincrement": True}
 
 
 def upgrade() -> None:
+    refuse_present("users")
     op.create_table(
         "users",
         sa.Column("id", sa.Integer(), nullable=False),
@@ -115,6 +117,17 @@ def upgrade() -> None:
     )
     index("account_events", "user_id", "happened_at")
     index("account_events", "happened_at")
+
+
+def refuse_present(name: str) -> None:
+    """Raise CommandError if there is a table of that name already; it may be anybody's."""
+    if op.get_context().as_sql or not sa.inspect(op.get_bind()).has_table(name):
+        return
+    raise CommandError(
+        f"there is a table {name!r} already: if it is another application's, give ours a database"
+        " or, on PostgreSQL, a schema of its own; if it is this application's, made without"
+        " alembic, tell alembic so by `alembic stamp head`"
+    )
 
 
 def refers(table: str, column: str, other: str) -> sa.ForeignKeyConstraint:

@@ -5,7 +5,7 @@ What opens something is kept as its SHA-256 alone: a stolen table holds no link 
 
 from __future__ import annotations
 
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from sqlalchemy import BigInteger, ForeignKey, Index, LargeBinary, String, Text
 from sqlalchemy.dialects import mysql
@@ -48,7 +48,7 @@ class User(Base):
 
     # A change that rests on what was proved before another password was set is too late: it finds
     # no row, which is worth another attempt of the request.
-    __mapper_args__: ClassVar[dict[str, Any]] = {
+    __mapper_args__ = {  # noqa: RUF012  # SQLAlchemy declares it as of an instance
         "version_id_col": generation,
         "version_id_generator": False,
     }

@@ -25,9 +25,11 @@ def test_an_address_has_one_spelling(typed: str, known_as: str) -> None:
     assert normalised(typed) == known_as
 
 
-@pytest.mark.parametrize(
-    "character", "\u017f\ufb01\u210c\u2460\uff41\uff20\u2100\u037aß\u03a3\u0130\u0149"
-)
+# A fullwidth @, a sign that some read as a/c, ligatures, and capitals with several small letters.
+ALIKE = "\u017f\ufb01\u210c\u2460\uff41\uff20\u2100\u037aß\u03a3\u0130\u0149"
+
+
+@pytest.mark.parametrize("character", ALIKE)
 def test_a_spelling_is_that_of_the_mailbox_that_was_typed(character: str) -> None:
     """A3, A5: never that of one that looks alike, and spelling it again changes nothing."""
     address = normalised(f"A{character}b@example.com")

@@ -15,14 +15,17 @@ USER: Final = "user"
 ADMINISTRATOR: Final = "administrator"
 ROLES: Final = (USER, ADMINISTRATOR)
 
+_DIGITS: Final = 19  # of the first number that a database may not take
+
 
 class AccountPolicy(SessionSecurityPolicy):
     """The user is looked up in each request that asks: one who was disabled is out at once."""
 
     def user(self, request: Request, user_id: str) -> User | None:
         """The account with this id, None if it may not sign in, or no more."""
-        # Another policy, before this one, may have had other ids.
-        number = int(user_id) if user_id.isascii() and user_id.isdigit() else 0
+        # Another policy, before this one, may have had other ids, and longer numbers than fit.
+        is_number = user_id.isascii() and user_id.isdigit() and len(user_id) < _DIGITS
+        number = int(user_id) if is_number else 0
         user: User | None = request.dbsession.get(User, number)
         return user if user is not None and user.may_sign_in else None
 

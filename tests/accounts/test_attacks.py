@@ -464,3 +464,38 @@ def test_a_client_that_says_nothing_and_has_no_link(site: Site, path: str) -> No
     assert answer.status_int == 410
     assert "no longer good" in answer.text
     assert "Set-Cookie" not in answer.headers
+
+
+def test_a_session_of_another_policys_user(site: Site) -> None:
+    """R7: is nobody's here, whatever number that user had."""
+    for number in ("1", "0001", "9" * 19, "9" * 255, "²"):
+        person = Person(site)
+        with stored_session(person.browser) as stored:
+            stored.sign_in(number)
+        assert person.get("/restricted").status_int == 303, number
+
+
+def test_forms_in_other_tabs_that_a_silent_client_spoils(site: Site) -> None:
+    """A13: whoever is signed in, and asked to send a form again, keeps the session's token."""
+    ann = Person(site).has_an_account()
+    tab = form_to(ann.get("/account/password"), "/account/password")
+    origin = ann.browser.extra_environ.pop("HTTP_ORIGIN")
+    asked_again = ann.browser.post("/login", {"email": ann.email}, status=400)
+    assert form_to(asked_again, "/login")["csrf_token"].value
+    ann.browser.extra_environ["HTTP_ORIGIN"] = origin
+    tab["password"], tab["new_password"] = PASSWORD, ANOTHER
+    assert tab.submit(status="*").status_int == 303
+
+
+def test_an_address_on_the_page_of_a_link_is_kept_by_no_cache(site: Site) -> None:
+    """A5, ASVS 14.3.2: these pages name somebody who is not signed in."""
+    ann = Person(site)
+    ann.signs_up()
+    assert ann.get(ann.opens_link()).headers.get("Cache-Control") == "no-store"
+    ann.confirms()
+    ann.signs_out()
+    ann.send("/forgotten-password", email=ann.email)
+    assert ann.get(ann.opens_link()).headers.get("Cache-Control") == "no-store"
+    refused = ann.send("/password-reset", new_password="short")
+    assert refused.status_int == 422
+    assert refused.headers.get("Cache-Control") == "no-store"

@@ -30,7 +30,8 @@ def ask_again(request: Request, form: Form, **more: Any) -> dict[str, Any]:
     """The page again, since the browser did not tell where the form came from: with a token, which
     then does.
     """
-    request.session.new_csrf_token()
+    # One that is there stays: the forms of other tabs bear it.
+    request.session.get_csrf_token()
     complaint = "Your browser did not say where this form came from. Please send it again."
     answer = refuse(request, form, complaint, **more)
     request.response.status_int = 400

@@ -47,6 +47,8 @@ def kept(request: Request, kinds: tuple[str, ...]) -> Link:
         link = links.find(request.dbsession, digest, kinds, parts_of(request).clock())
     if link is None:
         raise HTTPGone(GONE)
+    # The page names the owner, who need not be signed in.
+    request.response.cache_control = "no-store"
     return link
 
 

@@ -27,6 +27,7 @@ from myapp.setting_table import Given, Setting, read_setting
 # 1020 is a row that changed after the transaction's snapshot, 1205 a lock that was waited for in
 # vain, 1213 a deadlock or a lost race between nodes.
 _MYSQL_CODES: Final = (1020, 1205, 1213)
+_MYSQL_NOT_THERE: Final = 1305
 _SQLITE_BUSY: Final = 5
 
 # A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
@@ -226,8 +227,13 @@ def is_lost_race(error: BaseException) -> bool:
     # SQLite keeps the primary code in the low byte and the details above it.
     sqlite_code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     mysql_code = error.args[0] if error.args else None
-    raced = sqlstate.startswith("40") or is_stale(error)
+    raced = sqlstate.startswith("40") or is_stale(error) or _lacks_savepoint(error)
     return raced or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+
+
+def _lacks_savepoint(error: BaseException) -> bool:
+    """Whether MariaDB or MySQL can't go back to a savepoint, since a deadlock has undone all."""
+    return error.args[:1] == (_MYSQL_NOT_THERE,) and "SAVEPOINT" in str(error.args[1:])
 
 
 def refusal_of(error: BaseException) -> str | None:

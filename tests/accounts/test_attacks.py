@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Barrier
 from typing import Any
 
 import pytest
@@ -499,3 +501,24 @@ def test_an_address_on_the_page_of_a_link_is_kept_by_no_cache(site: Site) -> Non
     refused = ann.send("/password-reset", new_password="short")
     assert refused.status_int == 422
     assert refused.headers.get("Cache-Control") == "no-store"
+
+
+def test_one_address_confirmed_twice_at_once(each_site: Site) -> None:
+    """A3, A5, S11: one gets the account, and the other is told so, whoever deadlocks with whom."""
+    for number in range(5):
+        rivals = [Person(each_site, f"ann{number}@example.com") for _ in range(2)]
+        for rival in rivals:
+            rival.signs_up()
+            rival.opens_link()
+        forms = [form_to(rival.get("/confirm"), "/confirm") for rival in rivals]
+        start = Barrier(2)
+
+        def confirm(form: Any, start: Barrier = start) -> int:
+            form["password"] = PASSWORD
+            start.wait()
+            status: int = form.submit(status="*").status_int
+            return status
+
+        with ThreadPoolExecutor(2) as threads:
+            assert sorted(threads.map(confirm, forms)) == [303, 410]
+        assert sorted(rival.is_in() for rival in rivals) == [False, True]

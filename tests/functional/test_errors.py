@@ -202,6 +202,8 @@ def test_lost_races_are_worth_another_attempt() -> None:
     assert is_lost_race(SerializationFailure())
     assert is_lost_race(MySQLError(1213, "Deadlock found"))
     assert is_lost_race(MySQLError(1205, "Lock wait timeout exceeded"))
+    assert is_lost_race(MySQLError(1305, "SAVEPOINT sa_savepoint_1 does not exist"))
+    assert not is_lost_race(MySQLError(1305, "FUNCTION shop.total does not exist"))
     assert not is_lost_race(UniqueViolation())
     assert not is_lost_race(MySQLError(1062, "Duplicate entry"))
     assert not is_lost_race(sqlite3.IntegrityError("UNIQUE constraint failed"))

@@ -67,7 +67,10 @@ def confirm(request: Request) -> Answer:
     if wait := credentials.wait_for(request, (CONFIRM_BY_LINK, link.digest.hex())):
         return put_off(request, form, wait, email=link.email)
     wish = request.dbsession.get(SignUp, link.signup_id)
-    if not parts_of(request).passwords.verify(wish and wish.password_hash, typed(form.password)):
+    if wish is None:
+        # Somebody else has confirmed the address since the link was looked at.
+        raise HTTPGone(links.GONE)
+    if not parts_of(request).passwords.verify(wish.password_hash, typed(form.password)):
         return refuse(request, form, _WRONG, email=link.email)
     links.use_up(request, _KINDS)
     try:

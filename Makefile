@@ -108,7 +108,7 @@ torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see 
 	$(BIN)/python -m tests.faults.planted
 
 .PHONY: servers
-servers: $(STAMP) ## Install the databases and the browser of the tests, and wrk, where we may
+servers: $(STAMP) ## Install the databases, browser and nginx of the tests, and wrk, where we may
 	@$(BIN)/python -m harness.servers.install
 
 # ---- Measure

@@ -96,5 +96,5 @@ NGINX = Program(
     executables=("nginx",),
     install=(*_APT, "--no-install-recommends", "nginx-light"),
 )
-PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, WRK)
-WEB_PROGRAMS = (APACHE, NGINX)
+PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, NGINX, WRK)
+WEB_PROGRAMS = (APACHE,)

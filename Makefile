@@ -85,6 +85,10 @@ test/newest: $(STAMP) servers ## Run every test with the newest packages that se
 test/platforms: $(STAMP) ## Run the sessions' tests on the newest PostgreSQL, MariaDB and MySQL, of Debian sid
 	$(BIN)/python -m tests.platforms.databases $(ARGS)
 
+.PHONY: test/features
+test/features: $(STAMP) servers ## Take out each feature in a copy, and run what is left and its tests: MINUTES minutes
+	$(BIN)/python -m pytest -n 0 tests/features/taken_out.py $(ARGS)
+
 .PHONY: test/applications
 test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes
 	$(BIN)/python -m tests.applications.run $(ARGS)

@@ -11,7 +11,7 @@ import pytest
 from harness.processes import ROOT, clean_environment
 from myapp import environment
 from myapp.environment import variable_for
-from myapp.scripts.reference import APPLICATION, FEATURES, SESSIONS, page
+from myapp.scripts.reference import APPLICATION, FEATURES, SESSIONS, page, page_of
 from myapp.scripts.sessions import cli
 from myapp.sessions.core.settings import read_session_settings
 from myapp.setting_table import Setting
@@ -20,6 +20,7 @@ from tests.command_line import called
 
 INIS = (ROOT / "development.ini", ROOT / "production.ini")
 PAGE = ROOT / "docs" / "reference" / "settings.md"
+PAGES = {PAGE: page(), **{PAGE.with_suffix("") / f"{each}.md": page_of(each) for each in FEATURES}}
 SETTINGS = {
     name: row
     for table in (APPLICATION, SESSIONS, *FEATURES.values())
@@ -28,6 +29,7 @@ SETTINGS = {
 OURS = tuple({name.partition(".")[0] + "." for name in SETTINGS})
 
 every_setting = pytest.mark.parametrize("name", SETTINGS)
+every_page = pytest.mark.parametrize("path", PAGES, ids=lambda path: path.stem)
 every_ini = pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
 
 
@@ -106,31 +108,35 @@ def test_production_is_not_a_copy_of_development() -> None:
     assert production[migrate][1:] == ("false", True)
 
 
-def test_the_reference_page_is_what_the_table_says() -> None:
+@every_page
+def test_the_reference_page_is_what_the_table_says(path: Path) -> None:
     """C4: `python -m myapp.scripts.reference > docs/reference/settings.md` mends it."""
-    assert PAGE.read_text("utf-8") == f"{page()}\n"
+    assert path.read_text("utf-8") == f"{PAGES[path]}\n"
 
 
-def test_the_reference_page_is_printed_by_its_module() -> None:
+@every_page
+def test_the_reference_page_is_printed_by_its_module(path: Path) -> None:
     """C4: with the command that the page names."""
+    text = path.read_text("utf-8")
+    (words,) = re.findall(r"`python (-m myapp\.scripts\.reference[^`]*)`", text)
     done = subprocess.run(
-        [sys.executable, "-m", "myapp.scripts.reference"],
+        [sys.executable, *words.split()],
         capture_output=True,
         check=True,
         cwd=ROOT,
         env=clean_environment(),
     )
-    assert done.stdout.decode() == PAGE.read_text("utf-8")
+    assert done.stdout.decode() == text
 
 
 @every_setting
 def test_a_setting_has_its_section_on_the_page(name: str) -> None:
     """C4: default, what is expected, the variable, the meaning and the advice."""
     row: Setting = SETTINGS[name]
-    sections = PAGE.read_text("utf-8").split("\n### ")
+    sections = "".join(PAGES.values()).split("\n### ")
     (section,) = [text for text in sections if text.startswith(f"`{name}`\n")]
     default = f"`{row.default}`" if row.default else row.default_in_words
-    assert one_line(section.partition("\n## ")[0]) == one_line(
+    assert one_line(re.split(r"\n?## |# Settings", section)[0]) == one_line(
         f"`{name}` {row.help} - Default: {default} - Expected: {row.expected}"
         f" - Environment: `{variable_for(name)}` - When to change it: {row.when}"
     )

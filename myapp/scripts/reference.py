@@ -1,14 +1,15 @@
 """Prints docs/reference/settings.md: `python -m myapp.scripts.reference`.
 
-The page says what the tables in `myapp.settings`, in `myapp.sessions.core.settings` and in the
-`settings` of each feature say, and a test compares them (C4).
+The page says what the tables in `myapp.settings` and `myapp.sessions.core.settings` say, and a test
+compares them (C4). With the name of a feature it prints that feature's own page, so that the page
+of all stays true when the feature is taken out.
 """
 
 from __future__ import annotations
 
+import sys
 import textwrap
 from collections.abc import Mapping
-from itertools import chain
 from typing import Final
 
 from myapp import features, settings
@@ -25,18 +26,17 @@ SESSIONS: Final[Mapping[str, Setting]] = {
 """The first session manager's settings by their whole names."""
 
 FEATURES: Final[Mapping[str, Mapping[str, Setting]]] = {
-    module.__name__.split(".")[1].capitalize(): module.TABLE
-    for module in features.modules("settings")
+    module.__name__.split(".")[1]: module.TABLE for module in features.modules("settings")
 }
-"""The settings of each feature, by its name as a heading has it."""
+"""The settings of each feature by its name."""
 
 _INTRODUCTION: Final = """\
 # Settings
 
 `myapp-sessions INI config` shows which settings are in force, and where each value came from. This
-page is printed by `python -m myapp.scripts.reference` from the tables in `myapp/settings.py`,
-`myapp/sessions/core/settings.py` and the `settings.py` of each feature; a test keeps it equal to
-them.
+page is printed by `python -m myapp.scripts.reference` from the tables in `myapp/settings.py` and
+`myapp/sessions/core/settings.py`; a test keeps it equal to them. Each feature's settings have
+[a page of their own](settings/).
 
 ## Which value counts
 
@@ -72,26 +72,38 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
 """
 
 
+_OF_A_FEATURE: Final = """\
+# Settings of {name}
+
+[How to write a value, and which one counts](../settings.md#which-value-counts). This page is
+printed by `python -m myapp.scripts.reference {name}` from the table in `myapp/{name}/settings.py`.
+"""
+
+
 def page() -> str:
-    """The whole page, as Markdown."""
-    every = {**APPLICATION, **SESSIONS, **_of_features()}
+    """The page of the application and its sessions, as Markdown."""
     return "\n".join(
         [
             _INTRODUCTION,
-            *("## All at a glance", "", "| setting | environment | default |", "|---|---|---|"),
-            *(f"| `{n}` | `{variable_for(n)}` | {_default(row)} |" for n, row in every.items()),
+            *_at_a_glance({**APPLICATION, **SESSIONS}),
             *("", "## The application", *(_section(*pair) for pair in APPLICATION.items())),
             *("", "## Sessions", *(_section(*pair) for pair in SESSIONS.items())),
-            *chain.from_iterable(
-                ("", f"## {name}", *(_section(*pair) for pair in table.items()))
-                for name, table in FEATURES.items()
-            ),
         ]
     )
 
 
-def _of_features() -> dict[str, Setting]:
-    return {name: row for table in FEATURES.values() for name, row in table.items()}
+def page_of(feature: str) -> str:
+    """The page of a feature, as Markdown."""
+    table = FEATURES[feature]
+    each = (_section(*pair) for pair in table.items())
+    introduction = _OF_A_FEATURE.format(name=feature)
+    return "\n".join([introduction, *_at_a_glance(table), "", "## Each of them", *each])
+
+
+def _at_a_glance(table: Mapping[str, Setting]) -> list[str]:
+    head = ["## All at a glance", "", "| setting | environment | default |", "|---|---|---|"]
+    rows = (f"| `{n}` | `{variable_for(n)}` | {_default(row)} |" for n, row in table.items())
+    return [*head, *rows]
 
 
 def _section(name: str, row: Setting) -> str:
@@ -115,4 +127,4 @@ def _default(row: Setting) -> str:
 
 
 if __name__ == "__main__":
-    print(page())
+    print(*map(page_of, sys.argv[1:]) if sys.argv[1:] else [page()], sep="\n")

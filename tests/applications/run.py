@@ -22,8 +22,15 @@ PACKAGES: Final = {
     "googleauth": ("pyramid_googleauth",),
     "multiauth": ("pyramid_multiauth",),
     "session_multi": ("pyramid_session_multi",),
+    # The package was released before social-auth-core 5, and doesn't work with it.
+    "social_auth": (
+        "social-auth-app-pyramid",
+        "social-auth-storage-sqlalchemy",
+        "social-auth-core<5",
+    ),
     "velruse_github": ("velruse",),
     "wtforms_csrf": ("WTForms",),
+    "wuttaweb_app": ("wuttaweb",),
 }
 """What is installed beside us for each script."""
 # What they, and Pyramid, deprecate is not ours to mend.

@@ -15,8 +15,10 @@ def connect(url: str) -> Driver:
         "sqlite": SQLite,
         "postgresql": PostgreSQL,
         "mariadb": MariaDB,
+        "mariadb+mysqldb": MariaDBInC,
     }
-    return kinds[url.partition(":")[0].partition("+")[0]](url)
+    scheme = url.partition(":")[0]
+    return kinds.get(scheme, kinds[scheme.partition("+")[0]])(url)
 
 
 class Driver(ABC):
@@ -139,3 +141,19 @@ class MariaDB(Driver):
         self.execute(self._select, (digest,))
         row = self._cursor.fetchone()
         return row and row[0]
+
+
+class MariaDBInC(MariaDB):
+    """mysqlclient, which writes parameters into the text as well."""
+
+    def open(self, url: str) -> Any:
+        import MySQLdb
+
+        parts = urlsplit(url)
+        return MySQLdb.connect(
+            host=parts.hostname or "",
+            port=parts.port or 0,
+            user=parts.username,
+            database=parts.path.strip("/"),
+            autocommit=True,
+        )

@@ -62,7 +62,7 @@ _ROWS: Final = (
         _site,
         "the address of the site, such as https://example.com",
         "The address of this site, which the links in mails begin with. Empty: that of the"
-        " request, only where mails are printed.",
+        " request, only with accounts.show_mail.",
         "Always in production: the Host header of a request may be anybody's.",
     ),
     Setting(
@@ -166,10 +166,12 @@ def read_account_settings(
     if values["mail"] is None:
         _refuse_missing(reading, "mail")
     parsed = AccountSettings(**values, reading=reading)
-    if parsed.sends and not parsed.prints:
-        for name in ("url", "mail_from"):
-            if values[name] is None:
-                _refuse_missing(reading, name)
+    # Who shows printed mails is developing, and reaches the site by the address of the request.
+    needed = {"url": parsed.sends and not parsed.show_mail}
+    needed["mail_from"] = parsed.sends and not parsed.prints
+    for name in needed:
+        if needed[name] and values[name] is None:
+            _refuse_missing(reading, name)
     if parsed.show_mail and not parsed.prints:
         reading.refuse("accounts.show_mail", "false, unless accounts.mail is print")
     return parsed

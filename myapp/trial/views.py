@@ -77,7 +77,7 @@ class TrialViews:
 
         The token that its forms have from here on will do instead.
         """
-        self.session.new_csrf_token()
+        self.session.get_csrf_token()
         return self._refuse(read_typed(self.request.POST), status=400)
 
     def _page(self, form: Form) -> Answer:

@@ -20,11 +20,12 @@ class Entry:
 
 
 def entries(session: Any) -> list[Entry]:
-    """What the session holds, by key."""
+    """What the session holds, by key; not what the application keeps there for itself."""
     return sorted(
         (
             Entry(key=str(key), text=as_text(value), type=type(value).__name__)
             for key, value in session.items()
+            if not str(key).startswith("_")
         ),
         key=lambda entry: entry.key,
     )

@@ -47,6 +47,7 @@ class Site:
             "session.sweep_interval": "off",
             "retry.attempts": "3",
             "accounts.mail": "print",
+            "accounts.url": "https://localhost",
         }
         own = {name.replace("__", "."): value for name, value in settings.items()}
         self.app = myapp.main({}, **(given | own))

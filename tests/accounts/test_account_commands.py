@@ -31,7 +31,9 @@ class Console:
     def __init__(self, ini: Path, url: str) -> None:
         self.ini = ini
         given = {"sqlalchemy.url": url, "database.migrate_on_start": "true"}
-        self.app = myapp.main({}, **given, **{"accounts.mail": "print"})
+        self.app = myapp.main(
+            {}, **given, **{"accounts.mail": "print", "accounts.show_mail": "true"}
+        )
 
     def run(self, *words: str, options: tuple[str, ...] = ()) -> Result:
         """What the command did."""
@@ -66,7 +68,7 @@ class Console:
 def console(database_url: str, tmp_path: Path) -> Iterator[Console]:
     ini = tmp_path / "some.ini"
     ini.write_text(
-        "[DEFAULT]\nhttp_port = 8099\n[app:main]\nuse = egg:myapp\naccounts.mail = print\n"
+        "[DEFAULT]\nhttp_port = 8099\n[app:main]\nuse = egg:myapp\naccounts.mail = print\naccounts.show_mail = true\n"
         f"sqlalchemy.url = {database_url.replace('%', '%%')}\n"
     )
     console = Console(ini, database_url)
@@ -183,7 +185,12 @@ def test_an_account_is_shown(console: Console) -> None:
         (("show", "bob@example.com"), (), 1, "bob@example.com has no account"),
         (("create", ANN, "--role", "king"), (), 2, "is not one of"),
         (("role", ANN, "king"), (), 2, "is not one of"),
-        (("create", ANN), ("accounts.mail=off",), 1, "accounts.mail is off"),
+        (
+            ("create", ANN),
+            ("accounts.mail=off", "accounts.show_mail=false"),
+            1,
+            "accounts.mail is off",
+        ),
         (("create", ANN), ("accounts.mail=maybe",), 1, "accounts.mail = maybe"),
         (("create", ANN), ("nonsense",), 2, "write NAME=VALUE"),
     ],
@@ -194,7 +201,7 @@ def test_what_can_be_mended_is_said_in_a_line(
     """O1: 1 for what can't be done, 2 for what can't be understood."""
     ini = tmp_path / "some.ini"
     ini.write_text(
-        "[app:main]\nuse = egg:myapp\naccounts.mail = print\ndatabase.migrate_on_start = true\n"
+        "[app:main]\nuse = egg:myapp\naccounts.mail = print\naccounts.show_mail = true\ndatabase.migrate_on_start = true\n"
         "sqlalchemy.url = sqlite:///%(here)s/some.sqlite\n"
     )
     given = [word for option in options for word in ("--set", option)]

@@ -22,6 +22,10 @@ SMTP = {
 REFUSED = {
     "no mail": ({"accounts.mail": ""}, "accounts.mail = '' (from"),
     "no url": ({"accounts.url": ""}, "accounts.url = '' (from"),
+    "printed without": (
+        {"accounts.mail": "print", "accounts.url": ""},
+        "accounts.url = '' (from",
+    ),
     "no sender": ({"accounts.mail_from": ""}, "accounts.mail_from = '' (from"),
     "shown": ({"accounts.show_mail": "true"}, "accounts.show_mail = true (from"),
     "ftp": ({"accounts.mail": "ftp://u:hunter2@h"}, "accounts.mail = ftp://u:***@h (from"),

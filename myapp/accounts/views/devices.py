@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -29,6 +30,8 @@ class Device:
 
     handle: str
     is_this: bool
+    is_known: bool
+    """Whether its browser can be given a name."""
     name: str
     browser: str
     address: str
@@ -56,14 +59,17 @@ def devices_of(request: Request) -> list[Device]:
     own, now = request.session.handle, datetime.now(UTC)
     sessions = get_manager(request).of_user(user.id)
     sessions.sort(key=lambda info: info.handle != own)
-    return [_device(info, names.get(info.handle), own, now) for info in sessions]
+    return [_device(info, names, own, now) for info in sessions]
 
 
-def _device(info: SessionInfo, name: str | None, own: str, now: datetime) -> Device:
+def _device(
+    info: SessionInfo, names: Mapping[str | None, str | None], own: str, now: datetime
+) -> Device:
     return Device(
         handle=info.handle,
         is_this=info.handle == own,
-        name=name or "",
+        is_known=info.handle in names,
+        name=names.get(info.handle) or "",
         browser=in_words(info.user_agent),
         address=info.address or "",
         method=_METHODS.get(info.method or "", ""),

@@ -16,11 +16,11 @@ from myapp.accounts import links
 from myapp.accounts.models import Link
 from myapp.accounts.parts import parts_of
 
-_KEY: Final = "accounts.link"
+_KEY: Final = "_accounts.link"
 
 GONE: Final = (
-    "This link can't be used any more: it was used already, it is too old, or a newer one was"
-    " sent. Please ask for another one."
+    "This link can't be used any more: it was used already, it is too old, or the password was"
+    " changed since. Please ask for another one."
 )
 
 

@@ -27,7 +27,7 @@ class UnprovenOrigin(BadCSRFToken, SessionError):  # type: ignore[misc]  # Pyram
     """A visitor's form whose client does not say where it comes from, and that bears no token.
 
     Answer it with the form as it was filled in, as 400, and with a token made by
-    `request.session.new_csrf_token()`: sent again, it passes.
+    `request.session.get_csrf_token()`: sent again, it passes.
     """
 
 

@@ -80,7 +80,7 @@ def test_any_number_of_rows_goes_a_batch_at_a_time(engine: Engine) -> None:
 
 def test_the_mailer_tidies_up_once_an_hour(engine: Engine) -> None:
     """A11: and at the start; a clock that steps back does not end it."""
-    settings = read_account_settings({"accounts.mail": "print"}, {})
+    settings = read_account_settings({"accounts.mail": "print", "accounts.show_mail": "true"}, {})
     now = [NOW]
     sender = Sender(engine, settings, PrintTransport(), lambda *words: "", lambda: now[0])
     mailer = Mailer(sender, poll=0.01)

@@ -272,7 +272,9 @@ def test_the_setting_says_how_mails_leave(caplog: pytest.LogCaptureFixture) -> N
     sent = {"accounts.mail_from": "us@example.com", "accounts.url": "https://example.com"}
     settings = read_account_settings({"accounts.mail": "smtp://host", **sent}, {})
     assert isinstance(from_settings(settings), SMTPTransport)
-    printing = from_settings(read_account_settings({"accounts.mail": "print"}, {}))
+    printing = from_settings(
+        read_account_settings({"accounts.mail": "print", "accounts.show_mail": "true"}, {})
+    )
     with caplog.at_level("INFO", "myapp.accounts.mail"):
         for number in range(60):
             printing.send(a_mail(text=f"Number {number}.\n"))

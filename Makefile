@@ -86,7 +86,7 @@ test/platforms: $(STAMP) ## Run the sessions' tests on the newest PostgreSQL, Ma
 	$(BIN)/python -m tests.platforms.databases $(ARGS)
 
 .PHONY: test/features
-test/features: $(STAMP) servers ## Take out each feature in a copy, and run what is left and its tests: MINUTES minutes
+test/features: $(STAMP) servers ## Take out each feature in a copy, and run what is left and its tests: a quarter of an hour
 	$(BIN)/python -m pytest -n 0 tests/features/taken_out.py $(ARGS)
 
 .PHONY: test/applications

@@ -72,7 +72,7 @@ def environment(copy: Path) -> dict[str, str]:
 
 
 def describe(copy: Path) -> None:
-    """Give the copy the metadata of an installed package, which tests would else write meanwhile."""
+    """Write the metadata of the copy's package, which a test would else do in the middle."""
     command = [sys.executable, "setup.py", "--quiet", "egg_info"]
     subprocess.run(command, cwd=copy, env=clean_environment(), check=True)
 

@@ -33,6 +33,8 @@ _DRIVERS: Final = (
     *("/psycopg/", "/pymysql/", "/socket.py", "/selectors.py"),
     "/myapp/bounded_psycopg.py",
 )
+# What stands in for lines of the package where a bug is planted.
+_PLANTED: Final = ("/tests/faults/planting.py", "/tests/faults/bugs/")
 _CONNECTING: Final = "/sqlalchemy/"
 _OPENING: Final = "/sql/opening.py"
 # What the garbage collector calls is called again by nobody; Python passes over its errors.
@@ -63,7 +65,7 @@ def may_hit(frame: FrameType | None) -> bool:
             return not connecting or file.endswith(_OPENING)
         if _CONNECTING in file:
             connecting = True
-        elif not any(part in file for part in _DRIVERS):
+        elif not any(part in file for part in (*_DRIVERS, *_PLANTED)):
             return False
         frame = frame.f_back
     return False

@@ -68,7 +68,8 @@ class Console:
 def console(database_url: str, tmp_path: Path) -> Iterator[Console]:
     ini = tmp_path / "some.ini"
     ini.write_text(
-        "[DEFAULT]\nhttp_port = 8099\n[app:main]\nuse = egg:myapp\naccounts.mail = print\naccounts.show_mail = true\n"
+        "[DEFAULT]\nhttp_port = 8099\n[app:main]\nuse = egg:myapp\naccounts.mail = print\n"
+        "accounts.show_mail = true\n"
         f"sqlalchemy.url = {database_url.replace('%', '%%')}\n"
     )
     console = Console(ini, database_url)
@@ -201,7 +202,8 @@ def test_what_can_be_mended_is_said_in_a_line(
     """O1: 1 for what can't be done, 2 for what can't be understood."""
     ini = tmp_path / "some.ini"
     ini.write_text(
-        "[app:main]\nuse = egg:myapp\naccounts.mail = print\naccounts.show_mail = true\ndatabase.migrate_on_start = true\n"
+        "[app:main]\nuse = egg:myapp\naccounts.mail = print\n"
+        "accounts.show_mail = true\ndatabase.migrate_on_start = true\n"
         "sqlalchemy.url = sqlite:///%(here)s/some.sqlite\n"
     )
     given = [word for option in options for word in ("--set", option)]

@@ -63,9 +63,8 @@ class Names:
 
     def as_options(self) -> dict[str, Any]:
         """Those of alembic's `context.configure`; the migrations read `sessions_table`."""
-        is_default = self.versions == VERSION_TABLE_SETTING.default
-        own = {} if is_default else {"include_object": _leave_alone}
-        return own | {
+        return {
+            "include_object": _has_a_model,
             "version_table": self.versions,
             "sessions_table": named(self.sessions),
             "include_schemas": "." in self.sessions,
@@ -78,9 +77,9 @@ def _is_looked_at(schema: str, name: str | None, kind: str, parents: object) -> 
     return kind != "schema" or name in (None, schema)
 
 
-def _leave_alone(thing: object, name: str, kind: str, reflected: bool, model: object) -> bool:
-    """A database that several applications share has tables that no model of ours knows: they are
-    not to be dropped.
+def _has_a_model(thing: object, name: str, kind: str, reflected: bool, model: object) -> bool:
+    """Tables that no model knows are another application's, or a feature's that was taken out: what
+    drops them is written by hand.
     """
     return not (kind == "table" and reflected and model is None)
 

@@ -142,6 +142,13 @@ def test_models_and_migrations_agree(database_url: str) -> None:
     assert "No new upgrade operations" in alembic("check", url=database_url)
 
 
+def test_a_table_without_a_model_is_left_alone(database_url: str) -> None:
+    """G3, I14: another application's, or that of a feature that was taken out, is not dropped."""
+    migrations.upgrade(database_url)
+    execute(database_url, "CREATE TABLE left_behind (id INTEGER PRIMARY KEY);\n")
+    assert "No new upgrade operations" in alembic("check", url=database_url)
+
+
 def test_a_sign_in_before_the_migration_was_when_its_session_began(database_url: str) -> None:
     """R8: a session that nobody signed in to has no such moment; and back again."""
     migrations.upgrade(database_url, "0001")

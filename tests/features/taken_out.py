@@ -91,6 +91,7 @@ def test_the_documented_migration_drops_the_tables(features: Sequence[str], copy
         pytest.skip("the trial pages have no tables")
     copies.run(copy, "alembic", "upgrade", "head")
     before = tables(copy)
+    assert "No new upgrade operations" in copies.run(copy, "alembic", "check")
     copies.run(copy, "alembic", "revision", "--autogenerate", "-m", "drop accounts")
     (written,) = (copy / "alembic" / "versions").glob("*_drop_accounts.py")
     text, count = re.subn(

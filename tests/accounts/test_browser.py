@@ -27,10 +27,10 @@ EMAIL = "ann@example.com"
 STATUS = "Failed to load resource: the server responded with a status of"
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
+@pytest.fixture
 def server(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Pserve]:
     """The application as a newcomer starts it, without the debug toolbar."""
-    if request.param == "sqlite":
+    if getattr(request, "param", "sqlite") == "sqlite":
         yield from running(f"sqlite:///{tmp_path / 'story.sqlite'}", tmp_path)
     else:
         with request.getfixturevalue("postgresql").database() as url:
@@ -122,6 +122,7 @@ def people(browser: Browser, server: Pserve) -> Iterator[tuple[Person, Person]]:
         context.close()
 
 
+@pytest.mark.parametrize("server", ["sqlite", "postgresql"], indirect=True)
 def test_the_story_of_an_account(people: tuple[Person, Person]) -> None:
     """A1-A6, A10: each step of it works in a browser, at any width, light and dark."""
     desk, phone = people
@@ -226,8 +227,6 @@ def test_a_disabled_user_is_out(
     people: tuple[Person, Person], server: Pserve, tmp_path: Any
 ) -> None:
     """A15: with the next page that they open."""
-    if not (tmp_path / "story.sqlite").exists():
-        pytest.skip("once is enough")
     desk, _ = people
     sign_up(desk)
     with sqlite3.connect(tmp_path / "story.sqlite") as connection:

@@ -114,9 +114,10 @@ def test_the_process_that_forks_has_neither_sweeper_nor_connection(
         wait_until(lambda: len(serving.workers) == 2, "both workers")
         wait_until(lambda: _all_sweep(serving), "a sweeper in each worker")
         assert threads(serving.first) == 1
-        connections = sockets_to(_port(make_url(url)))
+        port = _port(make_url(url))
+        wait_until(lambda: _all_connected(serving, port), "a connection in each worker")
+        connections = sockets_to(port)
         held = [open_files(pid) & connections for pid in serving.workers]
-        assert all(held)
         assert not held[0] & held[1]
         assert not open_files(serving.first) & connections
 
@@ -137,6 +138,13 @@ def _all_sweep(serving: Serving) -> bool:
     """Whether, after one visit more, each worker has a second thread beside the one that serves."""
     Visitor(serving.port).ask("GET", "/kept")
     return all(threads(pid) > 1 for pid in serving.workers)
+
+
+def _all_connected(serving: Serving, port: int) -> bool:
+    """Whether, after one visit more that stores something, each worker is connected to the port."""
+    Visitor(serving.port).counts(1)
+    connections = sockets_to(port)
+    return all(open_files(pid) & connections for pid in serving.workers)
 
 
 def _port(url: URL) -> int:

@@ -17,8 +17,8 @@ from myapp.accounts.models import SignUp
 from myapp.accounts.parts import parts_of
 from myapp.accounts.throttle import CONFIRM_BY_LINK
 from myapp.accounts.views import links
-from myapp.accounts.views.answers import Answer, ask_again, put_off, refuse
-from myapp.accounts.views.refused import gone
+from myapp.accounts.views.answers import Answer, put_off, refuse
+from myapp.accounts.views.refused import ask_again_for_link
 from myapp.accounts.views.sign_up import TAKEN
 from myapp.sessions import UnprovenOrigin
 
@@ -86,12 +86,7 @@ def confirm(request: Request) -> Answer:
 @exception_view_config(UnprovenOrigin, route_name="confirm", renderer=PAGE)
 def ask_for_confirmation_again(error: UnprovenOrigin, request: Request) -> Answer:
     """The form again, for a browser that says nothing of where it came from."""
-    try:
-        link = links.kept(request, _KINDS)
-    except HTTPGone as lost:
-        # Nobody else answers for what an exception view raises.
-        return gone(lost, request)
-    return ask_again(request, PasswordForm(texts(request.POST)), email=link.email)
+    return ask_again_for_link(request, _KINDS, PasswordForm(texts(request.POST)))
 
 
 def includeme(config: Configurator) -> None:

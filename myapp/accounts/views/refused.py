@@ -13,10 +13,12 @@ from pyramid.httpexceptions import (
 from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.view import exception_view_config, forbidden_view_config
+from wtforms import Form
 
 from myapp.accounts.next_page import is_safe
 from myapp.accounts.throttle import ThrottleUnavailable
-from myapp.accounts.views.links import GONE
+from myapp.accounts.views.answers import Answer, ask_again
+from myapp.accounts.views.links import GONE, kept
 from myapp.views.errors import answer, http_error
 
 _RETRY_AFTER: Final = "5"  # seconds
@@ -65,3 +67,15 @@ def throttle_unavailable(error: ThrottleUnavailable, request: Request) -> Respon
 def gone(error: HTTPGone, request: Request) -> Response:
     """A link that opens nothing any more."""
     return answer(request, 410, ("This link is no longer good", error.detail or GONE))
+
+
+def ask_again_for_link(request: Request, kinds: tuple[str, ...], form: Form) -> Answer:
+    """The page of a link again, as `ask_again` has it, or what is said of a link that is gone.
+
+    Called by exception views: nobody else answers for what one of those raises.
+    """
+    try:
+        link = kept(request, kinds)
+    except HTTPGone as lost:
+        return gone(lost, request)
+    return ask_again(request, form, email=link.email)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from pyramid.config import Configurator
-from pyramid.httpexceptions import HTTPGone, HTTPSeeOther
+from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.view import exception_view_config, view_config
 
@@ -17,7 +17,7 @@ from myapp.accounts.parts import parts_of
 from myapp.accounts.throttle import RESET_BY_ADDRESS, RESET_BY_NETWORK
 from myapp.accounts.views import links
 from myapp.accounts.views.answers import Answer, ask_again, put_off, refuse
-from myapp.accounts.views.refused import gone
+from myapp.accounts.views.refused import ask_again_for_link
 from myapp.sessions import UnprovenOrigin
 
 PAGE: Final = "myapp.accounts:templates/forgotten.jinja2"
@@ -90,12 +90,7 @@ def reset(request: Request) -> Answer:
 @exception_view_config(UnprovenOrigin, route_name="password-reset", renderer=RESET_PAGE)
 def ask_for_password_again(error: UnprovenOrigin, request: Request) -> Answer:
     """The form again, for a browser that says nothing of where it came from."""
-    try:
-        link = links.kept(request, _KINDS)
-    except HTTPGone as lost:
-        # Nobody else answers for what an exception view raises.
-        return gone(lost, request)
-    return ask_again(request, NewPasswordForm(texts(request.POST)), email=link.email)
+    return ask_again_for_link(request, _KINDS, NewPasswordForm(texts(request.POST)))
 
 
 def includeme(config: Configurator) -> None:

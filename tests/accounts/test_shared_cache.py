@@ -6,7 +6,6 @@ The caches are nginx's own, from one that keeps what it is told to keep to one t
 from __future__ import annotations
 
 import http.client
-import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import closing
@@ -19,10 +18,9 @@ from urllib.parse import urlencode
 import pytest
 
 from harness.processes import ROOT, Pserve
-from harness.servers.ports import LOOPBACK, answers, free_port
-from harness.servers.process import Child
-from harness.servers.programs import NGINX, ServerMissing, skip_or_fail
-from harness.waiting import wait_until
+from harness.servers.nginx import running_nginx
+from harness.servers.ports import LOOPBACK, free_port
+from harness.servers.programs import ServerMissing, skip_or_fail
 from tests.accounts.people import PASSWORD
 
 STRICT: Final = ""
@@ -35,19 +33,7 @@ CARELESS: Final = "proxy_cache_valid 200 1m; proxy_ignore_headers Vary Set-Cooki
 """Keeps that for everybody, whatever cookie a page depends on or brings."""
 
 # The page's address is the key, and no cookie is.
-CONF: Final = """
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log notice;
-worker_processes 1;
-events {{}}
-http {{
-access_log off;
-client_body_temp_path {folder}/body;
-proxy_temp_path {folder}/proxy;
-fastcgi_temp_path {folder}/fastcgi;
-uwsgi_temp_path {folder}/uwsgi;
-scgi_temp_path {folder}/scgi;
+CACHE: Final = """
 proxy_cache_path {folder}/cache keys_zone=pages:1m;
 server {{
     listen {address}:{front};
@@ -58,7 +44,6 @@ server {{
         {keeping}
         add_header X-Cache $upstream_cache_status always;
     }}
-}}
 }}
 """
 
@@ -127,26 +112,17 @@ def people(server: Pserve) -> tuple[Somebody, ...]:
 @pytest.fixture
 def cache(request: pytest.FixtureRequest, server: Pserve) -> Iterator[int]:
     """The port of an empty cache before the application, of the kind that the test names."""
-    try:
-        nginx = NGINX.find()
-    except ServerMissing as missing:
-        skip_or_fail(missing)
     with tempfile.TemporaryDirectory() as name:
         # nginx drops root's rights, and has to come in all the same.
         folder, front = Path(name), free_port()
         folder.chmod(0o755)
-        conf = folder / "nginx.conf"
         keeping = {"folder": folder, "address": LOOPBACK, "keeping": request.param}
-        conf.write_text(CONF.format(front=front, back=server.port, **keeping))
-        child = Child(
-            [nginx, "-c", conf], log=folder / "log", folder=folder, stop_signal=signal.SIGQUIT
-        )
+        lines = CACHE.format(front=front, back=server.port, **keeping)
         try:
-            wait_until(lambda: not child.running or answers(front), "nginx")
-            assert child.running, child.output()
-            yield front
-        finally:
-            child.stop()
+            with running_nginx(folder, front, lines):
+                yield front
+        except ServerMissing as missing:
+            skip_or_fail(missing)
 
 
 each_cache = pytest.mark.parametrize(

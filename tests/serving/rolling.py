@@ -5,7 +5,6 @@ docs/how-to/rolling-restart.md.
 """
 
 import re
-import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,9 +17,9 @@ import pytest
 
 from harness.processes import ROOT
 from harness.servers.mariadb import MariaDB
-from harness.servers.ports import LOOPBACK, answers, free_port
-from harness.servers.process import Child
-from harness.servers.programs import NGINX, ServerMissing, skip_or_fail
+from harness.servers.nginx import running_nginx
+from harness.servers.ports import LOOPBACK, free_port
+from harness.servers.programs import ServerMissing, skip_or_fail
 from harness.waiting import wait_until
 from harness.web_servers import Serving
 from tests.serving.every_server import EVERY, prepare
@@ -32,23 +31,6 @@ LOSES_NOTHING: Final = (
 )
 """The others lose some, see docs/reference/servers.md."""
 PAGE: Final = ROOT / "docs" / "how-to" / "rolling-restart.md"
-
-CONF: Final = """
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log notice;
-worker_processes 1;
-events {{}}
-http {{
-access_log off;
-client_body_temp_path {folder}/body;
-proxy_temp_path {folder}/proxy;
-fastcgi_temp_path {folder}/fastcgi;
-uwsgi_temp_path {folder}/uwsgi;
-scgi_temp_path {folder}/scgi;
-{documented}
-}}
-"""
 
 
 def documented(ports: list[int], front: int) -> str:
@@ -116,7 +98,6 @@ def test_a_rolling_restart_loses_nothing(name: str, folder: Path, mariadb: Maria
     """O4: two processes of each server, one ended and started after the other, under load."""
     with ExitStack() as stack:
         try:
-            nginx = NGINX.find()
             url = stack.enter_context(mariadb.database())
             copies = []
             for number in "ab":
@@ -124,17 +105,11 @@ def test_a_rolling_restart_loses_nothing(name: str, folder: Path, mariadb: Maria
                 prepare(own, url)
                 copies.append(Serving(EVERY[name], own, DATABASE_URL=url))
                 stack.enter_context(copies[-1])
+            front = free_port()
+            lines = documented([copy.port for copy in copies], front)
+            stack.enter_context(running_nginx(folder, front, lines))
         except ServerMissing as missing:
             skip_or_fail(missing)
-        front = free_port()
-        conf = folder / "nginx.conf"
-        lines = documented([copy.port for copy in copies], front)
-        conf.write_text(CONF.format(folder=folder, documented=lines))
-        proxy = Child(
-            [nginx, "-c", conf], log=folder / "nginx.log", folder=folder, stop_signal=signal.SIGQUIT
-        )
-        stack.callback(proxy.kill)
-        wait_until(lambda: answers(front), "nginx")
         with Load(front) as load:
             for copy in copies * ROUNDS:
                 load.go_on()

@@ -113,6 +113,18 @@ class PostgreSQL(Driver):
         return row and row[0]
 
 
+def _place(url: str) -> dict[str, Any]:
+    """Where a URL leads, as both drivers for MariaDB want it told."""
+    parts = urlsplit(url)
+    return {
+        "host": parts.hostname or "",
+        "port": parts.port or 0,
+        "user": parts.username,
+        "database": parts.path.strip("/"),
+        "autocommit": True,
+    }
+
+
 class MariaDB(Driver):
     """PyMySQL, which has no prepared statements and writes parameters into the text."""
 
@@ -122,15 +134,7 @@ class MariaDB(Driver):
     def open(self, url: str) -> Any:
         import pymysql
 
-        parts = urlsplit(url)
-        return pymysql.connect(
-            host=parts.hostname or "",
-            port=parts.port or 0,
-            user=parts.username,
-            database=parts.path.strip("/"),
-            autocommit=True,
-            ssl_disabled=True,
-        )
+        return pymysql.connect(**_place(url), ssl_disabled=True)
 
     def __init__(self, url: str) -> None:
         """Connect, and keep one cursor."""
@@ -149,11 +153,4 @@ class MariaDBInC(MariaDB):
     def open(self, url: str) -> Any:
         import MySQLdb
 
-        parts = urlsplit(url)
-        return MySQLdb.connect(
-            host=parts.hostname or "",
-            port=parts.port or 0,
-            user=parts.username,
-            database=parts.path.strip("/"),
-            autocommit=True,
-        )
+        return MySQLdb.connect(**_place(url))

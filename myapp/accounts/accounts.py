@@ -13,20 +13,24 @@ from myapp.accounts.parts import parts_of
 from myapp.accounts.policy import USER
 
 
-def create(request: Request, email: str, password_hash: str) -> User:
-    """Make an account whose address counts as confirmed.
-
-    Raises IntegrityError if there is one of that address; the transaction goes on then.
-    """
-    now = parts_of(request).clock()
-    user = User(
+def new_user(email: str, now: int, *, role: str = USER, password_hash: str | None = None) -> User:
+    """An account whose address counts as confirmed, for a dbsession to store."""
+    return User(
         email=email,
         password_hash=password_hash,
         generation=new_generation(),
-        role=USER,
+        role=role,
         created_at=now,
         confirmed_at=now,
     )
+
+
+def create(request: Request, email: str, password_hash: str) -> User:
+    """Store a new account, and note it in the account's history.
+
+    Raises IntegrityError if there is one of that address; the transaction goes on then.
+    """
+    user = new_user(email, parts_of(request).clock(), password_hash=password_hash)
     with request.dbsession.begin_nested():
         request.dbsession.add(user)
     notices.note(request, "signed-up", user.id)

@@ -10,6 +10,7 @@ import secrets
 
 from pyramid.request import Request
 from pyramid.security import remember
+from sqlalchemy.orm import Session
 
 from myapp.accounts import browsers, links, notices
 from myapp.accounts.models import User
@@ -40,11 +41,16 @@ def end_others(request: Request, user: User) -> int:
     return ended
 
 
+def void_all(dbsession: Session, user: User) -> None:
+    """Let no session, link or known browser of an account be good for anything any more."""
+    user.generation = new_generation()
+    links.void(dbsession, user.id)
+    browsers.forget_all(dbsession, user.id)
+
+
 def _end_all(request: Request, user: User, *, keep: str | None) -> int:
     """End sessions, links and known browsers, here and wherever sessions live."""
-    user.generation = new_generation()
-    links.void(request.dbsession, user.id)
-    browsers.forget_all(request.dbsession, user.id)
+    void_all(request.dbsession, user)
     request.dbsession.flush()
     return get_manager(request).end_all(user.id, keep=keep)
 
@@ -54,7 +60,7 @@ def begin(request: Request, user: User, *, lasts: bool | None = None) -> None:
 
     `lasts` tells whether the cookie outlives the browser; None leaves that as it is.
     """
-    request.response.headerlist.extend(remember(request, user.id, method="password"))
+    remember(request, user.id, method="password")
     if lasts is not None:
         request.session.remember_me(lasts)
     browsers.remember(request, user)

@@ -46,7 +46,7 @@ class _Application:
         except DBAPIError as error:
             raise click.ClickException(f"the database refuses: {reason_of(error)}") from error
         finally:
-            parts.engine.dispose()
+            parts.close()
             app.registry["dbengine"].dispose()
             manager.store.close()
 

@@ -13,12 +13,13 @@ from myapp.accounts import mail
 from myapp.accounts.link_addresses import link_to
 from myapp.accounts.mailer import Mailer
 from myapp.accounts.outbox import Sender
-from myapp.accounts.parts import REGISTRY_KEY, Accounts, system_clock
+from myapp.accounts.parts import REGISTRY_KEY, Accounts
 from myapp.accounts.passwords import Passwords
 from myapp.accounts.policy import AccountPolicy, Root
 from myapp.accounts.settings import AccountSettings, read_account_settings
 from myapp.accounts.throttle import Throttle
 from myapp.database import create_database_engine, read_pooler
+from myapp.sessions.core.lifetime import SteadyClock
 
 
 def includeme(config: Configurator) -> None:
@@ -44,12 +45,13 @@ def make_parts(registry: Registry, settings: AccountSettings) -> Accounts:
     engine = create_database_engine(
         registry.settings["sqlalchemy.url"], pooler=pooler, pool_size=2, max_overflow=6
     )
-    transport = mail.from_settings(settings)
-    sender = Sender(engine, settings, transport, partial(link_to, registry), system_clock)
+    transport, clock = mail.from_settings(settings), SteadyClock()
+    sender = Sender(engine, settings, transport, partial(link_to, registry), clock)
     return Accounts(
         settings=settings,
         engine=engine,
         passwords=Passwords(settings.password_min, words=("myapp",)),
         throttle=Throttle(engine, settings.throttle),
         mailer=Mailer(sender),
+        clock=clock,
     )

@@ -9,15 +9,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from myapp.accounts import links, outbox
+from myapp.accounts import outbox
+from myapp.accounts.accounts import new_user
 from myapp.accounts.addresses import NotAnAddress, normalised
 from myapp.accounts.agents import in_words
-from myapp.accounts.changes import new_generation
-from myapp.accounts.models import Browser, Event, Message, User
+from myapp.accounts.changes import void_all
+from myapp.accounts.models import Event, Message, User
 from myapp.accounts.parts import Accounts
 from myapp.sessions import SessionManager
 from myapp.sessions.core.lifetime import to_datetime
@@ -39,15 +40,9 @@ class Operator:
     def create(self, email: str, role: str) -> str:
         """Make an account, whose owner chooses a password by the link of a mail. Its address."""
         self._need_mail()
-        address, now = _address(email), self._parts.clock()
-        user = User(
-            email=address,
-            generation=new_generation(),
-            role=role,
-            created_at=now,
-            # Nobody gets in but by the mail, which proves the address.
-            confirmed_at=now,
-        )
+        address = _address(email)
+        # Nobody gets in but by the mail, which proves the address.
+        user = new_user(address, self._parts.clock(), role=role)
         try:
             with self._dbsessions.begin() as dbsession:
                 dbsession.add(user)
@@ -61,9 +56,8 @@ class Operator:
         """Keep somebody out from now on. How many sessions were ended."""
         with self._found(email) as (dbsession, user):
             if user.disabled_at is None:
-                user.disabled_at, user.generation = self._parts.clock(), new_generation()
-                dbsession.execute(delete(Browser).where(Browser.user_id == user.id))
-                links.void(dbsession, user.id)
+                user.disabled_at = self._parts.clock()
+                void_all(dbsession, user)
                 self._tell(dbsession, user, "disabled")
             number = user.id
         # They open nothing any more: the user is looked up by each request that asks for them.

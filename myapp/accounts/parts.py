@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,13 +12,9 @@ from myapp.accounts.mailer import Mailer
 from myapp.accounts.passwords import Passwords
 from myapp.accounts.settings import AccountSettings
 from myapp.accounts.throttle import Throttle
+from myapp.sessions.core.lifetime import Clock
 
 REGISTRY_KEY: Final = "accounts"
-
-
-def system_clock() -> int:
-    """The present moment in milliseconds since 1970, UTC."""
-    return time.time_ns() // 1_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +27,7 @@ class Accounts:
     passwords: Passwords
     throttle: Throttle
     mailer: Mailer
-    clock: Callable[[], int] = system_clock
+    clock: Clock
 
     def close(self) -> None:
         """Stop the sender of mails, and close what it and the throttle are connected to."""

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 from email_validator import validate_email
 
+from myapp.environment import variable_for
 from myapp.sessions.core.settings import parse_duration
 from myapp.setting_table import Expected, Reading, Setting, bool_setting, read_table
 
@@ -179,8 +180,6 @@ def read_account_settings(
 
 def _refuse_missing(reading: Reading, name: str) -> NoReturn:
     setting = TABLE[f"accounts.{name}"]
-    reading.refuse(setting.name, f"{setting.expected} (its variable is {_variable(name)})")
-
-
-def _variable(name: str) -> str:
-    return f"ACCOUNTS_{name.upper()}"
+    reading.refuse(
+        setting.name, f"{setting.expected} (its variable is {variable_for(setting.name)})"
+    )

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPSeeOther
 from pyramid.request import Request
 from pyramid.view import view_config, view_defaults
 
-from myapp.accounts import browsers, changes, credentials
+from myapp.accounts import changes
 from myapp.accounts.forms import ChangePasswordForm, texts, typed
 from myapp.accounts.parts import parts_of
-from myapp.accounts.views.answers import Answer, put_off, refuse
-
-NOT_YOURS: Final = "This is not your password."
+from myapp.accounts.views.answers import Answer, refuse
+from myapp.accounts.views.proof import refused_proof
 
 
 @view_config(
@@ -48,13 +47,9 @@ class PasswordViews:
     def change(self) -> Answer:
         """Change it, and sign all other devices out."""
         form = ChangePasswordForm(texts(self.request.POST))
-        if not form.validate():
-            return refuse(self.request, form)
-        if wait := wait_for_proof(self.request):
-            return put_off(self.request, form, wait)
-        if not credentials.proves(self.request, self.user, typed(form.password)):
-            form.password.errors = [NOT_YOURS]
-            return refuse(self.request, form)
+        refused = refused_proof(self.request, form)
+        if refused is not None:
+            return refused
         password = typed(form.new_password)
         if complaint := parts_of(self.request).passwords.complaint(password, self.user.email):
             form.new_password.errors = [complaint]
@@ -62,12 +57,6 @@ class PasswordViews:
         changes.change_password(self.request, self.user, password)
         self.request.session.flash("Your password is changed. Your other devices are signed out.")
         return HTTPSeeOther(self.request.route_path("account"))
-
-
-def wait_for_proof(request: Request) -> int:
-    """Count an attempt to prove who is signed in. Seconds to wait."""
-    email = request.identity.email
-    return credentials.wait_for_sign_in(request, email, known=browsers.is_known(request, email))
 
 
 def includeme(config: Configurator) -> None:

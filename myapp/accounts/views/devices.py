@@ -13,12 +13,12 @@ from pyramid.request import Request
 from pyramid.view import view_config, view_defaults
 from sqlalchemy import select
 
-from myapp.accounts import changes, credentials, notices
+from myapp.accounts import changes, notices
 from myapp.accounts.agents import in_words
-from myapp.accounts.forms import DeviceForm, PasswordForm, texts, typed
+from myapp.accounts.forms import DeviceForm, PasswordForm, texts
 from myapp.accounts.models import Browser
-from myapp.accounts.views.account import NOT_YOURS, wait_for_proof
-from myapp.accounts.views.answers import Answer, put_off, refuse
+from myapp.accounts.views.answers import Answer, refuse
+from myapp.accounts.views.proof import refused_proof
 from myapp.sessions import SessionInfo, get_manager
 
 _METHODS: Final = {"password": "by password"}
@@ -186,18 +186,6 @@ class EndOthersViews:
         count = "One other device is" if ended == 1 else f"{ended or 'No'} other devices are"
         self.request.session.flash(f"{count} signed out.")
         return HTTPSeeOther(self.request.route_path("devices"))
-
-
-def refused_proof(request: Request, form: PasswordForm, **more: Any) -> Answer | None:
-    """What is answered to whoever does not prove that the account is theirs; None if they do."""
-    if not form.validate():
-        return refuse(request, form, **more)
-    if wait := wait_for_proof(request):
-        return put_off(request, form, wait, **more)
-    if not credentials.proves(request, request.identity, typed(form.password)):
-        form.password.errors = [NOT_YOURS]
-        return refuse(request, form, **more)
-    return None
 
 
 def includeme(config: Configurator) -> None:

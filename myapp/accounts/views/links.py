@@ -6,11 +6,13 @@ a page without the token in its address. What that page sends uses the link up.
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Callable, Collection
+from typing import Any, Final
 
 from pyramid.httpexceptions import HTTPGone, HTTPSeeOther
 from pyramid.request import Request
 from pyramid.response import Response
+from sqlalchemy.orm import Session
 
 from myapp.accounts import links
 from myapp.accounts.models import Link
@@ -30,9 +32,7 @@ def keep(request: Request, kinds: tuple[str, ...], route: str) -> Response:
     Raises HTTPGone for a link that opens nothing.
     """
     digest = links.digest_of(request.matchdict["token"])
-    now = parts_of(request).clock()
-    if digest is None or links.find(request.dbsession, digest, kinds, now) is None:
-        raise HTTPGone(GONE)
+    _good(request, links.find, digest, kinds)
     # Somebody else may have planted the session's token, and would have the link too.
     request.session.renew()
     request.session[_KEY] = digest
@@ -41,12 +41,7 @@ def keep(request: Request, kinds: tuple[str, ...], route: str) -> Response:
 
 def kept(request: Request, kinds: tuple[str, ...]) -> Link:
     """The link that this browser has opened, which is still good. Raises HTTPGone."""
-    digest = request.session.get(_KEY)
-    link = None
-    if isinstance(digest, bytes):
-        link = links.find(request.dbsession, digest, kinds, parts_of(request).clock())
-    if link is None:
-        raise HTTPGone(GONE)
+    link = _good(request, links.find, request.session.get(_KEY), kinds)
     # The page names the owner, who need not be signed in.
     request.response.cache_control = "no-store"
     return link
@@ -54,10 +49,19 @@ def kept(request: Request, kinds: tuple[str, ...]) -> Link:
 
 def use_up(request: Request, kinds: tuple[str, ...]) -> Link:
     """Use up the link that this browser has opened. Raises HTTPGone if somebody else has."""
-    digest = request.session.pop(_KEY, None)
+    return _good(request, links.use_up, request.session.pop(_KEY, None), kinds)
+
+
+def _good(
+    request: Request,
+    look: Callable[[Session, bytes, Collection[str], int], Link | None],
+    digest: Any,
+    kinds: Collection[str],
+) -> Link:
+    """What a look at the database finds. Raises HTTPGone for nothing, and for what is no digest."""
     link = None
     if isinstance(digest, bytes):
-        link = links.use_up(request.dbsession, digest, kinds, parts_of(request).clock())
+        link = look(request.dbsession, digest, kinds, parts_of(request).clock())
     if link is None:
         raise HTTPGone(GONE)
     return link

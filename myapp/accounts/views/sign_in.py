@@ -49,7 +49,7 @@ def sign_in(request: Request) -> Answer:
     if not known:
         notices.queue(request, "unknown-sign-in", user.email, user_id=user.id)
     changes.begin(request, user, lasts=form.remember.data)
-    return HTTPSeeOther(next_page(request, form.next.data), headers=request.response.headers)
+    return HTTPSeeOther(next_page(request, form.next.data))
 
 
 @exception_view_config(UnprovenOrigin, route_name="login", renderer=PAGE)

@@ -1,9 +1,10 @@
 """Two copies of a server behind nginx, restarted in turn under load: no request is lost.
 
 Its name keeps it out of `make test`; `make test/servers` runs it. nginx's lines are those of
-docs/how-to/rolling-restart.md.
+docs/how-to/rolling-restart.md, and so is the script that takes a server out of it.
 """
 
+import os
 import re
 import tempfile
 import threading
@@ -19,7 +20,8 @@ from harness.processes import ROOT
 from harness.servers.mariadb import MariaDB
 from harness.servers.nginx import running_nginx
 from harness.servers.ports import LOOPBACK, free_port
-from harness.servers.programs import ServerMissing, skip_or_fail
+from harness.servers.process import Child
+from harness.servers.programs import NGINX, ServerMissing, skip_or_fail
 from harness.waiting import wait_until
 from harness.web_servers import Serving
 from tests.serving.every_server import EVERY, prepare
@@ -27,20 +29,62 @@ from tests.serving.every_server import EVERY, prepare
 ROUNDS: Final = 2
 CLIENTS: Final = 8
 LOSES_NOTHING: Final = (
-    *("waitress", "gunicorn sync", "gunicorn threads", "gunicorn gevent", "granian"),
+    "waitress",
+    "gunicorn sync",
+    "gunicorn threads",
+    "gunicorn gevent",
+    "granian",
 )
-"""The others lose some, see docs/reference/servers.md."""
+CLOSES_TOO_EARLY: Final = tuple(name for name in EVERY if name not in LOSES_NOTHING)
+"""Requests that wait in their socket are reset when it is closed."""
 PAGE: Final = ROOT / "docs" / "how-to" / "rolling-restart.md"
 
 
-def documented(ports: list[int], front: int) -> str:
-    """The page's configuration, with the ports of this test."""
-    found = re.search(r"```nginx\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
-    assert found is not None
-    text = found[1]
-    for known, port in zip(("6543", "6544"), ports, strict=True):
-        text = text.replace(f"127.0.0.1:{known}", f"{LOOPBACK}:{port}")
-    return text.replace("listen 80;", f"listen {LOOPBACK}:{front};")
+# Stands before the page's script: systemctl asks the test, which answers when it has restarted.
+STAND_INS: Final = """
+nginx() {{ {nginx} -c {folder}/nginx.conf "$@"; }}
+systemctl() {{ echo "$2" > {folder}/asked; read -r _ < {folder}/restarted; }}
+"""
+
+
+def documented(language: str, changes: dict[str, str]) -> str:
+    """The page's only block in this language, with ports and paths of this test."""
+    [text] = re.findall(rf"```{language}\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    for known, ours in changes.items():
+        assert known in text
+        text = text.replace(known, ours)
+    return str(text)
+
+
+def configuration(copies: list[Serving], front: int) -> str:
+    """The page's lines for nginx."""
+    changes = {"listen 80;": f"listen {LOOPBACK}:{front};"}
+    for known, copy in zip(("6543", "6544"), copies, strict=True):
+        changes[f"127.0.0.1:{known}"] = f"{LOOPBACK}:{copy.port}"
+    return documented("nginx", changes)
+
+
+def restart_out_of_nginx(copies: list[Serving], folder: Path) -> None:
+    """Run the page's script, and restart what it says."""
+    for name in ("asked", "restarted"):
+        (folder / name).unlink(missing_ok=True)
+        os.mkfifo(folder / name)
+    script = STAND_INS.format(nginx=NGINX.find(), folder=folder) + documented(
+        "bash",
+        {
+            "/etc/nginx/conf.d/myapp.conf": f"{folder}/nginx.conf",
+            "/run/nginx.pid": f"{folder}/pid",
+            "6543 6544": " ".join(str(copy.port) for copy in copies),
+        },
+    )
+    log = folder / "restart.log"
+    child = Child(["bash", "-c", script], log=log, folder=folder)
+    for copy in copies:
+        with (folder / "asked").open() as asked:
+            assert asked.read() == f"myapp@{copy.port}\n"
+        copy.restart()
+        (folder / "restarted").write_text("yes\n")
+    assert child.wait(60) == 0, child.output()
 
 
 class Load:
@@ -93,28 +137,57 @@ def folder() -> Iterator[Path]:
         yield Path(name)
 
 
-@pytest.mark.parametrize("name", LOSES_NOTHING)
-def test_a_rolling_restart_loses_nothing(name: str, folder: Path, mariadb: MariaDB) -> None:
-    """O4: two processes of each server, one ended and started after the other, under load."""
+@pytest.fixture
+def copies(
+    request: pytest.FixtureRequest, folder: Path, mariadb: MariaDB
+) -> Iterator[list[Serving]]:
+    """Two copies of the server that the test names, with one database."""
     with ExitStack() as stack:
         try:
             url = stack.enter_context(mariadb.database())
             copies = []
             for number in "ab":
-                own = folder / number
-                prepare(own, url)
-                copies.append(Serving(EVERY[name], own, DATABASE_URL=url))
+                prepare(folder / number, url)
+                copies.append(Serving(EVERY[request.param], folder / number, DATABASE_URL=url))
                 stack.enter_context(copies[-1])
-            front = free_port()
-            lines = documented([copy.port for copy in copies], front)
-            stack.enter_context(running_nginx(folder, front, lines))
         except ServerMissing as missing:
             skip_or_fail(missing)
-        with Load(front) as load:
-            for copy in copies * ROUNDS:
-                load.go_on()
-                copy.restart()
-        print(f"{name}: {load.answered} answered, {len(load.lost)} lost")
-        assert load.lost == []
+        yield copies
         for copy in copies:
             copy.end()
+
+
+@pytest.fixture
+def front(copies: list[Serving], folder: Path) -> Iterator[int]:
+    """The port of nginx, which stands before both."""
+    port = free_port()
+    try:
+        with running_nginx(folder, port, configuration(copies, port)):
+            yield port
+    except ServerMissing as missing:
+        skip_or_fail(missing)
+
+
+@pytest.mark.parametrize("copies", LOSES_NOTHING, indirect=True)
+def test_a_rolling_restart_loses_nothing(copies: list[Serving], front: int) -> None:
+    """O4: two processes of each server, one ended and started after the other, under load."""
+    with Load(front) as load:
+        for copy in copies * ROUNDS:
+            load.go_on()
+            copy.restart()
+    print(f"{load.answered} answered, {len(load.lost)} lost")
+    assert load.lost == []
+
+
+@pytest.mark.parametrize("copies", CLOSES_TOO_EARLY, indirect=True)
+def test_a_server_that_was_taken_out_of_nginx_loses_nothing(
+    copies: list[Serving], front: int, folder: Path
+) -> None:
+    """O4: the page's script restarts those that close their socket too early."""
+    with Load(front) as load:
+        for _ in range(ROUNDS):
+            load.go_on()
+            restart_out_of_nginx(copies, folder)
+        load.go_on()
+    print(f"{load.answered} answered, {len(load.lost)} lost")
+    assert load.lost == []

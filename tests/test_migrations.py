@@ -16,16 +16,18 @@ from sqlalchemy import Connection, Engine, MetaData, NullPool, inspect, text
 
 import myapp
 from harness.processes import ROOT, clean_environment
+from harness.warm import run
 from myapp import features, migrations
 from myapp.database import create_database_engine
 from myapp.database_url import parse_url
 from myapp.models.meta import Base
+from myapp.scripts.sessions import cli
 from myapp.sessions import SchemaError
 from myapp.sessions.sql import model
 from myapp.sessions.sql.errors import MIGRATE
+from tests.command_line import called
 from tests.needed import NEEDED
 
-ALEMBIC = Path(sys.executable).with_name("alembic")
 PAGE = ROOT / "docs" / "how-to" / "plain-sql.md"
 MODELS = [*features.modules("models")]  # their tables are those of Base.metadata
 OURS = (Base.metadata, model.metadata)
@@ -39,14 +41,8 @@ UNREACHABLE = {
 
 def alembic(*words: str, url: str, folder: Path = ROOT, ini: str = "") -> str:
     """The output of the real command, run in the root of the project."""
-    done = subprocess.run(
-        [ALEMBIC, *words],
-        capture_output=True,
-        text=True,
-        cwd=folder,
-        env=clean_environment({"DATABASE_URL": url, "MYAPP_INI": ini}),
-        check=False,
-    )
+    changes = {"DATABASE_URL": url, "MYAPP_INI": ini}
+    done = run("alembic", *words, folder=folder, environment=clean_environment(changes))
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
@@ -228,14 +224,9 @@ def test_migrations_are_applied_on_any_ini(tmp_path: Path) -> None:
 )
 def test_a_bad_setting_is_one_line(url: str, words: tuple[str, ...], line: str) -> None:
     """C2: of alembic too."""
-    done = subprocess.run(
-        [ALEMBIC, *words, "upgrade", "head"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=clean_environment({"DATABASE_URL": url, "MYAPP_INI": ""}),
-        check=False,
-    )
+    changes = {"DATABASE_URL": url, "MYAPP_INI": ""}
+    words = (*words, "upgrade", "head")
+    done = run("alembic", *words, folder=ROOT, environment=clean_environment(changes))
     assert done.returncode != 0
     assert (done.stdout + done.stderr).strip() == f"FAILED: {line}"
 
@@ -302,14 +293,9 @@ def test_the_printed_schema_makes_the_table_of_the_model(database_url: str) -> N
 
 def schema(url: str) -> str:
     """What the command prints."""
-    done = subprocess.run(
-        [ALEMBIC.with_name("myapp-sessions"), ROOT / "development.ini", "schema"],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=clean_environment({"DATABASE_URL": url}),
-        check=True,
-    )
+    environment = {"DATABASE_URL": url}
+    done = called(cli, ROOT / "development.ini", "schema", environment=environment)
+    assert done.exit_code == 0, done.output
     return done.stdout
 
 

@@ -3,8 +3,6 @@
 import http.client
 import re
 import sqlite3
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import closing
@@ -15,10 +13,13 @@ import pymysql
 import pytest
 from sqlalchemy import make_url
 
+from harness import warm
 from harness.processes import ROOT, Pserve, clean_environment
 from harness.servers.mariadb import MariaDB
 from harness.servers.ports import LOOPBACK
 from harness.waiting import wait_until
+from myapp.scripts.sessions import cli
+from tests.command_line import called
 
 SOURCES = ("ini", "command line", "environment")
 
@@ -215,20 +216,14 @@ def guarded(mariadb: MariaDB) -> Iterator[str]:
 
 def run_alembic(*words: str, environment: dict[str, str]) -> None:
     """Run the real command in the project's root."""
-    run("alembic", *words, environment=environment)
-
-
-def run(program: str, *words: str, environment: dict[str, str]) -> str:
-    """The output of a program that was installed beside the interpreter."""
-    done = subprocess.run(
-        [Path(sys.executable).with_name(program), *words],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=clean_environment(environment),
-        check=False,
-    )
+    done = warm.run("alembic", *words, folder=ROOT, environment=clean_environment(environment))
     assert done.returncode == 0, done.stderr
+
+
+def run(*words: str, environment: dict[str, str]) -> str:
+    """The output of `myapp-sessions`."""
+    done = called(cli, *words, environment=environment)
+    assert done.exit_code == 0, done.output
     return done.stdout
 
 
@@ -249,15 +244,15 @@ def test_a_password_with_a_percent_sign_works_everywhere(
     options = ["-x", f"ini={ini}", *(part for each in word for part in ("-x", each))]
     run_alembic(*options, "upgrade", "head", environment=environment)
     options = [part for each in word for part in ("--set", each)]
-    swept = run("myapp-sessions", *options, str(ini), "sweep", environment=environment)
+    swept = run(*options, str(ini), "sweep", environment=environment)
     assert swept == "0 of 0 rows deleted\n"
     with Pserve(ini, folder, *word, environment=environment) as pserve:
         browser = Browser(pserve)
         assert browser.store("fruit", "a quince")
         assert browser.sees("a quince")
-    swept = run("myapp-sessions", *options, str(ini), "sweep", environment=environment)
+    swept = run(*options, str(ini), "sweep", environment=environment)
     assert swept == "0 of 1 rows deleted\n"
-    shown = run("myapp-sessions", *options, str(ini), "config", environment=environment)
+    shown = run(*options, str(ini), "config", environment=environment)
     assert re.search(r"^sqlalchemy\.url +mysql://user_\w+:\*\*\*@", shown, re.MULTILINE)
 
 

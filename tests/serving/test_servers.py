@@ -79,13 +79,24 @@ def serve(tmp_path: Path) -> Iterator[Serve]:
         serving.__exit__(None, None, None)
 
 
-@pytest.mark.parametrize("name", KINDS)
+@pytest.mark.parametrize(
+    ("name", "database_url"),
+    [
+        ("waitress", "mariadb"),
+        ("gunicorn", "postgresql"),
+        ("gunicorn-preload", "postgresql"),
+        ("gunicorn-preload", "mariadb"),
+        ("granian", "sqlite"),
+    ],
+    indirect=["database_url"],
+)
 def test_visitors_at_once_see_their_own_session_alone(
     name: str, database_url: str, serve: Serve
 ) -> None:
     """L9, W1: no connection is shared by processes or threads; expired rows go; the end is clean.
 
-    A connection that two processes used would mix up the answers of the database.
+    A connection that two processes used would mix up the answers of the database. `make
+    test/servers` tries each of the servers on each database.
     """
     serving = serve(KINDS[name], DATABASE_URL=database_url, SESSION_SWEEP_INTERVAL="1s")
     store = SqlStore(database_url)

@@ -1,6 +1,6 @@
-"""A process that forks, for the tests: exits with 0 if parent and children each have their own.
+"""A process that forks, for the tests: names what its children share with it.
 
-python -m tests.sessions.forking sweeper|connections|probe|ends python|c URL
+python -m tests.sessions.forking python|c URL
 """
 
 import ctypes
@@ -133,4 +133,5 @@ FORKS: dict[str, Fork] = {
 TASKS = {"connections": connections, "ends": ends, "sweeper": sweeper, "probe": probe}
 
 if __name__ == "__main__":
-    sys.exit(0 if TASKS[sys.argv[1]](sys.argv[3], FORKS[sys.argv[2]]) else 1)
+    shared = [name for name, task in TASKS.items() if not task(sys.argv[2], FORKS[sys.argv[1]])]
+    sys.exit(", ".join(shared) or 0)

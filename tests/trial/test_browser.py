@@ -70,21 +70,19 @@ def test_what_is_told_has_the_focus(running: Pserve, page: Page) -> None:
     assert page.evaluate(f"{focus}id") == "key"
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [320, 360, 1000])
-def test_no_button_is_cut_off(running: Pserve, page: Page, width: int, scheme: str) -> None:
+def test_no_button_is_cut_off(running: Pserve, page: Page) -> None:
     """WCAG 1.4.10: at 320 px, whatever the session holds; the page does not scroll sideways."""
-    page.set_viewport_size({"width": width, "height": 800})
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
     for key, value in (("foo", "bar"), (LONG, "v" * 300), ("a b c", "some words " * 20)):
         store(page, running.url, key, value)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    assert page.evaluate("document.querySelector('.scroll').scrollWidth") <= width
-    for button in page.locator("button, .button").all():
-        box = button.bounding_box()
-        frame = button.evaluate(
-            "each => (each.closest('.scroll') || document.body).getBoundingClientRect().right"
-        )
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= frame
+    for width in (320, 360, 1000):
+        page.set_viewport_size({"width": width, "height": 800})
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        assert page.evaluate("document.querySelector('.scroll').scrollWidth") <= width
+        for button in page.locator("button, .button").all():
+            box = button.bounding_box()
+            frame = button.evaluate(
+                "each => (each.closest('.scroll') || document.body).getBoundingClientRect().right"
+            )
+            assert box is not None
+            assert box["x"] >= 0
+            assert box["x"] + box["width"] <= frame

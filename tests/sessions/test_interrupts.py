@@ -121,15 +121,24 @@ def restore(store: SqlStore, row: StoredSession) -> None:
 
 @pytest.mark.parametrize("task", [load, load_anew, update, transact, fail])
 def test_an_interrupt_anywhere_harms_nobody_else(
-    store: SqlStore, row: StoredSession, task: Callable[[SqlStore, StoredSession], None]
+    store: SqlStore,
+    database_url: str,
+    row: StoredSession,
+    task: Callable[[SqlStore, StoredSession], None],
 ) -> None:
-    """L11: no place is lost, no outage begins, and the next request works."""
+    """L11: no place is lost, no outage begins, and what the next request writes is committed."""
+    witness = SqlStore(database_url)
 
     def check(place: str) -> None:
+        restore(store, row)
+        store.update(replace(row, version=row.version + 1), row.version)
+        # By a transaction that was left open it would be seen on that connection alone.
+        assert [each.version for each in witness.load([row.digest])] == [row.version + 1], place
         restore(store, row)
         assert_unharmed(store, row, place)
 
     lines = interrupted_everywhere(lambda: task(store, row), check)
+    witness.close()
     assert lines > 10
     assert_all_can_be_opened(store)
 

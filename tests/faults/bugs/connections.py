@@ -8,7 +8,7 @@ from typing import Any
 
 from myapp.database import reason_of
 from myapp.sessions.sql.turn import Place
-from tests.faults.bugs.bug import Replacement, bug, checker
+from tests.faults.bugs.bug import Replacement, bug, checker, pytest
 
 
 @bug(
@@ -34,7 +34,7 @@ def _prepares_anyway(settle: Replacement, connector: Any, connection: Any) -> No
 @bug(
     "a place that is not given back after an interrupt",
     function="myapp.sessions.sql.turn:Places.take_one",
-    caught_by=checker("places", 8000, "--interrupts"),
+    caught_by=pytest("tests/sessions/test_interrupts.py", "anywhere and load_anew and sqlite"),
 )
 def _counts_what_is_gone(take_one: Replacement, places: Any, most: int) -> Place | None:
     if len(places) >= most:
@@ -47,7 +47,7 @@ def _counts_what_is_gone(take_one: Replacement, places: Any, most: int) -> Place
 @bug(
     "a connection that is used on after an interrupt",
     function="myapp.sessions.sql.pool:Pool.close",
-    caught_by=checker("outage", 8000, "--interrupts", database="postgresql"),
+    caught_by=pytest("tests/sessions/test_interrupts.py", "anywhere and transact and postgresql"),
 )
 def _keeps_what_was_interrupted(close: Replacement, pool: Any, connection: Any) -> None:
     error = sys.exception()

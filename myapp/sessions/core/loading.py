@@ -55,7 +55,8 @@ def load(kind: Kind, tokens: Sequence[str], tell: Tell) -> Loaded:
     if markers:
         return _marked(kind, max(markers, key=lambda row: row.expires_at))
     for key in by_digest:
-        log.info("unknown session token, digest %s", shortened(key))
+        fields = {"manager": kind.name, "digest": shortened(key)}
+        log.info("unknown session token, digest %s", shortened(key), extra=fields)
     tell(kind, UnknownToken(manager=kind.name))
     return nothing()
 
@@ -89,7 +90,8 @@ def _decoded(
     try:
         content = kind.codec.decode(row.data)
     except UnreadableData as error:
-        log.warning("unreadable session %s: %s", shortened(row.digest), error)
+        fields = {"manager": kind.name, "session": row.handle, "user": row.user_id}
+        log.warning("unreadable session %s: %s", shortened(row.digest), error, extra=fields)
         tell(kind, UnreadableSession(manager=kind.name, handle=row.handle))
         return Loaded(origin=Origin.UNREADABLE, row=row)
     return Loaded(origin=Origin.LIVE, token=token, row=row, content=content, touch_due=touch_due)
@@ -104,7 +106,8 @@ def _marked(kind: Kind, marker: StoredSession) -> Loaded:
 def _too_many(kind: Kind, tell: Tell) -> Loaded:
     """More than any browser has: nothing is looked up, and nothing saved for such a request."""
     name = kind.settings.cookie_name
-    log.warning("a client sent over %d session cookies named %s", MAX_TOKENS, name)
+    words = "a client sent over %d session cookies named %s"
+    log.warning(words, MAX_TOKENS, name, extra={"manager": kind.name})
     tell(kind, AmbiguousCookies(manager=kind.name))
     return Loaded(origin=Origin.TOO_MANY)
 
@@ -113,7 +116,8 @@ def _ambiguous(
     kind: Kind, live: Sequence[StoredSession], tokens: Sequence[str], tell: Tell
 ) -> Loaded:
     name = kind.settings.cookie_name
-    log.warning("a client sent %d live session cookies named %s", len(live), name)
+    words = "a client sent %d live session cookies named %s"
+    log.warning(words, len(live), name, extra={"manager": kind.name})
     tell(kind, AmbiguousCookies(manager=kind.name))
     # The sign-in form, which is the way out, needs a CSRF token that the next request finds
     # again though nothing can be stored. Whoever knows only one of the cookies can't tell it.

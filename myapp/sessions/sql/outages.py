@@ -69,7 +69,7 @@ class Outages:
         new = Outage(now)
         outage = self.under_way.setdefault(what, new)
         if outage is new:
-            log.error(_BEGIN[what], reason)
+            log.error(_BEGIN[what], reason, extra={"trouble": what, "reason": reason})
         return outage
 
     def works(self, *what: Trouble) -> None:
@@ -86,4 +86,6 @@ class Outages:
         outage = self.under_way.pop(what, None)
         if outage is not None:
             self._over[what] = outage
-            log.warning(_END[what], self._monotonic() - outage.began, outage.refused)
+            seconds = self._monotonic() - outage.began
+            fields = {"trouble": what, "seconds": round(seconds, 1), "refused": outage.refused}
+            log.warning(_END[what], seconds, outage.refused, extra=fields)

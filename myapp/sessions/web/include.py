@@ -68,6 +68,8 @@ class SessionRegistry:
         self.stores: dict[object, SessionStore] = {}
         self.sweepers: list[Sweeper] = []
         self.warned: set[str] = set()
+        self.is_listened_to = False
+        """Whether anybody listens to what happens to sessions; known once the application is made."""
 
 
 # The core knows no web framework, and so not this interface of Pyramid's.
@@ -142,7 +144,7 @@ def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager
         settings,
         store,
         serializer=_serializer(settings),
-        publish=_guarded(config.registry),
+        publish=_guarded(sessions, config.registry),
     )
     sessions.managers[name] = manager
     sessions.cookie_names.append(settings.cookie_name)
@@ -158,12 +160,15 @@ def _too_many_cookies(error: TooManyCookies, request: Request) -> Response:
     return rendered(request, HTTPBadRequest(str(error)))
 
 
-def _guarded(registry: Registry) -> Callable[[SessionEvent], None]:
+def _guarded(sessions: SessionRegistry, registry: Registry) -> Callable[[SessionEvent], None]:
     """Tells subscribers; one that fails does not undo what was committed."""
 
     def publish_one(event: SessionEvent) -> None:
         try:
-            registry.notify(event)
+            if sessions.is_listened_to or registry.has_listeners:
+                # Not by `notify`, which is silent where nobody listens to Pyramid's own.
+                for _ in registry.subscribers((event,), None):
+                    pass
         except Exception:
             log.exception("a subscriber to %s failed", type(event).__name__)
 
@@ -293,16 +298,25 @@ def _on_application_created(event: ApplicationCreated) -> None:
     policy = shielding(event.app.execution_policy, sessions.sweepers, sessions.cookie_names)
     event.app.execution_policy = policy
     registry.registerUtility(policy, IExecutionPolicy)
-    _tell_events_if_anybody_listens(registry)
+    _tell_events_if_anybody_listens(sessions, registry)
 
 
-def _tell_events_if_anybody_listens(registry: Registry) -> None:
-    """Pyramid tells four events at each request as soon as anybody listens to any, as we did."""
+def _tell_events_if_anybody_listens(sessions: SessionRegistry, registry: Registry) -> None:
+    """Pyramid tells four events at each request as soon as anybody listens to any, as we did.
+
+    Whoever listens to the start alone, or to sessions, causes none of them.
+    """
     started = ((implementedBy(ApplicationCreated),), (IApplicationCreated,))
-    registry.has_listeners = any(
-        listener.required not in started
-        for listener in (*registry.registeredHandlers(), *registry.registeredSubscriptionAdapters())
-    )
+    listeners = (*registry.registeredHandlers(), *registry.registeredSubscriptionAdapters())
+    wanted = {listener.required for listener in listeners}.difference(started)
+    ours = {required for required in wanted if _is_of_sessions(*required)}
+    sessions.is_listened_to, registry.has_listeners = bool(ours), wanted != ours
+
+
+def _is_of_sessions(wanted: Any, *others: Any) -> bool:
+    """Whether what somebody listens to, as Pyramid registers it, is an event of sessions alone."""
+    kind = getattr(wanted, "inherit", None)
+    return not others and isinstance(kind, type) and issubclass(kind, SessionEvent)
 
 
 def _sweepers(sessions: SessionRegistry) -> list[Sweeper]:

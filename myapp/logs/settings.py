@@ -1,0 +1,63 @@
+"""Every setting of the log: `TABLE` is the single source, as for the application's own (C4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal
+
+from myapp.setting_table import Setting, bool_setting, read_table
+
+Format = Literal["text", "keyvalue", "json"]
+
+_FORMATS: Final[tuple[Format, ...]] = ("text", "keyvalue", "json")
+
+
+def _format(text: str) -> Format:
+    return _FORMATS[_FORMATS.index(text.lower())]  # type: ignore[arg-type]  # or ValueError
+
+
+_ROWS: Final = (
+    Setting(
+        "logs.format",
+        "text",
+        _format,
+        "text, keyvalue or json",
+        "How a line of the log looks. text: as the ini file's [formatters] say, with its fields"
+        " behind the message; keyvalue and json: nothing but fields.",
+        "keyvalue or json where a program reads the log.",
+    ),
+    bool_setting(
+        "logs.sessions",
+        "true",
+        "Log a line whenever a session begins, is renewed or ends, at INFO.",
+        "false where too many visitors begin one.",
+    ),
+    bool_setting(
+        "logs.access",
+        "false",
+        "Log a line for each request, at INFO, with links of mails masked.",
+        "true where no proxy in front keeps such a log.",
+    ),
+)
+
+TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
+"""The settings by name, in the order in which the ini files and the reference have them."""
+
+OWNED: Final = ("logs.",)
+"""Whatever begins so is ours, and refused where it is not in the table."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """The settings of the log, parsed."""
+
+    format: Format
+    sessions: bool
+    access: bool
+
+
+def read_log_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> LogSettings:
+    """Raises SettingError for the first setting that can't be used, or is unknown (C2)."""
+    values = read_table(TABLE, settings, environ, owned=OWNED).values()
+    return LogSettings(**{name.removeprefix("logs."): value for name, value in values.items()})

@@ -50,6 +50,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.accounts")
             config.include("myapp.trial")
             config.include("myapp.logs")
+            config.include("myapp.metrics")
         app = config.make_wsgi_app()
         manager = get_manager(app.registry)
         if manager.settings.url is not None and not own.migrate_on_start:

@@ -96,5 +96,10 @@ NGINX = Program(
     executables=("nginx",),
     install=(*_APT, "--no-install-recommends", "nginx-light"),
 )
-PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, NGINX, WRK)
+PROMETHEUS = Program(
+    name="Prometheus",
+    executables=("prometheus",),
+    install=(*_APT, "--no-install-recommends", "prometheus"),
+)
+PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, NGINX, WRK, PROMETHEUS)
 WEB_PROGRAMS = (APACHE,)

@@ -14,7 +14,7 @@ _FORMATS: Final[tuple[Format, ...]] = ("text", "keyvalue", "json")
 
 
 def _format(text: str) -> Format:
-    return _FORMATS[_FORMATS.index(text.lower())]  # type: ignore[arg-type]  # or ValueError
+    return _FORMATS[_FORMATS.index(text.lower())]
 
 
 _ROWS: Final = (

@@ -11,9 +11,11 @@ come between any two lines. Whatever is dropped then is collected, and so gives 
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import deque
 from contextlib import suppress
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Engine
@@ -34,6 +36,18 @@ _LOOK_AGAIN: Final = 0.1
 """Seconds after which somebody who waits looks for themselves: what was collected calls nobody."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Occupancy:
+    """How a pool stands at a moment."""
+
+    idle: int
+    in_use: int
+    waiting: int
+    """Threads that wait for a connection."""
+    waits: int
+    """How often one had to, so far."""
+
+
 class Pool:
     """The connections of one process to one database. Safe for threads, greenlets, interrupts."""
 
@@ -46,8 +60,17 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._places = Places()
         self._waiting: deque[ref[Turn[Connection | Place]]] = deque()
+        self._count_waits, self._waits = itertools.count(1), 0
         self._generation = object()
         self._opener = Opener(engine, statements, breaker, self._places)
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """How things stand, more or less: nobody stops for it to be counted."""
+        idle = len(self._idle)
+        in_use = max(0, self._places.count_open() - idle)
+        waiting = len(self._waiting)
+        return Occupancy(idle=idle, in_use=in_use, waiting=waiting, waits=self._waits)
 
     def take(self) -> Connection:
         """A connection, which is then the caller's until it is given back or closed.
@@ -115,11 +138,14 @@ class Pool:
 
     def _wait(self, turn: Turn[Connection | Place], until: float) -> Connection | Place:
         """What is given to whoever has this turn: a connection, or the right to open one."""
+        has_waited = False
         try:
             while True:
                 self._serve()
                 if turn.given is not None:
                     return turn.given
+                if not has_waited:
+                    has_waited, self._waits = True, next(self._count_waits)
                 self._refuse_to_wait(until)
                 turn.wait(_LOOK_AGAIN)
                 # Whoever wanted to serve us may have been interrupted.

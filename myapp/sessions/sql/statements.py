@@ -196,6 +196,8 @@ now_on: Final[Mapping[str, Select[Any]]] = {
 statement_limit = select(func.current_setting(literal_column("'statement_timeout'")))
 count = select(func.count()).select_from(table)
 count_due = count.where(_c.sweep_at <= bindparam("now"))
+_some_due = select(_c.digest).where(_c.sweep_at <= bindparam("now")).limit(bindparam("most"))
+count_some_due = select(func.count()).select_from(_some_due.subquery())
 _these = _c.digest.in_(bindparam("digests", expanding=True))
 sweep = delete(table).where(_these, _c.expires_at <= bindparam("now"))
 # What was due but lives on, since it was touched: look again when it can have expired.

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Engine, Executable, NullPool, Table, false, select
 from sqlalchemy.exc import DBAPIError
@@ -28,10 +28,13 @@ from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.errors import foreign_table, is_foreign, missing_table, old_table
 from myapp.sessions.sql.executor import Executor
 from myapp.sessions.sql.outages import Outages
-from myapp.sessions.sql.pool import Pool
+from myapp.sessions.sql.pool import Occupancy, Pool
 from myapp.sessions.sql.pooled import refuse_statement_mode, warn_of_no_limit
 from myapp.sessions.sql.sweeping import sweep_claimed, sweep_sampled
-from myapp.sessions.sql.writer import renews_at_once
+from myapp.sessions.sql.writer import SqlWriter, renews_at_once
+
+MUCH: Final = 100_000
+"""Beyond so many rows nobody needs to know how many more there are."""
 
 
 class SqlStore:
@@ -68,6 +71,8 @@ class SqlStore:
         self._pools = PerProcess(self._new_pool)
         self._executor = Executor(self._engine, self._pools, statement_timeout / 1000)
         self._is_checked = False
+        self.on_join: Callable[[SqlWriter], None] | None = None
+        """Called with whoever is to write within a request's transaction, if somebody watches."""
 
     def _new_pool(self) -> Pool:
         return Pool(self._engine, self._statements, Breaker(), self._patience)
@@ -208,6 +213,15 @@ class SqlStore:
     def count_due(self, now: int) -> int:
         """How many rows a sweep at `now` would look at."""
         return self._number(sql.count_due, now=now)
+
+    def backlog(self, now: int) -> int:
+        """How many rows a sweep at `now` would look at, counted no further than MUCH."""
+        return self._number(sql.count_some_due, now=now, most=MUCH)
+
+    @property
+    def occupancy(self) -> Occupancy:
+        """How the connections of this process stand."""
+        return self._pool.occupancy
 
     def now(self) -> int | None:
         """As TellsTime has it: a SQLite file has our own clock."""

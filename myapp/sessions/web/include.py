@@ -48,7 +48,7 @@ from myapp.sessions.web.finish import rendered
 from myapp.sessions.web.headers import REGISTRY_KEY
 from myapp.sessions.web.judging import add_judging
 from myapp.sessions.web.revocations import manager_for
-from myapp.sessions.web.shield import shielding
+from myapp.sessions.web.shield import Companion, shielding
 from myapp.sessions.web.start import show_errors_of_the_start
 from myapp.sessions.web.transaction import TM_TWEEN
 from myapp.sessions.web.transaction import TWEEN as JOIN_TWEEN
@@ -67,9 +67,11 @@ class SessionRegistry:
         self.cookie_names: list[str] = []
         self.stores: dict[object, SessionStore] = {}
         self.sweepers: list[Sweeper] = []
+        self.companions: list[Companion] = []
+        """The sweepers, and whoever else has a thread in each process."""
         self.warned: set[str] = set()
         self.is_listened_to = False
-        """Whether anybody listens to what happens to sessions; known once the application is made."""
+        """Whether anybody listens to events of sessions; known once the application is made."""
 
 
 # The core knows no web framework, and so not this interface of Pyramid's.
@@ -295,7 +297,8 @@ def _on_application_created(event: ApplicationCreated) -> None:
     sessions.sweepers = _sweepers(sessions)
     if sessions.sweepers:
         warn_without_threads()
-    policy = shielding(event.app.execution_policy, sessions.sweepers, sessions.cookie_names)
+    sessions.companions += sessions.sweepers
+    policy = shielding(event.app.execution_policy, sessions.companions, sessions.cookie_names)
     event.app.execution_policy = policy
     registry.registerUtility(policy, IExecutionPolicy)
     _tell_events_if_anybody_listens(sessions, registry)

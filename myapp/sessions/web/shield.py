@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Sequence
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from myapp.sessions.core.fork import process_id
 from myapp.sessions.core.loading import MAX_TOKENS
-from myapp.sessions.core.sweep import Sweeper
 from myapp.sessions.web.cookie import PROTECTED, pairs_in
 from myapp.sessions.web.headers import add_vary
 from myapp.sessions.web.late import LOOKED_LATE, RESPONDED
@@ -45,7 +44,18 @@ _BEYOND_ASCII: Final = re.compile(r"\\[23]|[^\x00-\x7f]")
 _MAX_HEADER: Final = 16 * 1024
 
 
-def shielding(policy: Any, sweepers: Sequence[Sweeper], names: Collection[str]) -> Any:
+class Companion(Protocol):
+    """Something with a thread in each process, which starts with the first request there."""
+
+    @property
+    def process(self) -> int:
+        """The process in which the thread runs."""
+
+    def ensure_running(self) -> None:
+        """Start the thread of this process if there is none yet. Never raises."""
+
+
+def shielding(policy: Any, companions: Sequence[Companion], names: Collection[str]) -> Any:
     """An execution policy that goes before another: the first to see a request, and the last to
     see its response. `names` are those of our own cookies.
     """
@@ -55,9 +65,9 @@ def shielding(policy: Any, sweepers: Sequence[Sweeper], names: Collection[str]) 
     def shielding_policy(environ: dict[str, Any], router: Any) -> Any:
         if "HTTP_COOKIE" in environ:
             shield(environ, names)
-        for sweeper in sweepers:
-            if sweeper.process != process_id():
-                sweeper.ensure_running()
+        for companion in companions:
+            if companion.process != process_id():
+                companion.ensure_running()
         environ[RESPONDED] = False
         response = policy(environ, router)
         environ[RESPONDED] = True

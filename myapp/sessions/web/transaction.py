@@ -207,7 +207,10 @@ def _writers(kind: Kind, transaction: Any) -> Iterator[JoinedWriter]:
             # zope.sqlalchemy commits only what was marked, and what goes past the ORM is not.
             mark = zope.sqlalchemy.mark_changed
             joined = partial(mark, resource.session, resource.transaction_manager)
-            yield JoinedWriter(resource.session.connection, joined, store)
+            writer = JoinedWriter(resource.session.connection, joined, store)
+            if store.on_join is not None:
+                store.on_join(writer)
+            yield writer
 
 
 def _reaches(session: DatabaseSession | None, store: SqlStore) -> bool:

@@ -67,7 +67,8 @@ test/cover: $(STAMP) servers ## Run every test and write what they cover to html
 .PHONY: test/servers
 test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database, and restart some under load: 20 minutes
 	.venv-servers/bin/python -m harness.servers.install web
-	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py $(ARGS)
+	.venv-servers/bin/python -m pytest -n 0 tests/serving/every_server.py tests/serving/rolling.py \
+		tests/metrics/processes.py $(ARGS)
 
 .PHONY: test/pythons
 test/pythons: $(STAMP) servers ## Run every test with each Python from 3.11 on that is here, and sid's: 6 minutes for each

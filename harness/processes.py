@@ -20,7 +20,8 @@ from harness.waiting import wait_until
 ROOT = Path(__file__).resolve().parent.parent
 # What a developer exported for his own server has no business in a test.
 _SETTINGS = re.compile(
-    r"ACCOUNTS_|DATABASE_|MYAPP_|SESSION_|\w+_SESSION_|PYTHONOPTIMIZE$|PYTHONWARNINGS$"
+    r"ACCOUNTS_|DATABASE_|LOGS_|METRICS_|MYAPP_|PROMETHEUS_|SESSION_|\w+_SESSION_"
+    r"|PYTHONOPTIMIZE$|PYTHONWARNINGS$"
 )
 # What setuptools says from 80.9 on at every start of Pyramid 2.1; the tests read standard error.
 _NOT_OURS = "ignore:pkg_resources is deprecated"

@@ -32,7 +32,7 @@ DONE_IN_A_COPY = (DOCS / "how-to" / "models.md",)
 WORDS_IN_THREE_MINUTES = 900
 
 # Their tests try what the pages say of them: the pages stay where a feature was taken out.
-FEATURES = ("accounts", "trial")
+FEATURES = ("accounts", "logs", "metrics", "trial")
 
 # Attributes that a manager has besides its methods.
 PARTS = vars(memory_manager()).keys()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import errno
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -28,11 +28,12 @@ FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 class Together:
     """The metrics of two registries: the application's own code uses prometheus-client's."""
 
-    def __init__(self, *registries: CollectorRegistry) -> None:
-        self._registries = registries
+    def __init__(self, add_up: Callable[[], None], *registries: CollectorRegistry) -> None:
+        self._add_up, self._registries = add_up, registries
 
     def collect(self) -> Iterator[Metric]:
-        """All of them."""
+        """All of them, as they are now."""
+        self._add_up()
         for registry in self._registries:
             yield from registry.collect()
 
@@ -50,8 +51,16 @@ def read_folder(environ: Mapping[str, str]) -> Path | None:
 class Exporter:
     """Answers at one address, in one process at a time."""
 
-    def __init__(self, address: Address, registry: CollectorRegistry, folder: Path | None) -> None:
+    def __init__(
+        self,
+        address: Address,
+        registry: CollectorRegistry,
+        folder: Path | None,
+        add_up: Callable[[], None],
+    ) -> None:
+        """`add_up` is called before the numbers of this process are read."""
         self._address, self._registry, self._folder = address, registry, folder
+        self._add_up = add_up
         self._server: Any = None
         self._has_told = False
 
@@ -83,9 +92,10 @@ class Exporter:
 
     def _shown(self) -> Any:
         if self._folder is None:
-            return Together(REGISTRY, self._registry)
+            return Together(self._add_up, REGISTRY, self._registry)
         together = CollectorRegistry()
-        MultiProcessCollector(together, str(self._folder))
+        collector: Any = MultiProcessCollector  # which has no types
+        collector(together, str(self._folder))
         return together
 
     def _tell(self, error: OSError) -> None:
@@ -102,11 +112,12 @@ class Exporter:
         """Take out what a process that has ended said of its present state."""
         if self._folder is None:
             return
+        forget: Any = mark_process_dead  # which has no types
         for file in self._folder.glob("gauge_live*_*.db"):
             process = int(file.stem.rpartition("_")[2])
             try:
                 os.kill(process, 0)
             except ProcessLookupError:
-                mark_process_dead(process, str(self._folder))
+                forget(process, str(self._folder))
             except PermissionError:
                 pass  # it lives, as another user

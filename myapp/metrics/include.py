@@ -22,7 +22,8 @@ def include(config: Configurator, settings: MetricSettings) -> None:
     assert settings.listen is not None
     folder = read_folder(os.environ)
     instruments = Instruments()
-    watch, exporter = Watch(instruments), Exporter(settings.listen, instruments.registry, folder)
+    watch = Watch(instruments)
+    exporter = Exporter(settings.listen, instruments.registry, folder, watch.add_up)
 
     def event(event: SessionEvent) -> None:
         watch.event(event)
@@ -34,7 +35,8 @@ def include(config: Configurator, settings: MetricSettings) -> None:
         for store in sessions.stores.values():
             watch.store(store)
         stores = [store for store in sessions.stores.values() if isinstance(store, SqlStore)]
-        sessions.companions.append(Reporter(stores, instruments, exporter, SteadyClock()))
+        reporter = Reporter(stores, instruments, exporter, SteadyClock(), watch.add_up)
+        sessions.companions.append(reporter)
 
     config.add_subscriber(event, SessionEvent)
     config.add_subscriber(begin, ApplicationCreated)

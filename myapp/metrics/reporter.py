@@ -10,7 +10,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -41,10 +41,10 @@ class Reporter:
         instruments: Instruments,
         exporter: Exporter,
         clock: Clock,
-        interval: float = INTERVAL,
+        add_up: Callable[[], None],
     ) -> None:
         self._stores, self._to, self._exporter = stores, instruments, exporter
-        self._clock, self._interval = clock, interval
+        self._clock, self._add_up = clock, add_up
         self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
         self._waits: dict[int, int] = {}
         self._next_count = -math.inf
@@ -80,11 +80,12 @@ class Reporter:
                 self._exporter.try_to_serve()
             except Exception:
                 log.exception("the state of sessions was not measured, which is tried again")
-            if stopped.wait(self._interval):
+            if stopped.wait(INTERVAL):
                 return
 
     def look(self) -> None:
         """Measure now."""
+        self._add_up()
         for trouble in TROUBLES:
             fails = any(trouble in store.outages.under_way for store in self._stores)
             self._to.outage.labels(trouble).set(fails)

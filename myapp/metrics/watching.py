@@ -10,6 +10,7 @@ from collections.abc import Callable
 from time import perf_counter
 from typing import Any, Final
 
+from myapp.metrics.durations import Durations
 from myapp.metrics.instruments import Instruments
 from myapp.sessions import (
     AmbiguousCookies,
@@ -45,6 +46,7 @@ class Watch:
 
     def __init__(self, instruments: Instruments) -> None:
         self._to = instruments
+        self._durations: dict[tuple[str, str], Durations] = {}
 
     def expect(self, manager: str) -> None:
         """Show zeros from the start: Prometheus can't tell how much has grown out of nothing."""
@@ -57,7 +59,7 @@ class Watch:
         store.sweep = self._counting_rows(store.sweep)
         if hasattr(store, "on_join"):
             for operation in WRITES:
-                self._to.seconds.labels(operation, "request")
+                self._noted(operation, "request")
             store.on_join = lambda writer: self._time(writer, WRITES, "request")
 
     def _time(self, thing: Any, operations: tuple[str, ...], transaction: str) -> None:
@@ -67,7 +69,7 @@ class Watch:
             )
 
     def _timed(self, do: Callable[..., Any], operation: str, transaction: str) -> Any:
-        observe = self._to.seconds.labels(operation, transaction).observe
+        note = self._noted(operation, transaction).note
 
         def timed(*arguments: Any, **named: Any) -> Any:
             began = perf_counter()
@@ -76,12 +78,23 @@ class Watch:
             except Exception as error:
                 name = type(error).__name__
                 self._to.failures.labels(operation, transaction, name).inc()
-                observe(perf_counter() - began)
+                note(perf_counter() - began)
                 raise
-            observe(perf_counter() - began)
+            note(perf_counter() - began)
             return answer
 
         return timed
+
+    def _noted(self, operation: str, transaction: str) -> Durations:
+        key = operation, transaction
+        if key not in self._durations:
+            self._durations[key] = Durations(self._to.seconds.labels(*key))
+        return self._durations[key]
+
+    def add_up(self) -> None:
+        """Bring the instruments up to date with what was noted."""
+        for durations in self._durations.values():
+            durations.add_up()
 
     def _counting_rows(self, sweep: Callable[..., int]) -> Callable[..., int]:
         def counted(*arguments: Any) -> int:

@@ -1,7 +1,7 @@
 """How long things took, noted by requests and added up later.
 
-A request that adds to a histogram calls eleven functions and takes a lock; one that notes a number in
-a queue calls one. The queue is added up before the metrics are read, and every few seconds.
+A request that adds to a histogram calls eleven functions and takes locks; one that notes a number
+in a queue calls one. The queue is added up before the metrics are read, and every few seconds.
 """
 
 from __future__ import annotations

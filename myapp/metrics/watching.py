@@ -25,7 +25,7 @@ from myapp.sessions import (
 )
 
 WRITES: Final = ("insert", "update", "renew", "end")
-OPERATIONS: Final = ("load", *WRITES, "touch", "lock", "sweep")
+OPERATIONS: Final = (*WRITES, "touch", "lock", "sweep")
 
 EVENTS: Final[dict[type[SessionEvent], str]] = {
     SessionStarted: "started",
@@ -56,6 +56,7 @@ class Watch:
     def store(self, store: Any) -> None:
         """Watch a store, and whoever writes for it within a request's transaction."""
         self._time(store, OPERATIONS, "own")
+        store.load = self._timed_load(store.load)
         store.sweep = self._counting_rows(store.sweep)
         if hasattr(store, "on_join"):
             for operation in WRITES:
@@ -76,14 +77,32 @@ class Watch:
             try:
                 answer = do(*arguments, **named)
             except Exception as error:
-                name = type(error).__name__
-                self._to.failures.labels(operation, transaction, name).inc()
-                note(perf_counter() - began)
+                self._failed(operation, transaction, error, began)
                 raise
             note(perf_counter() - began)
             return answer
 
         return timed
+
+    def _timed_load(self, load: Callable[[Any], Any]) -> Any:
+        """As the others, but for its one argument: every request that reads comes here."""
+        note = self._noted("load", "own").note
+
+        def timed(digests: Any) -> Any:
+            began = perf_counter()
+            try:
+                rows = load(digests)
+            except Exception as error:
+                self._failed("load", "own", error, began)
+                raise
+            note(perf_counter() - began)
+            return rows
+
+        return timed
+
+    def _failed(self, operation: str, transaction: str, error: Exception, began: float) -> None:
+        self._to.failures.labels(operation, transaction, type(error).__name__).inc()
+        self._noted(operation, transaction).note(perf_counter() - began)
 
     def _noted(self, operation: str, transaction: str) -> Durations:
         key = operation, transaction

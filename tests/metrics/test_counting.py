@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pyramid.config import Configurator
+from pyramid.request import Request
 
 from harness.servers.ports import answers, free_port
 from harness.waiting import wait_until
@@ -20,9 +21,15 @@ from tests.sessions.app import App, Clock, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.conftest import make_app as make_app
 from tests.sessions.conftest import sqlite_url as sqlite_url
+from tests.sessions.effort import effort_of
 from tests.sessions.views import VIEWS
 
 TIMES = "myapp_session_store_seconds_count"
+
+
+def look(request: Request) -> str:
+    request.session.get("key")
+    return "hello"
 
 
 @pytest.fixture
@@ -42,7 +49,9 @@ def make(make_app: MakeApp, port: int) -> Iterator[Callable[..., App]]:
             config.add_settings(given)
             config.include("myapp.metrics")
 
-        made.append(make_app(VIEWS, configure=configure, sweep_interval="off", **options))
+        views = VIEWS | {"hello": look}
+        options = {"sweep_interval": "off"} | options
+        made.append(make_app(views, configure=configure, **options))
         return made[-1]
 
     yield make
@@ -150,6 +159,16 @@ def test_without_metrics_nothing_is_watched(make: Callable[..., App]) -> None:
     assert not {"load", "insert", "sweep"} & vars(app.manager.store).keys()
     assert companions(app) == []
     assert not app.router.registry["myapp.sessions"].is_listened_to
+
+
+def test_a_read_calls_hardly_more_functions_with_metrics(make: Callable[..., App]) -> None:
+    """P1, O6: the clock twice, a note, and the function that does both."""
+    calls = []
+    for listen in ({}, {"metrics.listen": "off"}):
+        app = make(listen, sweep_interval="1d")
+        cookie = f"{app.manager.settings.cookie_name}={token_of(app.get('/set'))}"
+        calls.append([effort_of(app.router, "/hello", cookie).calls for _ in range(3)][-1])
+    assert calls[0] - calls[1] <= 4
 
 
 def test_with_metrics_pyramid_tells_no_more_events(make: Callable[..., App]) -> None:

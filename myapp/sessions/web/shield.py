@@ -65,8 +65,9 @@ def shielding(policy: Any, companions: Sequence[Companion], names: Collection[st
     def shielding_policy(environ: dict[str, Any], router: Any) -> Any:
         if "HTTP_COOKIE" in environ:
             shield(environ, names)
+        process = process_id() if companions else 0
         for companion in companions:
-            if companion.process != process_id():
+            if companion.process != process:
                 companion.ensure_running()
         environ[RESPONDED] = False
         response = policy(environ, router)

@@ -27,7 +27,8 @@ def write_headers(request: Request, response: Response, state: State, saved: Sav
     """Say in the response what was done with a session that was looked at."""
     kind, row = state.kind, state.loaded.row if state.loaded else None
     header = None
-    if saved.sets_cookie and saved.loaded is not None:
+    # A session that was found by its handle has no token that could be sent.
+    if saved.sets_cookie and saved.loaded is not None and saved.loaded.token:
         _warn_of_plain_http(request, kind)
         header = _cookie(kind, saved.loaded)
     elif saved.deletes_cookie and was_sent(request.environ, kind.settings.cookie_name):

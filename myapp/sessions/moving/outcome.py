@@ -1,0 +1,152 @@
+"""What becomes of an old session once the response is known: nothing, unless ours was committed.
+
+Runs as a response callback, after both our tweens and pyramid_tm. First the link is written, then
+the old session is deleted, then its cookie: whatever fails in between signs nobody out.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from pyramid.request import Request
+from pyramid.response import Response
+
+from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.core.state import Origin, State
+from myapp.sessions.moving.links import Arrival, write_link
+from myapp.sessions.moving.old import Reader
+from myapp.sessions.moving.settings import MovingSettings
+from myapp.sessions.web.finish import will_be_retried
+from myapp.sessions.web.scope import Scope, publish
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True, kw_only=True)
+class SessionMoved(SessionEvent):
+    """An old session was adopted; it is told after the SessionStarted of the new one."""
+
+    kind: str
+    """The old library's word, as in `moving.from`."""
+
+
+@dataclass(slots=True)
+class MovingCounts:
+    """What this process has seen since it started, by the old library's word."""
+
+    moved: Counter[str] = field(default_factory=Counter)
+    """Old sessions that were adopted."""
+    late: Counter[str] = field(default_factory=Counter)
+    """Requests that bore an old cookie after its session had been adopted or ended."""
+    left: Counter[str] = field(default_factory=Counter)
+    """Old cookies of sessions that had expired, were empty, or whose user may not sign in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What all requests share during a move."""
+
+    settings: MovingSettings
+    readers: Sequence[Reader]
+    counts: MovingCounts = field(default_factory=MovingCounts)
+
+
+@dataclass(slots=True, eq=False)
+class Move:
+    """One request with an old cookie, and what its source found."""
+
+    parts: Parts
+    scope: Scope
+    state: State
+    arrivals: Sequence[Arrival]
+    handle: str | None = None
+    """The handle that the adopted session is to have; None if none is adopted here."""
+    user_id: str | None = None
+    is_late: bool = False
+    is_decided: bool = False
+    """Whether the old sessions could be looked at; else they stay as they are."""
+
+
+def settle_move(move: Move, request: Request, response: Response) -> None:
+    """A response callback: do with the old session what was done with ours."""
+    was_saved = move.scope.closed and not move.state.failed
+    if not (move.is_decided and was_saved) or will_be_retried(request):
+        return
+    origin = move.state.loaded.origin if move.state.loaded else Origin.NOTHING
+    keeps = move.parts.settings.keep_old
+    if origin is Origin.LIVE and _is_adopted(move):
+        _close(move, move.handle, keeps=keeps)
+        _tell(move, request)
+    elif origin is Origin.ENDED or (origin is Origin.LIVE and move.handle is not None):
+        # Signed out, or another user's from here on: the old one must not come back.
+        _close(move, None, keeps=keeps)
+        keeps = False
+    elif not _is_over(move, origin, response):
+        return
+    else:
+        _count(move)
+        keeps = keeps and origin is Origin.LIVE
+    if not keeps:
+        cookies = [value for reader, _ in move.arrivals for value in reader.deletion(request)]
+        response.headerlist.extend(("Set-Cookie", value) for value in cookies)
+        response.headers["Cache-Control"] = "no-store"
+
+
+def _is_adopted(move: Move) -> bool:
+    """Whether the session that was stored is the adopted one, and not what a view made of it."""
+    row = move.state.loaded.row if move.state.loaded else None
+    return (
+        row is not None
+        and move.handle is not None
+        and (row.handle, row.user_id) == (move.handle, move.user_id)
+    )
+
+
+def _is_over(move: Move, origin: Origin, response: Response) -> bool:
+    """Whether the old cookie is of no use any more, though nothing was adopted just now."""
+    if origin is Origin.LIVE:
+        return True
+    if origin is not Origin.NOTHING:
+        return False
+    if move.handle is None:
+        return True
+    # Its messages were all that it held, and they were shown.
+    return move.state.content.is_empty() and move.user_id is None and response.status < "5"
+
+
+def _close(move: Move, handle: str | None, *, keeps: bool) -> None:
+    """Write what became of the old sessions, and delete them."""
+    for arrival in move.arrivals:
+        try:
+            write_link(move.state.kind, arrival, handle)
+            if not keeps or handle is None:
+                arrival[0].forget(arrival[1])
+        except StoreUnavailable as error:
+            log.warning("an old session of %s was not closed: %s", arrival[0].name, error)
+
+
+def _tell(move: Move, request: Request) -> None:
+    kind, counts = move.state.kind, move.parts.counts.moved
+    for reader, _ in move.arrivals:
+        counts[reader.name] += 1
+        log.info(
+            "moved a session of %s, now %s: %d since the start",
+            reader.name,
+            move.handle,
+            counts[reader.name],
+        )
+        moved = SessionMoved(
+            manager=kind.name, handle=move.handle, user_id=move.user_id, kind=reader.name
+        )
+        publish(request, kind, moved)
+
+
+def _count(move: Move) -> None:
+    origin = move.state.loaded.origin if move.state.loaded else Origin.NOTHING
+    is_late = move.is_late or origin is Origin.LIVE
+    counts = move.parts.counts.late if is_late else move.parts.counts.left
+    counts.update(reader.name for reader, _ in move.arrivals)

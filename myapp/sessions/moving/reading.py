@@ -1,0 +1,34 @@
+"""What the readers of old sessions share: how they tell of what can't be read or had."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.moving.pickles import NotAllowed
+
+log = logging.getLogger(__name__)
+
+
+class Unreadable(Exception):
+    """An old session that is there, and can't be read: it stays as it is."""
+
+
+def unreadable(name: str, error: Exception) -> Unreadable:
+    """The error to raise, having told of it."""
+    # What another error says may quote the contents.
+    reason = str(error) if isinstance(error, NotAllowed) else type(error).__name__
+    log.warning("an old session of %s can't be read, and stays as it is: %s", name, reason)
+    return Unreadable(name)
+
+
+@contextmanager
+def reaching(name: str, *errors: type[Exception]) -> Iterator[None]:
+    """Turn the errors of a client into one that answers 503: an outage signs nobody out (L8)."""
+    try:
+        yield
+    except errors as error:
+        log.warning("the old store of %s can't be reached: %s", name, type(error).__name__)
+        raise StoreUnavailable(f"the old store of {name} can't be reached") from error

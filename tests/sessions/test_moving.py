@@ -1,0 +1,390 @@
+"""Old sessions of Pyramid's own kinds become ours, once, and nobody is signed out by that."""
+
+import logging
+import pickle
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from pyramid.config import Configurator
+from pyramid.httpexceptions import HTTPInternalServerError
+from pyramid.request import Request
+from webob.cookies import SignedSerializer
+
+from myapp.sessions import SessionEvent, SessionStarted, SettingError
+from myapp.sessions.moving import SessionMoved, get_counts
+from tests.sessions.app import App, Clock, create_table
+from tests.sessions.conftest import MakeApp
+from tests.sessions.moving import (
+    OLD,
+    SECRET,
+    SIGNED,
+    TICKETS,
+    deletes_old,
+    holding,
+    moved,
+    old_cookies,
+    ours,
+    send,
+    ticket,
+)
+
+
+def sign_in(request: Request) -> None:
+    """What an old application did: the user is a key, beside a cart, a message and a token."""
+    request.session.update(user="ann", cart=[1, 2])
+    request.session.flash("Welcome", "news")
+    request.session["_csrft_"] = "of a form in another tab"
+
+
+def shown(request: Request) -> dict[str, Any]:
+    session = request.session
+    return {
+        "user": request.authenticated_userid,
+        "values": dict(session),
+        "flash": session.peek_flash("news"),
+        "csrf": session.csrf_token,
+        "method": session.method,
+    }
+
+
+def fail(request: Request) -> Any:
+    len(request.session)
+    return HTTPInternalServerError()
+
+
+VIEWS: dict[str, Any] = {
+    "show": shown,
+    "fail": fail,
+    "user": lambda request: request.authenticated_userid or "nobody",
+    "add": lambda request: request.session["cart"].append(request.params["what"]),
+    "pop": lambda request: request.session.pop_flash("news"),
+    "out": lambda request: request.session.sign_out(),
+    "other": lambda request: request.session.sign_in("bob", generation=b"of bob"),
+    "untouched": lambda request: "nothing",
+    "deadline": lambda request: setattr(
+        request.session, "deadline", request.session.deadline.replace(microsecond=0)
+    ),
+}
+
+
+@pytest.fixture
+def events() -> list[SessionEvent]:
+    return []
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def app(make_app: MakeApp, events: list[SessionEvent], clock: Clock) -> App:
+    def configure(config: Configurator) -> None:
+        config.add_subscriber(events.append, SessionEvent)
+
+    return moved(make_app, VIEWS, SIGNED, configure=configure, clock=clock)
+
+
+def test_an_old_session_becomes_ours(app: App, events: list[SessionEvent]) -> None:
+    """O7: contents, user, messages and token; stored as a sign-in's, under a fresh token, once."""
+    response = send(app, "/show", old_cookies(sign_in))
+    assert response.json == {
+        "user": "ann",
+        "values": {"user": "ann", "cart": [1, 2]},
+        "flash": ["Welcome"],
+        "csrf": "of a form in another tab",
+        "method": "moved",
+    }
+    assert ours(response)
+    assert deletes_old(response)
+    (row,) = app.rows()
+    assert (row.user_id, row.generation) == ("ann", b"of ann")
+    assert [type(event) for event in events] == [SessionStarted, SessionMoved]
+    again = send(app, "/show", ours(response))
+    assert again.json == response.json
+    assert not again.headers.getall("Set-Cookie")
+    assert get_counts(app.router.registry).moved == {"signed_cookie": 1}
+
+
+def test_nobody_proved_just_now_who_they_are(app: App) -> None:
+    """O7, A8: what asks for a fresh proof asks for it after a move."""
+    send(app, "/show", old_cookies(sign_in))
+    ((info, _),) = app.manager.iterate()
+    assert info.method == "moved"
+    assert info.confirmed_at is not None
+    assert info.confirmed_at < info.created
+
+
+def test_requests_on_their_way_get_the_same_session(app: App, clock: Clock) -> None:
+    """O7: they bear the old cookie still, change the one session, and get no cookie of their own;
+    after a minute nothing comes of it, once the new cookie is in use.
+    """
+    old = old_cookies(sign_in)
+    first = ours(send(app, "/add?what=tea", old))
+    late = send(app, "/add?what=jam", old)
+    assert late.status_int == 200
+    assert not ours(late)
+    assert not ours(send(app, "/deadline", old))
+    assert send(app, "/show", first).json["values"]["cart"] == [1, 2, "tea", "jam"]
+    clock.forward(121)
+    send(app, "/add?what=oil", first)
+    stolen = send(app, "/user", old)
+    assert stolen.text == "nobody"
+    assert deletes_old(stolen)
+    assert len(app.rows()) == 1
+    assert get_counts(app.router.registry).late["signed_cookie"] == 3
+
+
+def test_a_lost_response_signs_nobody_out(app: App, clock: Clock) -> None:
+    """O7: the browser that never got the new cookie gets one, though a minute has passed."""
+    old = old_cookies(sign_in)
+    send(app, "/show", old)
+    clock.forward(600)
+    healed = send(app, "/user", old)
+    assert healed.text == "ann"
+    assert send(app, "/user", ours(healed)).text == "ann"
+    assert len(app.rows()) == 1
+
+
+def test_an_old_cookie_opens_nothing_after_signing_out(app: App, clock: Clock) -> None:
+    """O7: be it at once, in the request that adopts it, or long afterwards."""
+    for path in ("/out", "/show"):
+        old = old_cookies(holding({"path": path}, and_then=sign_in))
+        response = send(app, path, old)
+        assert deletes_old(response)
+        if path == "/show":
+            send(app, "/out", ours(response))
+        clock.forward(120)
+        app.manager.store.sweep(clock(), 100)
+        assert send(app, "/user", old).text == "nobody"
+        assert not app.rows()
+
+
+def test_another_user_who_signs_in_takes_the_old_ones_place(app: App) -> None:
+    """O7, R4: the old cookie leads neither to the other's session nor back to its own."""
+    old = old_cookies(sign_in)
+    assert deletes_old(send(app, "/other", old))
+    assert send(app, "/user", old).text == "nobody"
+    assert [row.user_id for row in app.rows()] == ["bob"]
+
+
+def test_a_failed_request_leaves_the_old_cookie(app: App) -> None:
+    """O7, S6: nothing was stored, and the next request adopts it."""
+    old = old_cookies(sign_in)
+    failed = send(app, "/fail", old)
+    assert failed.status_int == 500
+    assert not failed.headers.getall("Set-Cookie")
+    assert not app.rows()
+    assert send(app, "/user", old).text == "ann"
+
+
+def test_a_message_that_was_shown_is_not_shown_again(app: App) -> None:
+    """O7: where it was all that the old session held, nothing is left to be stored."""
+    old = old_cookies(lambda request: request.session.flash("Bye", "news"))
+    response = send(app, "/pop", old)
+    assert response.text == "['Bye']"
+    assert deletes_old(response)
+    assert not app.rows()
+
+
+def test_a_page_without_a_session_adopts_nothing(app: App) -> None:
+    """O7, L1: the old cookie is not even looked at."""
+    response = send(app, "/untouched", old_cookies(sign_in))
+    assert not response.headers.getall("Set-Cookie")
+    assert "Vary" not in response.headers
+
+
+@pytest.mark.parametrize("how", ["forged", "expired", "oversized", "malformed", "empty", "of eve"])
+def test_what_is_not_good_makes_no_row(app: App, how: str) -> None:
+    """O7: it is ignored; what was ours once and is of no use any more is deleted."""
+    good = old_cookies(sign_in)
+    cookies = {
+        "forged": lambda: good[:-8] + "A" * 8,
+        "expired": lambda: old_cookies(sign_in, timeout=None, reissue_time=None),
+        "oversized": lambda: good + "A" * 9000,
+        "malformed": lambda: f"{OLD}=%%%",
+        "empty": lambda: old_cookies(lambda request: request.session.changed()),
+        "of eve": lambda: old_cookies(holding({"user": "eve"})),
+    }[how]()
+    if how == "expired":
+        cookies = aged(cookies)
+    response = send(app, "/user", cookies)
+    assert response.text == "nobody"
+    assert not ours(response)
+    assert not app.rows()
+    assert deletes_old(response) == (how in ("expired", "empty", "of eve"))
+
+
+def aged(cookies: str) -> str:
+    """The same session, last used an hour ago."""
+    name, _, value = cookies.partition("=")
+    signed = SignedSerializer(SECRET, "pyramid.session.", "sha512")
+    _, created, values = signed.loads(value.encode())
+    return f"{name}={signed.dumps((created - 3600, created - 3600, values)).decode()}"
+
+
+def test_what_can_not_be_stored_is_left_out(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """O7: with one line that names the key; a session too large loses its largest values."""
+    given = SIGNED | {
+        "moving.signed_cookie.serializer": "pickle",
+        "moving.pickle": "trusted",
+    }
+    app = moved(make_app, VIEWS, given, max_size="300")
+    values = {"user": "ann", "price": Fraction(1, 3), "cart": [1], "large": "x" * 400, 5: "five"}
+    old = old_cookies(holding(values), serializer=Pickles())
+    with caplog.at_level(logging.WARNING):
+        response = send(app, "/show", old)
+    assert response.json["values"] == {"user": "ann", "cart": [1]}
+    lines = [record.getMessage() for record in caplog.records]
+    for key in ("'price'", "5", "'large'"):
+        assert len([line for line in lines if line.startswith(f"not moved: session[{key}]")]) == 1
+
+
+class Pickles:
+    """Pyramid 1's serializer, as its applications may still name it."""
+
+    def __init__(self, protocol: int = 4) -> None:
+        self.protocol = protocol
+
+    def dumps(self, value: Any) -> bytes:
+        return pickle.dumps(value, self.protocol)
+
+    def loads(self, data: bytes) -> Any:
+        return pickle.loads(data)
+
+
+class Evil:
+    """What runs a program when it is unpickled."""
+
+    def __reduce__(self) -> Any:
+        return pytest.fail, ("the pickle was executed",)
+
+
+def test_a_pickle_is_read_as_far_as_it_is_plain(make_app: MakeApp) -> None:
+    """O7, ASVS 1.5.2: what would run anything is refused before it does, and stays as it is."""
+    given = SIGNED | {"moving.signed_cookie.serializer": "pickle", "moving.pickle": "plain"}
+    app = moved(make_app, VIEWS, given)
+    for protocol in (0, 2, 5):
+        serializer = Pickles(protocol)
+        plain = {"user": "ann", "bytes": b"\xff", "cart": [Decimal(1), {1}]}
+        old = old_cookies(holding(plain), serializer=serializer)
+        assert send(app, "/user", old).text == "ann"
+        evil = {"user": "ann", "evil": Evil()}
+        old = old_cookies(holding(evil), serializer=serializer)
+        response = send(app, "/user", old)
+        assert response.text == "nobody"
+        assert not response.headers.getall("Set-Cookie")
+    with pytest.raises(pytest.fail.Exception):
+        pickle.loads(pickle.dumps(Evil()))
+
+
+@pytest.mark.parametrize("user_id", ["ann", 7])
+def test_the_user_of_a_ticket_stays_signed_in(make_app: MakeApp, user_id: object) -> None:
+    """O7: alone, or beside the cookie of a session; each of its cookies is deleted."""
+    given = SIGNED | TICKETS | {"moving.from": "signed_cookie, auth_tkt", "moving.user_key": ""}
+    app = moved(make_app, VIEWS, given)
+    alone = send(app, "/show", old_cookies(ticket(user_id)))
+    assert alone.json["user"] == str(user_id)
+    assert deletes_old(alone, "auth_tkt")
+    both = old_cookies(holding({"cart": [3]}, and_then=ticket("bob")))
+    response = send(app, "/show", both)
+    assert response.json["user"] == "bob"
+    assert response.json["values"] == {"cart": [3]}
+    assert deletes_old(response)
+    assert deletes_old(response, "auth_tkt")
+
+
+def test_old_and_new_servers_side_by_side(make_app: MakeApp) -> None:
+    """O7: with keep_old a user stays signed in on both until they sign out, which ends both; once
+    it is false again the old cookie is deleted where it arrives.
+    """
+    keeping = moved(make_app, VIEWS, SIGNED | {"moving.keep_old": "true"})
+    old = old_cookies(sign_in)
+    first = send(keeping, "/user", old)
+    assert first.text == "ann"
+    assert not deletes_old(first)
+    both = f"{old}; {ours(first)}"
+    assert not send(keeping, "/user", both).headers.getall("Set-Cookie")
+    after = moved(make_app, VIEWS, SIGNED)
+    assert deletes_old(send(after, "/user", both))
+    assert deletes_old(send(keeping, "/out", both))
+    assert send(after, "/user", old).text == "nobody"
+
+
+def test_a_sign_in_that_was_moved_counts_like_any(make_app: MakeApp) -> None:
+    """O7, R8: the limit of a user's sessions holds."""
+    app = moved(make_app, VIEWS, SIGNED, max_per_user="1")
+    for n in range(2):
+        old = old_cookies(holding({"user": "ann", "n": n}))
+        assert send(app, "/user", old).text == "ann"
+    assert [row.user_id for row in app.rows()] == ["ann"]
+
+
+def test_parallel_requests_sign_nobody_out(database_url: str, make_app: MakeApp) -> None:
+    """O7: those that arrive in the same instant each work, and the cookie of each opens a session;
+    whoever comes later joins the first that was stored.
+    """
+    create_table(database_url)
+    barrier = threading.Barrier(2)
+
+    def meet(request: Request) -> Any:
+        len(request.session)
+        barrier.wait(timeout=20)
+        return request.authenticated_userid
+
+    app = moved(make_app, VIEWS | {"meet": meet}, SIGNED, url=database_url)
+    old = old_cookies(sign_in)
+    with ThreadPoolExecutor(2) as pool:
+        responses = list(pool.map(lambda _: send(app, "/meet", old), range(2)))
+    assert [response.text for response in responses] == ["ann", "ann"]
+    assert {send(app, "/user", ours(each)).text for each in responses} == {"ann"}
+    assert send(app, "/user", old).text == "ann"
+    assert len(app.rows()) == 2
+
+
+BAD = {
+    "moving.from": ("cookies", "expected one or more of signed_cookie"),
+    "moving.pickle": ("yes", "expected never, plain or trusted"),
+    "moving.signed_cookie.secret": ("", "expected the secret of the old sessions"),
+    "moving.signed_cookie.hashalg": ("sha3000", "expected an algorithm that hashlib knows"),
+    "moving.signed_cookie.cookie_name": ("session", "expected a name that no new cookie has"),
+    "moving.signed_cookie.serializer": ("pickle", "expected plain or trusted"),
+    "moving.signed_cookie.timeout": ("soon", "expected whole seconds, or none"),
+    "moving.signed_cookie.sald": ("x", "the nearest is moving.signed_cookie.salt"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_setting_stops_the_start(make_app: MakeApp, name: str) -> None:
+    """O7, C2: in one line that names it, and says what was expected."""
+    value, expected = BAD[name]
+    with pytest.raises(SettingError) as caught:
+        moved(make_app, VIEWS, SIGNED | {name: value})
+    assert expected in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith("moving.")
+
+
+@pytest.mark.parametrize(
+    ("kind", "options", "expected"),
+    [
+        ("beaker", {}, "moving.beaker.data_dir"),
+        ("beaker", {"type": "ext:redis"}, "moving.beaker.url"),
+        ("beaker", {"data_dir": "/nowhere"}, "a folder that exists"),
+        ("session_redis", {"secret": "s", "redis_port": "0"}, "expected a port"),
+        ("redis_sessions", {"secret": "s", "deserialize": "no.such"}, "expected a dotted name"),
+    ],
+)
+def test_a_bad_option_of_an_old_library_stops_the_start(
+    make_app: MakeApp, kind: str, options: dict[str, str], expected: str
+) -> None:
+    """O7, C2: under the name that the library has for it."""
+    given = {f"moving.{kind}.{name}": value for name, value in options.items()}
+    with pytest.raises(SettingError, match=expected):
+        moved(make_app, VIEWS, {"moving.from": kind, "moving.pickle": "plain"} | given)

@@ -70,15 +70,18 @@ def write_link(kind: Kind, arrival: Arrival, handle: str | None) -> None:
     Raises StoreUnavailable.
     """
     row = _row(kind, arrival, handle)
-    if kind.store.load([row.digest]):
-        log.info("old session %s was adopted twice, at once", shortened(row.digest))
-        return
-    try:
-        kind.store.insert(row)
-    except StoreUnavailable:
-        raise
-    except Exception as error:  # of any class, says the contract of stores
-        raise StoreUnavailable(f"it was adopted twice, at once: {type(error).__name__}") from error
+    if not _is_there(kind, row):
+        try:
+            kind.store.insert(row)
+            return
+        except Exception as error:  # of any class, says the contract of stores
+            if not _is_there(kind, row):
+                raise StoreUnavailable(type(error).__name__) from error
+    log.info("old session %s was adopted twice, at once", shortened(row.digest))
+
+
+def _is_there(kind: Kind, row: StoredSession) -> bool:
+    return bool(kind.store.load([row.digest]))
 
 
 def links(store: SessionStore, name: str) -> Iterator[tuple[Link, int]]:

@@ -1,0 +1,1 @@
+"""Moves applications with the real old packages, under traffic: `make test/moving`."""

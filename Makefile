@@ -94,6 +94,10 @@ test/features: $(STAMP) servers ## Take out each feature in a copy, and run what
 test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes
 	$(BIN)/python -m tests.applications.run $(ARGS)
 
+.PHONY: test/moving
+test/moving: $(STAMP) bench/servers ## Move old applications in under traffic, each with its real packages: 7 minutes
+	$(BIN)/python -m tests.moving.run $(ARGS)
+
 .PHONY: torture
 torture: $(STAMP) servers ## Kill, fork and interrupt servers under load, with clocks that leap: make torture MINUTES=60
 	@for database in sqlite postgresql mariadb pgbouncer; do \

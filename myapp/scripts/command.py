@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from paste.deploy.loadwsgi import LoaderContext
 
 
-class OneLineErrors(click.Group):
-    """A group whose commands end with one line for what the user can mend."""
+class OneLineError(click.Command):
+    """A command that ends with one line for what the user can mend."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
         except (SettingError, SessionError) as error:
             raise click.ClickException(str(error)) from error
+
+
+class OneLineErrors(OneLineError, click.Group):
+    """A group of such commands."""
 
 
 class Ini(click.Path):

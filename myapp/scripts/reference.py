@@ -15,6 +15,7 @@ from typing import Final
 from myapp import features, settings
 from myapp.environment import variable_for
 from myapp.sessions.core import settings as session_settings
+from myapp.sessions.moving import settings as moving_settings
 from myapp.setting_table import Setting
 
 APPLICATION: Final[Mapping[str, Setting]] = settings.TABLE
@@ -29,6 +30,11 @@ FEATURES: Final[Mapping[str, Mapping[str, Setting]]] = {
     module.__name__.split(".")[1]: module.TABLE for module in features.modules("settings")
 }
 """The settings of each feature by its name."""
+
+MOVING: Final[Mapping[str, Setting]] = {
+    f"moving.{name}": setting for name, setting in moving_settings.TABLE.items()
+}
+"""The settings for the time of a move, by their whole names."""
 
 _INTRODUCTION: Final = """\
 # Settings
@@ -76,7 +82,7 @@ _OF_A_FEATURE: Final = """\
 # Settings of {name}
 
 [How to write a value, and which one counts](../settings.md#which-value-counts). This page is
-printed by `python -m myapp.scripts.reference {name}` from the table in `myapp/{name}/settings.py`.
+printed by `python -m myapp.scripts.reference {name}` from the table in `{where}/settings.py`.
 """
 
 
@@ -92,11 +98,12 @@ def page() -> str:
     )
 
 
-def page_of(feature: str) -> str:
-    """The page of a feature, as Markdown."""
-    table = FEATURES[feature]
+def page_of(name: str) -> str:
+    """The page of a feature, or of a move, as Markdown."""
+    table = MOVING if name == "moving" else FEATURES[name]
     each = (_section(*pair) for pair in table.items())
-    introduction = _OF_A_FEATURE.format(name=feature)
+    where = "myapp/sessions/moving" if name == "moving" else f"myapp/{name}"
+    introduction = _OF_A_FEATURE.format(name=name, where=where)
     return "\n".join([introduction, *_at_a_glance(table), "", "## Each of them", *each])
 
 

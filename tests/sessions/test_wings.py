@@ -76,7 +76,7 @@ def test_nothing_of_the_application_is_needed() -> None:
 
 
 def test_nothing_knows_of_a_move() -> None:
-    """O7: whoever has moved in, or never does, can delete the folder, and pays nothing for it."""
+    """O7: an application without that include pays nothing for it."""
     others = [name for name in OURS if not name.startswith("myapp.sessions.moving")]
     assert not any(f.startswith("myapp.sessions.moving") for name in others for f in GRAPH[name])
 

@@ -1,0 +1,138 @@
+"""Old sessions that lie in a store; `make test/moving` tries those that the real packages wrote."""
+
+import base64
+import hashlib
+import hmac
+import json
+import pickle
+import sqlite3
+import zlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from myapp.scripts.moving import cli
+from tests.command_line import called
+from tests.sessions.app import App
+from tests.sessions.conftest import MakeApp
+from tests.sessions.moving import SECRET, deletes_old, moved, ours, send
+
+ID = "0123456789abcdef0123456789abcdef"
+SIGNED = hmac.new(SECRET.encode(), ID.encode(), hashlib.sha1).hexdigest() + ID
+COOKIE = f"old={SIGNED}"
+VALUES = {"user": "ann", "cart": [1], "_accessed_time": 4e9, "_creation_time": 1e9, "_path": "/"}
+
+VIEWS: dict[str, Any] = {
+    "show": lambda request: dict(request.session),
+    "user": lambda request: request.authenticated_userid or "nobody",
+    "out": lambda request: request.session.sign_out(),
+}
+BEAKER = {
+    "moving.from": "beaker",
+    "moving.user_key": "user",
+    "moving.pickle": "plain",
+    "moving.beaker.secret": SECRET,
+    "moving.beaker.key": "old",
+}
+
+
+def stored(values: dict[str, Any]) -> bytes:
+    """As Beaker stores a session: a pickle around the base64 of another one."""
+    return pickle.dumps({"session": base64.b64encode(pickle.dumps(values, 2))})
+
+
+@pytest.fixture
+def database(tmp_path: Path) -> Path:
+    """Beaker's table, with one session."""
+    path = tmp_path / "beaker.sqlite"
+    with sqlite3.connect(path) as connection:
+        connection.execute("CREATE TABLE beaker_cache (namespace TEXT, data BLOB)")
+        connection.execute("INSERT INTO beaker_cache VALUES (?, ?)", (ID, stored(VALUES)))
+    connection.close()
+    return path
+
+
+@pytest.fixture
+def app(make_app: MakeApp, database: Path) -> App:
+    url = f"sqlite:///{database}"
+    given = {"moving.beaker.type": "ext:database", "moving.beaker.url": url}
+    return moved(make_app, VIEWS, BEAKER | given)
+
+
+def rows(database: Path, words: str = "SELECT * FROM beaker_cache") -> list[Any]:
+    """What a statement answers in Beaker's database."""
+    connection = sqlite3.connect(database)
+    with connection:
+        found = connection.execute(words).fetchall()
+    connection.close()
+    return found
+
+
+def test_a_session_in_a_database_is_moved_and_deleted(app: App, database: Path) -> None:
+    """O7: once it is ours it is gone there; whoever still bears the old cookie joins ours."""
+    response = send(app, "/show", COOKIE)
+    assert response.json == {"user": "ann", "cart": [1]}
+    assert deletes_old(response, "old")
+    assert not rows(database)
+    assert send(app, "/user", COOKIE).text == "ann"
+    assert len(app.rows()) == 1
+
+
+def test_a_session_in_a_file_is_moved_and_deleted(make_app: MakeApp, tmp_path: Path) -> None:
+    """O7: pickled or in JSON; a path never comes from what was not signed, or is no id."""
+    folder = tmp_path / "data" / "container_file" / "0" / "01"
+    folder.mkdir(parents=True)
+    file = folder / f"{ID}.cache"
+    as_json = zlib.compress(json.dumps(VALUES).encode())
+    given = BEAKER | {"moving.beaker.data_dir": str(tmp_path / "data")}
+    for serializer, content in (("pickle", pickle.dumps(VALUES)), ("json", as_json)):
+        file.write_bytes(pickle.dumps({"session": base64.b64encode(content)}))
+        app = moved(make_app, VIEWS, given | {"moving.beaker.data_serializer": serializer})
+        for forged in ("0" * 40 + ID, ID, "../../../etc/passwd"):
+            assert send(app, "/user", f"old={forged}").text == "nobody"
+        app.manager.store.sweep(2**61, 100)
+        assert send(app, "/user", COOKIE).text == "ann"
+        assert not file.exists()
+
+
+def test_an_outage_of_the_old_store_signs_nobody_out(app: App, database: Path) -> None:
+    """O7, L8: pages that look at the session answer 503, and nothing is deleted."""
+    rows(database, "ALTER TABLE beaker_cache RENAME TO away")
+    down = send(app, "/user", COOKIE)
+    assert down.status_int == 503
+    assert not down.headers.getall("Set-Cookie")
+    rows(database, "ALTER TABLE away RENAME TO beaker_cache")
+    assert send(app, "/user", COOKIE).text == "ann"
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"junk", pickle.dumps({"session": b"%"}), pickle.dumps(print)]
+)
+def test_what_can_not_be_read_stays(app: App, database: Path, data: bytes) -> None:
+    """O7, L7: the user is not signed in, and nothing is deleted: a setting may be wrong."""
+    connection = sqlite3.connect(database)
+    with connection:
+        connection.execute("UPDATE beaker_cache SET data = ?", (data,))
+    connection.close()
+    response = send(app, "/user", COOKIE)
+    assert response.text == "nobody"
+    assert not response.headers.getall("Set-Cookie")
+    assert len(rows(database)) == 1
+
+
+def test_a_command_tells_how_far_the_move_has_come(app: App, tmp_path: Path) -> None:
+    """O7, O1: from the table, so of all servers together; status 1 while old ones arrive."""
+    ini = tmp_path / "some.ini"
+    ini.write_text(f"[app:main]\nuse = egg:myapp\nsqlalchemy.url = {app.url}\n")
+    assert called(cli, ini).output == "no old session has arrived\n"
+    assert called(cli, ini, "--check").exit_code == 0
+    assert ours(send(app, "/user", COOKIE))
+    head, line = called(cli, ini).output.splitlines()
+    assert head.split() == ["from", "moved", "ended", "last", "hour", "last", "day", "last"]
+    assert line.split()[:5] == ["beaker", "1", "0", "1", "1"]
+    assert json.loads(called(cli, ini, "--json").output)["beaker"]["moved"] == 1
+    assert called(cli, ini, "--check").exit_code == 1
+    bad = called(cli, ini, "--set", "session.lifetime=long")
+    assert bad.exit_code == 1
+    assert bad.stderr.startswith("Error: session.lifetime = long")

@@ -2,9 +2,9 @@
 
 import configparser
 import re
-import sys
 import types
 from datetime import UTC, datetime, timedelta
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -103,18 +103,14 @@ def test_the_application_on_the_page_moves_in(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """O7: with its first ini, its `main`, and its subscriber."""
-    main, counting = (types.ModuleType(name) for name in ("main", "counting"))
     python = [text for language, text in fences(MOVING) if language == "python"]
-    for module, text in zip((main, counting), python, strict=True):
-        exec(text, vars(module))
-    settings = inis(tmp_path)[0] | {"pyramid.includes": "counting tests.views_of_the_page"}
+    for name, text in zip(("moved_shop", "moved_count"), python, strict=True):
+        (tmp_path / f"{name}.py").write_text(text)
+    settings = inis(tmp_path)[0] | {"pyramid.includes": "moved_count tests.test_coming_from"}
     create_table(settings["sqlalchemy.url"])
-    views = types.ModuleType("tests.views_of_the_page")
-    vars(views)["includeme"] = add_who
     with pytest.MonkeyPatch.context() as patch:
-        for each in (main, counting, views):
-            patch.setitem(sys.modules, each.__name__, each)
-        app = main.main({}, **settings)
+        patch.syspath_prepend(tmp_path)
+        app = import_module("moved_shop").main({}, **settings)
     old = old_cookies(holding({"user_id": "ann"}), cookie_name="session")
     browser = TestApp(app, extra_environ=HTTPS)
     assert browser.get("/who", extra_environ={"HTTP_COOKIE": old}).text == "ann"
@@ -124,7 +120,7 @@ def test_the_application_on_the_page_moves_in(
     assert (kind, len(handle), counted) == ("signed_cookie", 22, "Counter({'signed_cookie': 1})\n")
 
 
-def add_who(config: Configurator) -> None:
+def includeme(config: Configurator) -> None:
     """A page that says who is signed in."""
 
     def who(request: Request) -> Response:

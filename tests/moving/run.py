@@ -183,7 +183,15 @@ def _environment(folder: Path, *packages: str) -> Path:
     """The interpreter of a new environment with these packages."""
     venv.create(folder, with_pip=True)
     python = folder / "bin" / "python"
-    install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *packages]
+    install = [
+        str(python),
+        "-m",
+        "pip",
+        "install",
+        "--quiet",
+        "--disable-pip-version-check",
+        *packages,
+    ]
     subprocess.run(install, env=clean_environment(), cwd=folder, check=True)
     return python
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import difflib
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,15 @@ if TYPE_CHECKING:
 
 class OneLineError(click.Command):
     """A command that ends with one line for what the user can mend."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            names = self.list_commands(ctx)
+            (nearest,) = difflib.get_close_matches(args[0], names, n=1, cutoff=0)
+            ctx.fail(f"No such command {args[0]!r}. The nearest is {nearest}.")
+        return super().resolve_command(ctx, args)
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

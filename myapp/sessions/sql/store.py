@@ -30,6 +30,7 @@ from myapp.sessions.sql.executor import Executor
 from myapp.sessions.sql.outages import Outages
 from myapp.sessions.sql.pool import Occupancy, Pool
 from myapp.sessions.sql.pooled import refuse_statement_mode, warn_of_no_limit
+from myapp.sessions.sql.survey import SqlSurvey
 from myapp.sessions.sql.sweeping import sweep_claimed, sweep_sampled
 from myapp.sessions.sql.writer import SqlWriter, renews_at_once
 
@@ -227,6 +228,11 @@ class SqlStore:
         """As TellsTime has it: a SQLite file has our own clock."""
         statement = sql.now_on.get(self._engine.dialect.name)
         return None if statement is None else self._number(statement)
+
+    @cached_property
+    def survey(self) -> SqlSurvey:
+        """As Surveyed has it: what an operator asks of all sessions."""
+        return SqlSurvey(self._executor, self._engine.dialect, self.table, self.quoted_name)
 
     @cached_property
     def table_oid(self) -> int:

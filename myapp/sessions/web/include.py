@@ -128,6 +128,15 @@ def get_manager(request_or_registry: Request | Registry, name: str = "session") 
     return manager_for(request_or_registry, manager)
 
 
+def open_manager(settings: SessionSettings) -> SessionManager:
+    """A manager apart from any application, for commands. Close its store in the end.
+
+    Where no `store` is set, the settings name a database, as `with_place` gives it.
+    """
+    make = _own_store(settings) if settings.store else SqlStore.from_settings
+    return make_manager(settings, make(settings), serializer=_serializer(settings))
+
+
 def get_client(request: Request, name: str = "session") -> Client:
     """Who made the request, as far as the setting `record_client` of a manager lets it be known."""
     settings = get_manager(request.registry, name).settings

@@ -1,0 +1,79 @@
+"""`myapp-sessions INI COMMAND`: what an operator does with sessions, one module a command."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+import click
+
+import myapp
+from myapp import environment
+from myapp.scripts.command import Ini, OneLineErrors, application
+from myapp.scripts.sessions import (
+    backup,
+    check,
+    config,
+    end,
+    listing,
+    schema,
+    show,
+    stats,
+    sweep,
+    user,
+    watch,
+)
+from myapp.scripts.sessions.audit import command as audit
+from myapp.scripts.sessions.given import Given
+from myapp.scripts.sessions.schema import DIALECTS, ddl
+
+__all__ = ["DIALECTS", "cli", "ddl"]
+
+_PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
+_COMMANDS: Final = (
+    *(stats, listing, show, user, watch, end, sweep),
+    *(check, audit, config, schema, backup),
+)
+
+
+class _InOrder(OneLineErrors):
+    """The commands are listed as they are named above, and not by the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return [*self.commands]
+
+
+@click.group(cls=_InOrder)
+@click.version_option(package_name="myapp")
+@click.argument("ini", type=Ini(exists=True, dir_okay=False))
+@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="As with pserve.")
+@click.option(
+    "--prefix", default="session.", show_default=True, help="Of another session manager's settings."
+)
+@click.pass_context
+def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> None:
+    """Look after the sessions of the application that INI describes.
+
+    INI#NAME is the application in [app:NAME], where there are several.
+
+    \b
+    How many sessions are there?     myapp-sessions production.ini stats
+    Whose are they?                  myapp-sessions production.ini list
+    Is my configuration safe?        myapp-sessions production.ini audit
+    Does everything work?            myapp-sessions production.ini check
+
+    \b
+    Exit status: 0 done, 1 it can't be done (one line says why),
+                 2 the command line can't be understood.
+    """
+    if not _PREFIX.fullmatch(prefix):
+        raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
+    context = application(ini, options)
+    settings = environment.merge(context.local_conf, context.global_conf)
+    # Whether it is this application, be it by way of another ini file.
+    ours = context.object is myapp.main
+    ctx.obj = Given(settings, prefix, ini=ini.partition("#")[0], ours=ours)
+
+
+for module in _COMMANDS:
+    cli.add_command(module.command)

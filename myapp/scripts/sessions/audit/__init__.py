@@ -1,0 +1,1 @@
+"""`audit`: proves the configuration against what OWASP and NIST ask of sessions."""

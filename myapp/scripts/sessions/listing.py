@@ -1,0 +1,90 @@
+"""`list`: which sessions there are, the newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from myapp.scripts.sessions.given import Given, pass_given
+from myapp.scripts.sessions.output import json_option, print_json, print_table
+from myapp.scripts.sessions.words import USER, duration
+from myapp.sessions.core.lifetime import to_datetime
+from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.survey import Which
+
+MOST: Final = 10_000
+
+_COLUMNS: Final = ("handle", "user_id", "began", "last_seen", "expires", "address", "user_agent")
+
+
+@click.command("list")
+@USER
+@click.option("--address", metavar="ADDRESS", help="Begun or renewed from this address.")
+@click.option("--older-than", type=duration, help="Begun so long ago or longer.")
+@click.option("--idle", type=duration, help="Not seen for so long or longer.")
+@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST))
+@json_option
+@pass_given
+def command(given: Given, /, limit: int, as_json: bool, **filters: Any) -> None:
+    """List the live sessions, the newest first.
+
+    A handle names a session to `show` and `end`; it opens nothing.
+
+    \b
+    Example:      myapp-sessions production.ini list --user 42
+    Exit status:  0 listed, 1 the store can't be asked.
+    """
+    with given.surveyed() as (manager, survey):
+        now = manager.kind.clock()
+        idle_timeout = manager.settings.idle_timeout
+        which = meant(manager.name, now, idle_timeout=idle_timeout, **filters)
+        sessions = [described(row) for row in survey.newest(which, limit)]
+    print_sessions(sessions, as_json=as_json)
+
+
+def meant(
+    manager: str,
+    now: int,
+    *,
+    idle_timeout: int | None = None,
+    user_id: str | None = None,
+    address: str | None = None,
+    older_than: int | None = None,
+    idle: int | None = None,
+) -> Which:
+    """The live sessions that meet all of these conditions."""
+    return Which(
+        manager=manager,
+        live_at=now,
+        idle_timeout=idle_timeout,
+        user_id=user_id,
+        address=address,
+        began_before=None if older_than is None else now - older_than + 1,
+        seen_before=None if idle is None else now - idle + 1,
+    )
+
+
+def described(row: StoredSession) -> dict[str, Any]:
+    """A session as a line of the list has it."""
+    return {
+        "handle": row.handle,
+        "user_id": row.user_id,
+        "began": to_datetime(row.created_at),
+        "last_seen": to_datetime(row.seen_at),
+        "expires": to_datetime(row.expires_at),
+        "address": row.address,
+        "user_agent": row.user_agent,
+    }
+
+
+def print_sessions(sessions: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:
+    """Print them for people or for programs."""
+    if as_json:
+        print_json(sessions)
+    elif sessions:
+        heads = [name.replace("_", " ") for name in _COLUMNS]
+        print_table(heads, [[session[name] for name in _COLUMNS] for session in sessions])
+    else:
+        click.echo("no sessions", err=True)

@@ -1,0 +1,64 @@
+"""`user`: the sessions of a user, and what the features of the application know of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+import click
+
+from myapp import features
+from myapp.scripts.sessions.given import Given, pass_given
+from myapp.scripts.sessions.listing import MOST, described, print_sessions
+from myapp.scripts.sessions.output import json_option, print_facts, print_json, print_table
+from myapp.sessions.core.survey import Which
+
+HOOK: Final = "operators"
+"""The module of a feature with `about_user(settings, user_id)`, which answers what it knows: lists
+of records and single values, by their names."""
+
+
+@click.command("user")
+@click.argument("user_id", metavar="ID")
+@json_option
+@pass_given
+def command(given: Given, user_id: str, as_json: bool) -> None:
+    """Show the live sessions of a user, and what is known of the account.
+
+    With accounts that is: whether it is disabled, the attempts that its throttles count at present
+    and how long they still keep somebody out, and what happened to it last.
+
+    \b
+    Example:      myapp-sessions production.ini user 42
+    Exit status:  0 shown, 1 the store or the database can't be asked.
+    """
+    with given.surveyed() as (manager, survey):
+        now, idle_timeout = manager.kind.clock(), manager.settings.idle_timeout
+        which = Which(manager=manager.name, live_at=now, idle_timeout=idle_timeout, user_id=user_id)
+        sessions = [described(row) for row in survey.newest(which, MOST)]
+    known = _known(given, user_id)
+    if as_json:
+        print_json({"user_id": user_id, "sessions": sessions, **known})
+        return
+    print_sessions(sessions, as_json=False)
+    for title, found in known.items():
+        click.echo(f"\n{title}")
+        _print(found)
+
+
+def _known(given: Given, user_id: str) -> dict[str, Any]:
+    """What each feature knows, by its own titles."""
+    known: dict[str, Any] = {}
+    for module in features.modules(HOOK) if given.ours else ():
+        known |= module.about_user(given.settings, user_id)
+    return known
+
+
+def _print(found: Mapping[str, Any] | Sequence[Mapping[str, Any]] | None) -> None:
+    if not found:
+        click.echo("  none")
+    elif isinstance(found, Mapping):
+        print_facts({f"  {name}": value for name, value in found.items()})
+    else:
+        heads = [name.replace("_", " ") for name in found[0]]
+        print_table(heads, [[*each.values()] for each in found])

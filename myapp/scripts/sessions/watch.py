@@ -1,0 +1,120 @@
+"""`watch`: the numbers of `stats`, refreshed until you have seen enough."""
+
+from __future__ import annotations
+
+import json
+import select
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+import click
+from rich.live import Live
+from rich.table import Table
+
+from myapp.scripts.sessions.given import Given, pass_given
+from myapp.scripts.sessions.output import json_option, on_terminal, shown
+from myapp.scripts.sessions.stats import numbers
+from myapp.scripts.sessions.words import duration
+from myapp.sessions.core.errors import StoreUnavailable
+
+_WATCHED = ("live", "signed_in", "anonymous", "expired", "markers")
+
+
+@click.command("watch")
+@click.option("--interval", default="2s", show_default=True, type=duration)
+@click.option("--times", type=click.IntRange(1), help="Stop after so many looks.")
+@json_option
+@pass_given
+def command(given: Given, interval: int, times: int | None, as_json: bool) -> None:
+    """Watch how many sessions there are. Ends by q, Ctrl-C, or after --times looks.
+
+    Under a pipe each look is a line, with --json a JSON object on a line. An outage is shown, and
+    watched on.
+
+    \b
+    Example:      myapp-sessions production.ini watch --interval 10s
+    Exit status:  0 ended, 1 the store could not be asked at the beginning.
+    """
+    with given.surveyed() as (manager, survey):
+
+        def look() -> dict[str, Any]:
+            try:
+                return {"at": datetime.now(UTC), **numbers(manager, survey)}
+            except StoreUnavailable as error:
+                return {"at": datetime.now(UTC), "error": str(error)}
+
+        looks = _looks(look, interval / 1000, times)
+        try:
+            _draw(looks) if on_terminal() and not as_json else _print(looks, as_json=as_json)
+        except KeyboardInterrupt:
+            return
+
+
+def _looks(look: Any, pause: float, times: int | None) -> Iterator[dict[str, Any]]:
+    with _keys() as q_was_pressed:
+        done = 0
+        while True:
+            yield look()
+            done += 1
+            if done == times or q_was_pressed(pause):
+                return
+
+
+@contextmanager
+def _keys() -> Iterator[Any]:
+    """What waits for so many seconds, and tells whether somebody pressed q."""
+    if not (sys.stdin.isatty() and on_terminal()):
+        yield _wait
+        return
+    import termios
+    import tty
+
+    before = termios.tcgetattr(sys.stdin)
+    tty.setcbreak(sys.stdin)
+    try:
+        yield _read
+    finally:
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
+
+
+def _wait(seconds: float) -> bool:
+    time.sleep(seconds)
+    return False
+
+
+def _read(seconds: float) -> bool:
+    until = time.monotonic() + seconds
+    while (left := until - time.monotonic()) > 0:
+        ready, _, _ = select.select([sys.stdin], [], [], left)
+        if ready and sys.stdin.read(1) in ("q", "Q", ""):
+            return True
+    return False
+
+
+def _draw(looks: Iterator[dict[str, Any]]) -> None:
+    with Live(auto_refresh=False) as live:
+        for look in looks:
+            live.update(_drawn(look), refresh=True)
+
+
+def _drawn(look: dict[str, Any]) -> Table:
+    table = Table(box=None, pad_edge=False, show_header=False)
+    table.add_row("at", shown(look["at"]))
+    for name in (*_WATCHED, "error"):
+        if name in look:
+            table.add_row(name.replace("_", " "), shown(look[name]))
+    return table
+
+
+def _print(looks: Iterator[dict[str, Any]], *, as_json: bool) -> None:
+    for look in looks:
+        if as_json:
+            at = look["at"].isoformat(timespec="milliseconds")
+            click.echo(json.dumps(look | {"at": at}))
+        else:
+            words = [f"{name}={look[name]}" for name in (*_WATCHED, "error") if name in look]
+            click.echo(f"{shown(look['at'])} {' '.join(words)}")

@@ -1,0 +1,1 @@
+"""What operators ask and do, by the commands as they are typed."""

@@ -17,6 +17,7 @@ from myapp.accounts.parts import REGISTRY_KEY, Accounts
 from myapp.accounts.policy import ROLES, USER
 from myapp.database import reason_of
 from myapp.scripts.command import Ini, OneLineErrors, application
+from myapp.scripts.sessions.output import ask
 from myapp.sessions import get_manager
 
 _PORT: Final = "6543"
@@ -141,6 +142,19 @@ def send_reset(application: _Application, email: str, send: bool) -> None:
     with application.opened() as (operator, parts):
         operator.send_reset(email)
         _done(parts, f"{email} gets a mail with a link", send)
+
+
+@cli.command("void-links")
+@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.pass_obj
+def void_links(application: _Application, yes: bool) -> None:
+    """Void the links of all mails, after a restore: a backup brings used ones back.
+
+    Whoever needs one asks for another.
+    """
+    with application.opened() as (operator, _):
+        ask("Void the links of all mails?", yes=yes)
+        click.echo(f"{operator.void_links()} links are void")
 
 
 @cli.command()

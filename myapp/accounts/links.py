@@ -116,3 +116,10 @@ def void(dbsession: Session, user_id: int) -> None:
         delete(Message).where(Message.kind.in_(_ONLY_LINKS), Message.email == address),
         execution_options={"synchronize_session": False},
     )
+
+
+def void_everybodys(dbsession: Session) -> int:
+    """Delete all links, and the queued messages that are nothing but one. How many links."""
+    result = dbsession.execute(delete(Link))
+    dbsession.execute(delete(Message).where(Message.kind.in_(_ONLY_LINKS)))
+    return result.rowcount if isinstance(result, CursorResult) else 0

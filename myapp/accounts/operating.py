@@ -13,7 +13,7 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session, sessionmaker
 
-from myapp.accounts import outbox
+from myapp.accounts import links, outbox
 from myapp.accounts.accounts import new_user
 from myapp.accounts.addresses import NotAnAddress, normalised
 from myapp.accounts.agents import in_words
@@ -84,6 +84,13 @@ class Operator:
             if not user.may_sign_in:
                 raise NotPossible(f"{user.email} is disabled: enable the account first")
             self._tell(dbsession, user, "reset-sent", mail="reset")
+
+    def void_links(self) -> int:
+        """Void the links of all mails, as after a restore: a backup brings used ones back. How
+        many there were.
+        """
+        with self._dbsessions.begin() as dbsession:
+            return links.void_everybodys(dbsession)
 
     def look_at(self, email: str) -> dict[str, Any]:
         """What there is to know of an account, as JSON has it."""

@@ -163,6 +163,26 @@ def test_a_reset_link_is_sent(console: Console) -> None:
     assert result.stderr == "Error: ann@example.com is disabled: enable the account first\n"
 
 
+def test_all_links_are_voided_after_a_restore(console: Console) -> None:
+    """O8: those that a backup has brought back open nothing, and queued ones are not sent."""
+    console.does("create", ANN, "--send")
+    console.does("create", "bob@example.com")
+    console.does("disable", ANN)
+    console.does("enable", ANN)
+    console.does("send-reset", ANN, "--send")
+    assert len(console.all(Link)) == 2
+    refused = console.run("void-links")
+    assert refused.stderr.endswith("write --yes\n")
+    assert console.does("void-links", "--yes") == "2 links are void\n"
+    assert console.all(Link) == []
+    assert [message.kind for message in console.all(Message)] == []
+
+
+def test_a_wrong_command_is_answered_with_the_nearest(console: Console) -> None:
+    """O1: for accounts as for sessions."""
+    assert "The nearest is send-reset." in console.run("send-rest", ANN).stderr
+
+
 def test_an_account_is_shown(console: Console) -> None:
     """O1: for people, and as JSON for programs."""
     console.does("create", ANN)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import sys
 import time
@@ -74,7 +75,8 @@ def _keys() -> Iterator[Any]:
     import tty
 
     before = termios.tcgetattr(sys.stdin)
-    tty.setcbreak(sys.stdin)
+    # What was typed already is not thrown away.
+    tty.setcbreak(sys.stdin, termios.TCSANOW)
     try:
         yield _read
     finally:
@@ -90,7 +92,7 @@ def _read(seconds: float) -> bool:
     until = time.monotonic() + seconds
     while (left := until - time.monotonic()) > 0:
         ready, _, _ = select.select([sys.stdin], [], [], left)
-        if ready and sys.stdin.read(1) in ("q", "Q", ""):
+        if ready and os.read(sys.stdin.fileno(), 1) in (b"q", b"Q", b""):
             return True
     return False
 

@@ -8,7 +8,7 @@ WORKERS ?= 2
 OPERATIONS ?= 100000
 MINUTES ?=
 SEED ?=
-# How many rows `make torture/sweep` puts into the table; half of them are expired.
+# How many rows `make torture/sweep`, where half are expired, and `torture/operators` put in.
 ROWS ?= 1000000
 # The port of `make serve`, else the one in development.ini.
 PORT ?=
@@ -110,6 +110,12 @@ torture: $(STAMP) servers ## Kill, fork and interrupt servers under load, with c
 torture/sweep: $(STAMP) servers ## Sweep a million rows with four processes, among visitors: make torture/sweep ROWS=1000000
 	@for database in postgresql mariadb; do \
 		$(BIN)/python -m tests.faults.sweep_load --database $$database --rows $(ROWS) || exit; \
+	done
+
+.PHONY: torture/operators
+torture/operators: $(STAMP) servers ## Ask and end a million sessions by the commands: make torture/operators ROWS=1000000
+	@for database in sqlite postgresql mariadb; do \
+		$(BIN)/python -m tests.operators.million --database $$database --rows $(ROWS) || exit; \
 	done
 
 .PHONY: torture/planted

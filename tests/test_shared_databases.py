@@ -22,7 +22,7 @@ from myapp import migrations
 from myapp.database import create_database_engine
 from myapp.database_url import parse_url
 from myapp.migrations import MigrationError, Names
-from myapp.scripts.sessions import DIALECTS, ddl
+from myapp.scripts.sessions import DIALECTS, ddl, dialect_of
 from myapp.sessions import SchemaError, SettingError, get_manager
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.model import named
@@ -68,7 +68,7 @@ def names(database_url: str, request: pytest.FixtureRequest) -> Iterator[tuple[s
 def make_table(url: str, name: str) -> None:
     """Make a sessions table, as `myapp-sessions INI schema` prints it."""
     backend = parse_url(url).get_backend_name()
-    dialect = DIALECTS["mysql" if backend == "mariadb" else backend]
+    dialect = dialect_of("mysql" if backend == "mariadb" else backend)
     execute(url, f"{ddl(dialect, named(name))}\n")
 
 
@@ -129,7 +129,7 @@ def with_text(statement: Any) -> Any:
 @pytest.mark.parametrize("kind", DIALECTS)
 def test_each_statement_is_the_same_on_a_table_of_another_name(kind: str) -> None:
     """C: all that the tests of stores prove of `sessions` holds for any name."""
-    dialect = DIALECTS[kind]
+    dialect = dialect_of(kind)
     ours, other = CompiledStatements(dialect), CompiledStatements(dialect, named("a-b.c-d"))
     quoted = dialect.identifier_preparer.format_table(named("a-b.c-d"))
     for statement in (*STATEMENTS.values(), load_packed):

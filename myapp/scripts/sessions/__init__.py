@@ -25,9 +25,9 @@ from myapp.scripts.sessions import (
 )
 from myapp.scripts.sessions.audit import command as audit
 from myapp.scripts.sessions.given import Given
-from myapp.scripts.sessions.schema import DIALECTS, ddl
+from myapp.scripts.sessions.schema import DIALECTS, ddl, dialect_of
 
-__all__ = ["DIALECTS", "cli", "ddl"]
+__all__ = ["DIALECTS", "cli", "ddl", "dialect_of"]
 
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
 _COMMANDS: Final = (

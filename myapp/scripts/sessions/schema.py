@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 import click
 from sqlalchemy import Table, make_url
@@ -17,14 +18,17 @@ from myapp.sessions.sql.model import named
 from myapp.sessions.sql.model import table as sessions_table
 from myapp.sessions.sql.store import SqlStore
 
-DIALECTS: dict[str, Dialect] = {
-    name: make_url(f"{name}://").get_dialect()() for name in ("sqlite", "postgresql", "mysql")
-}
+DIALECTS: Final = ("mysql", "postgresql", "sqlite")
+
+
+def dialect_of(name: str) -> Dialect:
+    """One of them. Made when it is needed: it loads its driver, and not every machine has all."""
+    return make_url(f"{name}://").get_dialect()()
 
 
 @click.command("schema")
 @click.option(
-    "--dialect", type=click.Choice(sorted(DIALECTS)), help="Default: that of the database in INI."
+    "--dialect", type=click.Choice(DIALECTS), help="Default: that of the database in INI."
 )
 @json_option
 @pass_given
@@ -39,9 +43,9 @@ def command(given: Given, dialect: str | None, as_json: bool) -> None:
     name = dialect or _dialect_name(parsed)
     table = named(parsed.table)
     if as_json:
-        print_json({"dialect": name, "statements": [*statements(DIALECTS[name], table)]})
+        print_json({"dialect": name, "statements": [*statements(dialect_of(name), table)]})
     else:
-        click.echo(ddl(DIALECTS[name], table))
+        click.echo(ddl(dialect_of(name), table))
 
 
 def ddl(dialect: Dialect, table: Table = sessions_table) -> str:

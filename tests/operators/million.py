@@ -10,6 +10,7 @@ took longer than it may beyond the start of Python, or more memory, or left a se
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import signal
 import subprocess
@@ -18,7 +19,6 @@ import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from multiprocessing import Process
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +45,16 @@ ASKED: Final = (
     ("end", "--user", "7", "--yes"),
 )
 
+# Starts a command from a small process: what the one that forks has taken would count for it.
+_LAUNCHER: Final = """
+import json, os, subprocess, sys, time
+began = time.monotonic()
+process = subprocess.Popen(sys.argv[1:], stdout=subprocess.DEVNULL)
+_, status, used = os.wait4(process.pid, 0)
+took, processor = time.monotonic() - began, used.ru_utime + used.ru_stime
+print(json.dumps([os.waitstatus_to_exitcode(status), took, processor, used.ru_maxrss * 1024]))
+"""
+
 COMMAND: Final = Path(sys.executable).with_name("myapp-sessions")
 
 
@@ -57,8 +67,7 @@ def main() -> int:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as folder, _database(given.database, folder) as url:
         began = time.monotonic()
-        # In a process of its own: what this one has taken would count for those that it starts.
-        _fill_apart(url, given.rows)
+        fill(url, given.rows)
         print(f"{given.database}: {given.rows:,} rows in {time.monotonic() - began:.0f} s")
         ini = Path(folder, "shop.ini")
         ini.write_text("[app:main]\nuse = call:tests.foreign_app:main\n")
@@ -121,32 +130,26 @@ def _row(number: int, rows: int, now: int) -> dict[str, Any]:
     return fields | {"sweep_at": session.expires_at}
 
 
-def _fill_apart(url: str, rows: int) -> None:
-    filling = Process(target=fill, args=(url, rows))
-    filling.start()
-    filling.join()
-    if filling.exitcode:
-        raise RuntimeError("the table could not be filled")
-
-
 def _took(ini: Path, url: str, words: Sequence[str]) -> float:
     """Seconds of a command, its start included: twice, since the first one reads files."""
-    times = []
-    for _ in range(2):
-        began = time.monotonic()
-        _wait(_start(ini, url, words))
-        times.append(time.monotonic() - began)
-    return min(times)
+    return min(_measured(ini, url, words)[1] for _ in range(2))
 
 
 def _asked(ini: Path, url: str, words: Sequence[str], start: float) -> list[str]:
     """What is wrong with a command; prints what it took, its start included."""
     name = " ".join(words)
-    began = time.monotonic()
-    status, memory = _wait(_start(ini, url, words))
-    took = time.monotonic() - began
-    print(f"  {name:24} {took:5.2f} s {memory / 1024**2:5.0f} MiB", flush=True)
+    status, took, processor, memory = _measured(ini, url, words)
+    used = f"{took:5.2f} s, {processor:5.2f} s of the processor"
+    print(f"  {name:24} {used} {memory / 1024**2:5.0f} MiB", flush=True)
     return _judged(name, status, took - start, memory)
+
+
+def _measured(ini: Path, url: str, words: Sequence[str]) -> tuple[int, float, float, int]:
+    """Exit status, seconds, seconds of the processor and bytes of a command."""
+    launcher = [sys.executable, "-c", _LAUNCHER, str(COMMAND), str(ini), *words]
+    done = subprocess.run(launcher, env=_environment(url), capture_output=True, check=True)
+    status, took, processor, memory = json.loads(done.stdout)
+    return status, took, processor, memory
 
 
 def _judged(name: str, status: int, took: float, memory: int) -> list[str]:
@@ -156,15 +159,12 @@ def _judged(name: str, status: int, took: float, memory: int) -> list[str]:
 
 
 def _start(ini: Path, url: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    environment = clean_environment({"DATABASE_URL": url, "PYTHONPATH": os.getcwd()})
-    return subprocess.Popen([COMMAND, ini, *words], env=environment, stdout=subprocess.DEVNULL)
+    command = [COMMAND, ini, *words]
+    return subprocess.Popen(command, env=_environment(url), stdout=subprocess.DEVNULL)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> tuple[int, int]:
-    """The exit status of a process, and the most memory that it took in bytes."""
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return process.returncode, usage.ru_maxrss * 1024
+def _environment(url: str) -> dict[str, str]:
+    return clean_environment({"DATABASE_URL": url, "PYTHONPATH": os.getcwd()})
 
 
 def _ended_in_two(ini: Path, url: str) -> list[str]:
@@ -174,13 +174,12 @@ def _ended_in_two(ini: Path, url: str) -> list[str]:
     while _count(url) > before * 0.9:
         time.sleep(0.1)
     process.send_signal(signal.SIGINT)
-    status, _ = _wait(process)
+    status = process.wait()
     between = _count(url)
     print(f"  end --all, interrupted: status {status}, {between:,} of {before:,} rows left")
     wrong = [] if status == 130 and 0 < between < before else [f"interrupted: {status}"]
-    began = time.monotonic()
-    status, memory = _wait(_start(ini, url, ("end", "--all", "--yes")))
-    took, left = time.monotonic() - began, _count(url)
+    status, took, _, memory = _measured(ini, url, ("end", "--all", "--yes"))
+    left = _count(url)
     print(f"  end --all, repeated      {took:5.0f} s {memory / 1024**2:5.0f} MiB, {left} rows left")
     wrong += [f"{left} rows left"] if left else []
     return wrong + _judged("end --all", status, 0, memory)

@@ -97,7 +97,7 @@ def test_other_databases_have_tools_of_their_own(file_shop: Shop, url: str, tool
     assert tool in result.stderr
 
 
-def restore_and_end(shop: Shop, dump: Callable[[], None], restore: Callable[[], None]) -> None:
+def restore_and_end(shop: Shop, dump: Callable[[], object], restore: Callable[[], object]) -> None:
     """Back up, sign out, restore, and follow the recipe."""
     token, _ = shop.signed_in("ann")
     dump()
@@ -128,7 +128,7 @@ def test_an_ended_session_stays_dead_after_a_restore_of_sqlite(
             (tmp_path / name).unlink(missing_ok=True)
         shutil.copy(backup, file)
 
-    restore_and_end(file_shop, lambda: file_shop.says("backup", str(backup)) and None, restore)
+    restore_and_end(file_shop, lambda: file_shop.says("backup", str(backup)), restore)
 
 
 def test_an_ended_session_stays_dead_after_a_restore_of_postgresql(
@@ -140,12 +140,13 @@ def test_an_ended_session_stays_dead_after_a_restore_of_postgresql(
         shop = Shop(url, tmp_path / "shop.ini")
         plain = url.replace("+psycopg", "")
         file = tmp_path / "shop.dump"
-        dump = [folder / "pg_dump", "--format=custom", f"--file={file}", plain]
-        back = [folder / "pg_restore", "--clean", "--if-exists", f"--dbname={plain}", file]
+        dump: list[Path | str] = [folder / "pg_dump", "--format=custom", f"--file={file}", plain]
+        back: list[Path | str] = [folder / "pg_restore", "--clean", "--if-exists"]
+        back += [f"--dbname={plain}", file]
         restore_and_end(
             shop,
-            lambda: subprocess.run(dump, check=True) and None,
-            lambda: subprocess.run(back, check=True) and None,
+            lambda: subprocess.run(dump, check=True),
+            lambda: subprocess.run(back, check=True),
         )
         shop.store.close()
 
@@ -163,8 +164,14 @@ def test_an_ended_session_stays_dead_after_a_restore_of_mariadb(
         at = make_url(url)
         where = [f"--host={at.host}", f"--port={at.port}", f"--user={at.username}", "--skip-ssl"]
         file = tmp_path / "shop.sql"
-        dump = [tool, "--no-defaults", *where, "--single-transaction", str(at.database)]
-        back = [tool.with_name("mariadb"), "--no-defaults", *where, str(at.database)]
+        dump: list[Path | str] = [
+            tool,
+            "--no-defaults",
+            *where,
+            "--single-transaction",
+            str(at.database),
+        ]
+        back: list[Path | str] = [tool.with_name("mariadb"), *dump[1:-2], str(at.database)]
 
         def save() -> None:
             with file.open("wb") as out:

@@ -10,6 +10,8 @@ MINUTES ?=
 SEED ?=
 # How many rows `make torture/sweep`, where half are expired, and `torture/operators` put in.
 ROWS ?= 1000000
+# Where `make new` makes a codebase.
+FOLDER ?=
 # The port of `make serve`, else the one in development.ini.
 PORT ?=
 
@@ -26,6 +28,10 @@ PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" 
 QUIET_SETUPTOOLS := .venv/quiet-setuptools.txt
 INI_PORT = $(shell sed -n 's/^http_port *= *//p' development.ini)
 PSERVE = $(BIN)/pserve development.ini $(if $(PORT),http_port=$(PORT))
+# The cookie name that every clone has; two of them on one host overwrite each other's cookie.
+SHIPPED := session_k3v9q7xw
+SAY_SHIPPED = @! grep -q '^session.cookie_name = $(SHIPPED)' development.ini || echo \
+	"myapp: the session cookie has the name that every clone has; \`make session-name\` gives it one of its own, \`make new FOLDER=../blog\` makes a codebase of yours"
 SAY_URL = @echo "myapp: http://localhost:$(or $(PORT),$(INI_PORT))"
 
 .DEFAULT_GOAL := help
@@ -42,17 +48,24 @@ help: ## List the targets
 
 .PHONY: serve
 serve: $(STAMP) ## Run the application: make serve PORT=8080 DATABASE_URL=postgresql://...
+	$(SAY_SHIPPED)
 	$(SAY_URL)
 	@exec $(PSERVE)
 
 .PHONY: serve/live
 serve/live: $(STAMP) ## Run it and start it anew whenever a file changes
+	$(SAY_SHIPPED)
 	$(SAY_URL)
 	@exec $(PSERVE) --reload
 
 .PHONY: session-name
-session-name: $(STAMP) ## Give the session cookie a random name in both ini files
-	$(BIN)/python -m myapp.scripts.session_name development.ini production.ini
+session-name: $(STAMP) ## Give the session cookie a random name in both ini files, once; ARGS=--force
+	$(BIN)/python -m myapp.scripts.session_name development.ini production.ini $(ARGS)
+
+.PHONY: new
+new: $(STAMP) ## Make a codebase of your own: make new FOLDER=../blog ARGS=--yes
+	@test -n "$(FOLDER)" || { echo 'Say where: make new FOLDER=../blog'; exit 2; }
+	@$(BIN)/python -m myapp.new $(FOLDER) $(ARGS)
 
 # ---- Test
 
@@ -89,6 +102,10 @@ test/platforms: $(STAMP) ## Run the sessions' tests on the newest PostgreSQL, Ma
 .PHONY: test/features
 test/features: $(STAMP) servers ## Take out each feature in a copy, and run what is left and its tests: a quarter of an hour
 	$(BIN)/python -m pytest -n 0 tests/features/taken_out.py $(ARGS)
+
+.PHONY: test/codebases
+test/codebases: $(STAMP) servers ## Make every codebase that can be made, and run its tests and checks, change and serve it: two hours
+	$(BIN)/python -m pytest -n 0 tests/new/two_codebases.py tests/new/changed_codebase.py tests/new/every_codebase.py $(ARGS)
 
 .PHONY: test/applications
 test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes

@@ -19,23 +19,25 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     # Imported here, so that another application can include myapp.sessions without all the rest.
     from pyramid.config import Configurator
 
-    from myapp import environment, migrations
-    from myapp.database import read_pooler
+    from myapp import environment
     from myapp.database_url import parse_url, refused_folder
     from myapp.environment import SettingError, Sourced
+
+    # <migrations>
+    from myapp.migrations import migrate_if_set
+
+    # </migrations>
     from myapp.sessions import SchemaError, get_manager
     from myapp.settings import read_application_settings
-    from myapp.starting import is_new_file, refuse_database, tell_of_start
+    from myapp.starting import CannotStart, is_new_file, refuse_database, tell_of_start
 
     try:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
         was_new = is_new_file(own.url)
-        if own.migrate_on_start:
-            refuse_database(own)
-            pooler = read_pooler(merged, os.environ)
-            names = migrations.read_names(merged, os.environ, own)
-            migrations.upgrade(own.url, pooler=pooler, names=names)
+        # <migrations>
+        migrate_if_set(merged, own)
+        # </migrations>
         refused = refused_folder(parse_url(own.url))
         if refused is not None:
             own.reading.refuse("sqlalchemy.url", refused)
@@ -53,10 +55,10 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.metrics")
         app = config.make_wsgi_app()
         manager = get_manager(app.registry)
-        if manager.settings.url is not None and not own.migrate_on_start:
-            # Nothing has seen the application's database yet: the sessions have another one.
+        if manager.settings.url is not None:
+            # Nothing may have seen the application's database yet: the sessions have another one.
             refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
-    except (SettingError, SchemaError, migrations.MigrationError) as error:
+    except (SettingError, SchemaError, CannotStart) as error:
         sys.exit(f"myapp: {error}")

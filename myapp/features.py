@@ -13,14 +13,14 @@ from types import ModuleType
 
 import myapp
 
-# Not features: what every feature stands on.
-_FOUNDATION = ("models", "scripts", "sessions", "views")
+# Not features: what every feature stands on, and what makes codebases of them.
+FOUNDATION = ("models", "new", "scripts", "sessions", "views")
 
 
 def modules(name: str) -> Iterator[ModuleType]:
     """The module of this name of each feature that has one, in the order of the alphabet."""
     for package in pkgutil.iter_modules(myapp.__path__, "myapp."):
-        if package.ispkg and package.name.removeprefix("myapp.") not in _FOUNDATION:
+        if package.ispkg and package.name.removeprefix("myapp.") not in FOUNDATION:
             module = f"{package.name}.{name}"
             if find_spec(module):
                 yield import_module(module)

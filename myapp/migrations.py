@@ -6,6 +6,7 @@ has a lock of its own under which one migrates and the others find the work done
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,13 +21,14 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
-from myapp.database import create_database_engine
+from myapp.database import create_database_engine, read_pooler
 from myapp.database_url import parse_url, refused_folder
 from myapp.pooler import AUTO
 from myapp.sessions.core.settings import TABLE_SETTING
 from myapp.sessions.sql.model import named, refused_name
 from myapp.setting_table import Reading, read_setting
 from myapp.settings import VERSION_TABLE_SETTING, ApplicationSettings
+from myapp.starting import CannotStart, refuse_database
 
 # Any number serves, so long as nothing else in the database uses it.
 _LOCK: Final = 7_305_816_249
@@ -50,7 +52,7 @@ def _folder() -> Path:
     return beside if (beside / "versions").is_dir() else _HERE / "alembic"
 
 
-class MigrationError(Exception):
+class MigrationError(CannotStart):
     """The migrations could not be applied; the message is one line."""
 
 
@@ -99,6 +101,18 @@ def read_names(
 
 
 _DEFAULT_NAMES: Final = Names()
+
+
+def migrate_if_set(settings: Mapping[str, Any], application: ApplicationSettings) -> None:
+    """Bring the database up to date if `database.migrate_on_start` is on.
+
+    Raises MigrationError, and SettingError if the database refuses the application.
+    """
+    if application.migrate_on_start:
+        refuse_database(application)
+        pooler = read_pooler(settings, os.environ)
+        names = read_names(settings, os.environ, application)
+        upgrade(application.url, pooler=pooler, names=names)
 
 
 def upgrade(

@@ -16,6 +16,7 @@ from myapp.sessions.core.settings import A_TABLE_NAME, TABLE_NAME
 from myapp.setting_table import Reading, Setting, bool_setting, read_table
 
 
+# <migrations>
 def _version_table(text: str) -> str:
     if not re.fullmatch(TABLE_NAME, text):
         raise ValueError("not a name")
@@ -32,9 +33,11 @@ VERSION_TABLE_SETTING: Final = Setting(
     " session.table of its own.",
 )
 """The row that migrations read, too."""
+# </migrations>
 
 _ROWS: Final = (
     database.URL_SETTING,
+    # <migrations>
     bool_setting(
         "database.migrate_on_start",
         "false",
@@ -43,6 +46,7 @@ _ROWS: Final = (
         "Off where the application's database user may not change tables.",
     ),
     VERSION_TABLE_SETTING,
+    # </migrations>
     bool_setting(
         "myapp.hsts",
         "false",
@@ -63,8 +67,10 @@ class ApplicationSettings:
     """The application's settings, parsed; `reading` knows where each came from."""
 
     url: str = field(repr=False)  # which may hold a password
+    # <migrations>
     migrate_on_start: bool
     version_table: str
+    # </migrations>
     hsts: bool
     reading: Reading = field(compare=False, repr=False)
 
@@ -77,8 +83,10 @@ def read_application_settings(
     values = reading.values()
     return ApplicationSettings(
         url=values["sqlalchemy.url"],
+        # <migrations>
         migrate_on_start=values["database.migrate_on_start"],
         version_table=values["database.version_table"],
+        # </migrations>
         hsts=values["myapp.hsts"],
         reading=reading,
     )

@@ -21,6 +21,10 @@ log = logging.getLogger(__name__)
 _PATIENCE: Final = 3000  # milliseconds
 
 
+class CannotStart(Exception):
+    """Something that must be done before the start failed; the message is one line."""
+
+
 def is_new_file(url: str) -> bool:
     """Whether a database is a SQLite file that does not exist yet, and is about to be made."""
     file = sqlite_file(parse_url(url))

@@ -458,9 +458,9 @@ def test_sweep_takes_another_store_too(ini: Path) -> None:
 # python -m myapp.scripts.session_name INI …
 
 
-def rename(*files: Path) -> Result:
+def rename(*words: Path | str) -> Result:
     """What `make session-name` does."""
-    return called(session_name.main, *files)
+    return called(session_name.main, *words)
 
 
 @pytest.fixture
@@ -493,6 +493,37 @@ def test_a_fresh_name_is_written_into_both_files(inis: tuple[Path, Path]) -> Non
     assert [ini.read_text("utf-8").replace(new, old) for ini in inis] == before
 
 
+def test_a_name_of_one_s_own_is_replaced_only_by_force(inis: tuple[Path, Path]) -> None:
+    """C: done again by mistake, it would sign everybody out; neither file is changed."""
+    assert rename(*inis).exit_code == 0
+    before = [ini.read_text("utf-8") for ini in inis]
+    (own,) = names_in(inis[0])
+    refused = rename(*inis)
+    assert refused.exit_code == 1
+    assert refused.stderr == (
+        f"Error: session.cookie_name = {own} (from {inis[0]}): expected the shipped name,"
+        f" {session_name.SHIPPED}; --force replaces this one, and signs everybody out\n"
+    )
+    assert [ini.read_text("utf-8") for ini in inis] == before
+    assert rename(*inis, "--force").exit_code == 0
+    assert names_in(inis[0]) != [own]
+
+
+def test_a_clone_is_served_with_a_hint() -> None:
+    """G1: `make serve` says that the name is everybody's, as long as it is."""
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    assert f"\nSHIPPED := {session_name.SHIPPED}\n" in makefile
+    assert names_in(ROOT / "development.ini") == [session_name.SHIPPED]
+    run = subprocess.run(
+        ["make", "--dry-run", "serve"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "make new FOLDER=../blog" in run.stdout
+
+
 def test_a_name_is_random() -> None:
     """C: two codebases never get the same, and every character is used."""
     made = {session_name.new_name() for _ in range(1_000)}
@@ -518,7 +549,7 @@ def test_a_name_is_random() -> None:
 def test_the_prefix_of_the_name_is_kept(ini: Path, line: str, kept: str) -> None:
     """C3: what browsers demand of such a cookie is the administrator's decision."""
     ini.write_text(f"[app:main]\nadmin_session.cookie_name = x\n{line}\nsession.lifetime = 1w\n")
-    assert rename(ini).exit_code == 0
+    assert rename(ini, "--force").exit_code == 0
     start = line.partition("=")[0]
     head, admin, written, rest = ini.read_text().splitlines()
     assert re.fullmatch(rf"{re.escape(start)}= ?{re.escape(kept)}session_[a-z0-9]{{8}}", written)
@@ -558,7 +589,7 @@ def test_no_file_and_no_such_file_are_answered_with_the_usage(tmp_path: Path) ->
 
 def test_the_name_is_given_by_its_module(ini: Path) -> None:
     """C: as the Makefile runs it."""
-    ini.write_text("session.cookie_name = session\n")
+    ini.write_text(f"session.cookie_name = {session_name.SHIPPED}\n")
     subprocess.run(
         [sys.executable, "-m", "myapp.scripts.session_name", ini],
         capture_output=True,

@@ -27,7 +27,7 @@ UrlOf: TypeAlias = Callable[[str, str, str], str]
 _NEWS: Final = ("password-changed", "disabled", "enabled", "role-changed")
 """What is told to whoever has the account, or had it then, without a link."""
 
-_NOBODY: Final = "accounts@myapp.test"
+_NOBODY: Final = "accounts@site.test"
 """The sender of mails that are printed."""
 _NOWHERE: Final = "http://localhost"
 """The site of a message that names none, while developing."""

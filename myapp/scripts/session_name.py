@@ -14,9 +14,13 @@ from typing import Final
 import click
 
 _LINE: Final = re.compile(
-    r"^(session\.cookie_name *= *)((?:__Host-Http-|__Host-|__Http-|__Secure-)?)\S*[ \t]*$",
+    r"^(session\.cookie_name *= *)((?:__Host-Http-|__Host-|__Http-|__Secure-)?)(\S*)[ \t]*$",
     re.MULTILINE | re.IGNORECASE,
 )
+
+
+SHIPPED: Final = "session_k3v9q7xw"
+"""The name in every clone, until it is replaced."""
 
 
 def new_name() -> str:
@@ -33,22 +37,34 @@ def new_name() -> str:
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-def main(files: tuple[Path, ...]) -> None:
-    """Write a fresh session cookie name into these ini files, the same into each."""
+@click.option("--force", is_flag=True, help="Replace a name that is not the shipped one.")
+def main(files: tuple[Path, ...], force: bool) -> None:
+    """Write a fresh session cookie name into these ini files, the same into each.
+
+    A step of the first deployment alone: a new name signs everybody out.
+    """
     name = new_name()
     # All are looked at before one is written, so that they never differ.
-    changed = {path: _renamed(path, name) for path in files}
+    changed = {path: _renamed(path, name, force=force) for path in files}
     for path, text in changed.items():
         path.write_text(text, "utf-8")
     click.echo(f"session.cookie_name is now {name} in {', '.join(map(str, files))}")
 
 
-def _renamed(path: Path, name: str) -> str:
+def _renamed(path: Path, name: str, *, force: bool) -> str:
     """What the file is to hold; its cookie name keeps a prefix such as `__Host-`."""
-    text, count = _LINE.subn(rf"\g<1>\g<2>{name}", path.read_text("utf-8"))
-    if count != 1:
-        raise click.ClickException(f"{path} has {count} lines `session.cookie_name = …`, not 1")
-    return text
+    before = path.read_text("utf-8")
+    found = _LINE.findall(before)
+    if len(found) != 1:
+        raise click.ClickException(
+            f"{path} has {len(found)} lines `session.cookie_name = …`, not 1"
+        )
+    if found[0][2] != SHIPPED and not force:
+        raise click.ClickException(
+            f"session.cookie_name = {found[0][2]} (from {path}): expected the shipped name,"
+            f" {SHIPPED}; --force replaces this one, and signs everybody out"
+        )
+    return _LINE.sub(rf"\g<1>\g<2>{name}", before)
 
 
 if __name__ == "__main__":

@@ -23,7 +23,7 @@ LEFT_OUT: Final = {
 """Folders of tests that a feature can't break, each with the reason."""
 
 # The project is installed as it lies there: what the copy lacks would come from there after all.
-_APART: Final = """
+APART: Final = """
 import sys
 
 sys.meta_path[:] = [finder for finder in sys.meta_path if "__editable__" not in str(finder)]
@@ -67,7 +67,7 @@ def environment(copy: Path) -> dict[str, str]:
     """The variables by which Python finds what is in the copy, and nothing else of the project."""
     apart = copy.with_name("apart")
     apart.mkdir(exist_ok=True)
-    (apart / "sitecustomize.py").write_text(_APART)
+    (apart / "sitecustomize.py").write_text(APART)
     return {"PYTHONPATH": os.pathsep.join([str(copy), str(apart)])}
 
 

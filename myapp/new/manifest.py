@@ -1,0 +1,48 @@
+"""`codebase.json`: where a codebase came from, and what was answered; an update needs both."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from myapp.new.answers import Answers
+from myapp.new.files import CannotMake, Files
+from myapp.new.source import generator_hash
+
+NAME: Final = "codebase.json"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """What stands in it."""
+
+    commit: str
+    generator: str
+    answers: Answers
+
+
+def add_manifest(files: Files, commit: str, source: Files, answers: Answers) -> None:
+    """Write it."""
+    value = {
+        "commit": commit,
+        "generator": generator_hash(source),
+        "answers": answers.as_json(),
+    }
+    files[NAME] = (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """That of a codebase. Raises CannotMake."""
+    path = folder / NAME
+    try:
+        value = json.loads(path.read_text("utf-8"))
+        answers = Answers.from_json(value["answers"])
+        return Manifest(commit=value["commit"], generator=value["generator"], answers=answers)
+    except OSError as error:
+        raise CannotMake(
+            f"{path} can't be read: expected a codebase that was generated here"
+        ) from error
+    except (KeyError, TypeError, ValueError) as error:
+        raise CannotMake(f"{path} is damaged ({error}): expected what git has of it") from error

@@ -1,0 +1,1 @@
+"""Tests of this part; they go with its folder."""

@@ -1,0 +1,16 @@
+"""schema.sql makes what the models say."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from tests.command_line import shown
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def test_the_file_says_what_the_models_say() -> None:
+    """`make schema` writes it again after a change."""
+    (dialect,) = re.findall(r"^DIALECT \?= (\w+)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
+    assert (ROOT / "schema.sql").read_text("utf-8") == shown("myapp.scripts.schema", dialect)

@@ -1,0 +1,30 @@
+"""Prints the SQL of all tables: `python -m myapp.scripts.schema postgresql`.
+
+For those who make tables without migrations; with them, `alembic upgrade head --sql` prints it.
+"""
+
+from __future__ import annotations
+
+import click
+
+from myapp import features, models
+from myapp.models.meta import Base
+from myapp.scripts.sessions import DIALECTS, ddl
+from myapp.sessions import model
+
+# Imported for their models alone.
+assert models
+MODELS = list(features.modules("models"))
+
+
+@click.command()
+@click.argument("dialect", type=click.Choice(sorted(DIALECTS)))
+@click.option("--table", default="sessions", show_default=True, help="As session.table has it.")
+def main(dialect: str, table: str) -> None:
+    """Print the statements that make the tables of the sessions and of the models."""
+    tables = [model.named(table), *Base.metadata.sorted_tables]
+    click.echo("\n\n".join(ddl(DIALECTS[dialect], each) for each in tables))
+
+
+if __name__ == "__main__":
+    main()

@@ -19,7 +19,10 @@ BIN := .venv/bin
 STAMP := .venv/.stamp
 BENCH_STAMP := .venv-bench/.stamp
 SERVERS_STAMP := .venv-servers/.stamp
+DOCS_STAMP := .venv-docs/.stamp
 BENCH := .venv-bench/bin/python -m bench
+DOCS := .venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs \
+	--doctree-dir build/doctrees . build/site
 # A developer's own package index must not leave its traces in the locked requirements.
 PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
@@ -217,6 +220,17 @@ migrations/goto: $(STAMP) ## Migrate up or down to a revision: make migrations/g
 migrations/version version: $(STAMP) ## Show the database's revision
 	$(BIN)/alembic current --verbose
 
+# ---- Documentation
+
+.PHONY: docs
+docs: $(DOCS_STAMP) ## Build the documentation as a site, build/site/index.html: half a minute; any warning is an error
+	$(DOCS)
+	@echo "build/site/index.html"
+
+.PHONY: docs/drawings
+docs/drawings: ## Draw docs/drawings/*.dot anew, by Graphviz: apt-get install graphviz
+	@for drawing in docs/drawings/*.dot; do dot -Tsvg -o "$${drawing%.dot}.svg" "$$drawing" || exit; done
+
 # ---- Packaging
 
 .PHONY: lock
@@ -228,6 +242,7 @@ lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrad
 	$(PIP_COMPILE) $(UPGRADE) --constraint $(QUIET_SETUPTOOLS) --output-file requirements.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --extra dev --constraint requirements.txt --output-file requirements-dev.txt setup.cfg
 	$(PIP_COMPILE) $(UPGRADE) --output-file bench/requirements.txt bench/requirements.in
+	$(PIP_COMPILE) $(UPGRADE) --output-file docs/requirements.txt docs/requirements.in
 	$(PIP_COMPILE) $(UPGRADE) --constraint requirements-dev.txt --output-file tests/serving/requirements.txt tests/serving/requirements.in
 
 .PHONY: build
@@ -270,4 +285,12 @@ $(SERVERS_STAMP): requirements-dev.txt tests/serving/requirements.txt setup.cfg 
 	.venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement tests/serving/requirements.txt
 	PYTHONWARNINGS=ignore .venv-servers/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	.venv-servers/bin/python -m pip check --quiet
+	@touch $@
+
+# What makes the site has no business beside the application, either.
+$(DOCS_STAMP): docs/requirements.txt
+	@echo "Installing into .venv-docs; the first time takes half a minute."
+	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs
+	.venv-docs/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps --requirement docs/requirements.txt
+	.venv-docs/bin/python -m pip check --quiet
 	@touch $@

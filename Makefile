@@ -21,7 +21,7 @@ BENCH_STAMP := .venv-bench/.stamp
 SERVERS_STAMP := .venv-servers/.stamp
 DOCS_STAMP := .venv-docs/.stamp
 BENCH := .venv-bench/bin/python -m bench
-DOCS := .venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet --conf-dir docs \
+DOCS := .venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --write-all --conf-dir docs \
 	--doctree-dir build/doctrees . build/site
 # A developer's own package index must not leave its traces in the locked requirements.
 PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
@@ -118,6 +118,10 @@ test/applications: $(STAMP) ## Try packages of others with our sessions, each in
 test/moving: $(STAMP) bench/servers ## Move old applications in under traffic, each with its real packages: 7 minutes
 	$(BIN)/python -m tests.moving.run $(ARGS)
 
+.PHONY: test/deploy
+test/deploy: $(STAMP) ## Follow docs/how-to/debian.md and the Dockerfile on a fresh Debian 13: 5 minutes
+	$(BIN)/python -m pytest -n 0 tests/deploy/on_debian.py $(ARGS)
+
 .PHONY: torture
 torture: $(STAMP) servers ## Kill, fork and interrupt servers under load, with clocks that leap: make torture MINUTES=60
 	@for database in sqlite postgresql mariadb pgbouncer; do \
@@ -143,7 +147,7 @@ torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see 
 	$(BIN)/python -m tests.faults.planted
 
 .PHONY: servers
-servers: $(STAMP) ## Install the databases, browser and nginx of the tests, and wrk, where we may
+servers: $(STAMP) ## Install the databases, browser and proxies of the tests, and wrk, where we may
 	@$(BIN)/python -m harness.servers.install
 
 # ---- Measure
@@ -252,7 +256,7 @@ build: $(STAMP) ## Build the source distribution and the wheel into dist/
 .PHONY: clean
 clean: ## Remove what was built, measured or cached; the .venv folders and the databases stay
 	rm -rf build dist htmlcov *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
-	find . \( -name '.venv*' -o -name .sid \) -prune -o -type d -name __pycache__ -exec rm -rf {} +
+	find . \( -name '.venv*' -o -name .sid -o -name .debian \) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
 # The virtual environment is made again only when something that goes into it has changed.
 # What is locked is complete, so nothing is resolved: older pips would take a release newer than the

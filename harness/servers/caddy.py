@@ -1,0 +1,55 @@
+"""Caddy before an application, by a Caddyfile of the project; its certificates are its own."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from harness.servers.ports import LOOPBACK, answers
+from harness.servers.process import Child
+from harness.servers.programs import CADDY
+from harness.waiting import wait_until
+
+_OPTIONS: Final = """
+{{
+    admin off
+    http_port {http}
+    https_port {https}
+    default_bind {loopback}
+    local_certs
+    skip_install_trust
+    storage file_system {folder}/storage
+}}
+"""
+AUTHORITY: Final = Path("storage/pki/authorities/local/root.crt")
+"""Where, within the folder, the certificate lies that signs Caddy's own."""
+
+
+@contextmanager
+def running_caddy(
+    folder: Path, caddyfile: Path, site: str, servers: Sequence[int], *, http: int, https: int
+) -> Iterator[Child]:
+    """Caddy with this Caddyfile before servers on those ports. Raises ServerMissing."""
+    options = _OPTIONS.format(http=http, https=https, loopback=LOOPBACK, folder=folder)
+    conf = folder / "Caddyfile"
+    conf.write_text(options + caddyfile.read_text("utf-8"))
+    addresses = " ".join(f"{LOOPBACK}:{port}" for port in servers)
+    child = Child(
+        [CADDY.find(), "run", "--config", conf, "--adapter", "caddyfile"],
+        log=folder / "caddy.log",
+        folder=folder,
+        environment={**os.environ, "HOME": str(folder), "SITE": site, "SERVERS": addresses},
+    )
+    try:
+        wait_until(lambda: not child.running or _ready(folder, http, https), "Caddy")
+        assert child.running, child.output()
+        yield child
+    finally:
+        child.stop()
+
+
+def _ready(folder: Path, http: int, https: int) -> bool:
+    return (folder / AUTHORITY).exists() and answers(http) and answers(https)

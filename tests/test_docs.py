@@ -6,6 +6,7 @@ import ast
 import re
 import textwrap
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,7 @@ def fences(page: Path) -> Iterator[tuple[str, str]]:
         yield language, textwrap.dedent(indent + text)
 
 
+@cache
 def prose(page: Path) -> str:
     """A page without its fenced blocks."""
     return re.sub(r"^ *```.*?^ *```$", "", page.read_text("utf-8"), flags=re.DOTALL | re.MULTILINE)

@@ -39,7 +39,8 @@ def commands(page: Path) -> Iterator[list[str]]:
 def programs(page: Path) -> Iterator[tuple[str, list[str], dict[str, str]]]:
     """For each command its program, its words and its variables."""
     for words in commands(page):
-        variables = dict(found.groups() for found in map(ASSIGNED.fullmatch, words) if found)
+        found = [each for each in map(ASSIGNED.fullmatch, words) if each]
+        variables = {each[1]: each[2] for each in found}
         rest = [word for word in words if not ASSIGNED.fullmatch(word)]
         if rest:
             yield rest[0].removeprefix(".venv/bin/"), rest[1:], variables

@@ -50,6 +50,8 @@ def commands(text: str) -> list[str]:
 def test_the_page_leads_from_nothing_to_an_answer(debian: Debian) -> None:
     """V2, O4: every command in turn; what production runs on holds no tool of the tests."""
     debian.copy_project("srv/myapp")
+    # A Debian that boots has it.
+    (debian.root / "etc" / "systemd" / "system").mkdir(parents=True, exist_ok=True)
     install, set_up = PAGE.read_text("utf-8").split(SETS_UP)
     debian.run("apt-get update", network=True)
     debian.run("\n".join(commands(install)), network=True)

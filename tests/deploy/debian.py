@@ -27,6 +27,7 @@ exec chroot "$@" "$root" /bin/sh -exc "$script"
 """
 # How programs of this machine reach packages: a developer's may be behind a proxy.
 _OURS: Final = ("etc/resolv.conf", "etc/pip.conf")
+_CERTIFICATES: Final = "etc/certificates-of-the-machine.pem"
 
 
 class DebianMissing(RuntimeError):
@@ -65,6 +66,8 @@ class Debian:
         as_user = [f"--userspec={user}:{user}"] if user is not None else []
         words = [*alone, *([] if network else ["--net"]), "/bin/sh", "-c", enter, "enter"]
         given = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
+        if (self.root / _CERTIFICATES).exists():
+            given["PIP_CERT"] = f"/{_CERTIFICATES}"
         done = subprocess.run(
             [*words, str(self.root), *as_user],
             env={**given, "script": script, **(environment or {})},
@@ -97,6 +100,9 @@ def fresh_debian() -> Iterator[Debian]:
         for name in _OURS:
             if (Path("/") / name).exists():
                 shutil.copy(Path("/") / name, root / name)
+        trusted = os.environ.get("SSL_CERT_FILE", "")
+        if trusted and Path(trusted).is_file():
+            shutil.copy(trusted, root / _CERTIFICATES)
         yield Debian(root)
     finally:
         shutil.rmtree(root, ignore_errors=True)

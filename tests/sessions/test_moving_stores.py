@@ -7,12 +7,15 @@ import json
 import pickle
 import sqlite3
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pyramid.request import Request
 
 from myapp.scripts.moving import cli
+from myapp.sessions.moving.old import Old, Reader
 from tests.command_line import called
 from tests.sessions.app import App
 from tests.sessions.conftest import MakeApp
@@ -75,6 +78,29 @@ def test_a_session_in_a_database_is_moved_and_deleted(app: App, database: Path) 
     assert response.json == {"user": "ann", "cart": [1]}
     assert deletes_old(response, "old")
     assert not rows(database)
+    assert send(app, "/user", COOKIE).text == "ann"
+    assert len(app.rows()) == 1
+
+
+class Overtaken:
+    """A reader whose request is overtaken by another one, right before it reads."""
+
+    def __init__(self, reader: Reader, overtake: Callable[[], object]) -> None:
+        self._reader, self._overtake = reader, overtake
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._reader, name)
+
+    def read(self, request: Request, key: str) -> Old | None:
+        self._overtake, overtake = lambda: None, self._overtake
+        overtake()
+        return self._reader.read(request, key)
+
+
+def test_whoever_is_overtaken_joins_the_faster_one(app: App) -> None:
+    """O7: the old session is gone by then, and its link is there."""
+    readers = app.router.registry["myapp.sessions.moving"].readers
+    readers[0] = Overtaken(readers[0], lambda: send(app, "/user", COOKIE))
     assert send(app, "/user", COOKIE).text == "ann"
     assert len(app.rows()) == 1
 

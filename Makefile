@@ -115,7 +115,7 @@ test/applications: $(STAMP) ## Try packages of others with our sessions, each in
 	$(BIN)/python -m tests.applications.run $(ARGS)
 
 .PHONY: test/moving
-test/moving: $(STAMP) ## Move old applications in under traffic, each with its real packages: 7 minutes
+test/moving: $(STAMP) ## Move old applications in under traffic, each with its real packages: a quarter of an hour
 	@$(BIN)/python -m bench.servers
 	$(BIN)/python -m tests.moving.run $(ARGS)
 

@@ -20,15 +20,6 @@ if TYPE_CHECKING:
 class OneLineError(click.Command):
     """A command that ends with one line for what the user can mend."""
 
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
-            names = self.list_commands(ctx)
-            (nearest,) = difflib.get_close_matches(args[0], names, n=1, cutoff=0)
-            ctx.fail(f"No such command {args[0]!r}. The nearest is {nearest}.")
-        return super().resolve_command(ctx, args)
-
     def invoke(self, ctx: click.Context) -> Any:
         try:
             return super().invoke(ctx)
@@ -37,7 +28,16 @@ class OneLineError(click.Command):
 
 
 class OneLineErrors(OneLineError, click.Group):
-    """A group of such commands."""
+    """A group of such commands, which tells of a wrong word what the nearest right one is."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if self.get_command(ctx, args[0]) is None and not args[0].startswith("-"):
+            names = self.list_commands(ctx)
+            (nearest,) = difflib.get_close_matches(args[0], names, n=1, cutoff=0)
+            ctx.fail(f"No such command {args[0]!r}. The nearest is {nearest}.")
+        return super().resolve_command(ctx, args)
 
 
 class Ini(click.Path):

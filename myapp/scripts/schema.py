@@ -9,7 +9,7 @@ import click
 
 from myapp import features, models
 from myapp.models.meta import Base
-from myapp.scripts.sessions import DIALECTS, ddl
+from myapp.scripts.sessions.schema import DIALECTS, ddl, dialect_of
 from myapp.sessions import model
 
 # Imported for their models alone.
@@ -18,12 +18,12 @@ MODELS = list(features.modules("models"))
 
 
 @click.command()
-@click.argument("dialect", type=click.Choice(sorted(DIALECTS)))
+@click.argument("dialect", type=click.Choice(DIALECTS))
 @click.option("--table", default="sessions", show_default=True, help="As session.table has it.")
 def main(dialect: str, table: str) -> None:
     """Print the statements that make the tables of the sessions and of the models."""
     tables = [model.named(table), *Base.metadata.sorted_tables]
-    click.echo("\n\n".join(ddl(DIALECTS[dialect], each) for each in tables))
+    click.echo("\n\n".join(ddl(dialect_of(dialect), each) for each in tables))
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,9 +26,10 @@ mount -t proc proc "$root/proc"
 mount -t tmpfs tmpfs "$root/dev/shm"
 exec chroot "$@" "$root" /bin/sh -exc "$script"
 """
-# How programs of this machine reach packages: a developer's may be behind a proxy.
-_OURS: Final = ("etc/resolv.conf", "etc/pip.conf")
-_CERTIFICATES: Final = "etc/certificates-of-the-machine.pem"
+# It may lack the way to Python's packages: they are fetched here, and installed from a folder.
+_WHEELS: Final = "wheels"
+_PIP: Final = {"PIP_NO_INDEX": "1", "PIP_FIND_LINKS": f"/{_WHEELS}", "PIP_CONFIG_FILE": "/dev/null"}
+_PYTHON: Final = "3.13"
 
 
 class DebianMissing(RuntimeError):
@@ -66,11 +68,9 @@ class Debian:
         as_user = [f"--userspec={user}:{user}"] if user is not None else []
         words = [*alone, *([] if network else ["--net"]), "/bin/sh", "-c", enter, "enter"]
         given = {**os.environ, "DEBIAN_FRONTEND": "noninteractive", "LC_ALL": "C.UTF-8"}
-        if (self.root / _CERTIFICATES).exists():
-            given["PIP_CERT"] = f"/{_CERTIFICATES}"
         done = subprocess.run(
             [*words, str(self.root), *as_user],
-            env={**given, "script": script, **(environment or {})},
+            env={**given, **_PIP, "script": script, **(environment or {})},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -97,15 +97,19 @@ def fresh_debian() -> Iterator[Debian]:
     root = FOLDER / f"run-{os.getpid()}"
     try:
         subprocess.run(["cp", "-a", str(_BASE), str(root)], check=True)
-        for name in _OURS:
-            if (Path("/") / name).exists():
-                shutil.copy(Path("/") / name, root / name)
-        trusted = os.environ.get("SSL_CERT_FILE", "")
-        if trusted and Path(trusted).is_file():
-            shutil.copy(trusted, root / _CERTIFICATES)
+        shutil.copy("/etc/resolv.conf", root / "etc" / "resolv.conf")
+        _fetch_wheels(root / _WHEELS)
         yield Debian(root)
     finally:
         shutil.rmtree(root, ignore_errors=True)
+
+
+def _fetch_wheels(folder: Path) -> None:
+    """What is locked for production, for the Python of that Debian."""
+    words = ["-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-deps"]
+    words += ["--require-hashes", "--requirement", str(ROOT / "requirements.txt")]
+    words += ["--python-version", _PYTHON, "--only-binary", ":all:", "--dest", str(folder)]
+    subprocess.run([sys.executable, *words], check=True)
 
 
 def _prepare() -> None:

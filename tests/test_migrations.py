@@ -56,13 +56,13 @@ def engine_of(url: str) -> Iterator[Engine]:
 
 
 def differences(url: str, metadata: Iterable[MetaData] = OURS) -> list[Any]:
-    """What alembic's autogenerate would change."""
-    options = {"compare_type": True, "compare_server_default": True}
+    """What alembic's autogenerate would change, as alembic/env.py calls it."""
+    options = migrations.Names().as_options()
+    options |= {"compare_type": True, "compare_server_default": True}
     with engine_of(url) as engine, engine.connect() as connection:
         context = MigrationContext.configure(connection, opts=options)
         found: list[Any] = compare_metadata(context, cast(MetaData, list(metadata)))
-        # A feature that was left out leaves its tables behind.
-        return [change for change in found if change[0] != "remove_table"]
+        return found
 
 
 def tables(url: str) -> set[str]:

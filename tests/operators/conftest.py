@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from myapp.sessions import SessionManager, make_manager
 from myapp.sessions.core.lifetime import SteadyClock
 from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.store import StoredSession
+from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing.contract import a_session
 from tests.command_line import called
@@ -86,6 +87,16 @@ class Shop:
         row = self.a_row(**fields)
         self.store.insert(row)
         return str(row.handle)
+
+    def has_rows(self, rows: Sequence[StoredSession]) -> None:
+        """Store many at once."""
+        names = StoredSession.__struct_fields__
+        values = [
+            {name: getattr(row, name) for name in names} | {"sweep_at": row.expires_at}
+            for row in rows
+        ]
+        with self.store.engine.connect() as connection:
+            connection.execute(table.insert(), values)
 
     def signed_in(self, user_id: str = "ann", **values: Any) -> tuple[str, str]:
         """Sign a user in. Token and handle."""

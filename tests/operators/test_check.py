@@ -13,7 +13,6 @@ from harness.servers.pgbouncer import PgBouncer
 from harness.servers.postgresql import PostgreSQL
 from myapp.database import create_database_engine
 from myapp.scripts.sessions.check import PILE
-from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.model import table
 from myapp.sessions.testing.contract import a_session
 from tests.operators.conftest import DAY, Shop
@@ -116,11 +115,6 @@ def test_a_pooler_is_told_with_the_limit_behind_it(pgbouncer: PgBouncer, tmp_pat
 @pytest.mark.parametrize(("number", "status"), [(PILE, 0), (PILE + 1, 1)])
 def test_rows_that_pile_up_are_told(shop: Shop, number: int, status: int) -> None:
     """O2: nothing sweeps."""
-    fields = StoredSession.__struct_fields__
-    rows = [a_session(expires_at=shop.now - DAY, deadline=shop.now - DAY) for _ in range(number)]
-    values = [
-        {name: getattr(row, name) for name in fields} | {"sweep_at": row.expires_at} for row in rows
-    ]
-    with shop.store.engine.connect() as connection:
-        connection.execute(table.insert(), values)
+    dead = shop.now - DAY
+    shop.has_rows([a_session(expires_at=dead, deadline=dead) for _ in range(number)])
     assert checked(shop, status)["backlog"][0] == ("failed" if status else "ok")

@@ -12,10 +12,11 @@ from datetime import timedelta
 import pytest
 from msgspec.structs import replace
 
+import myapp.sessions.sql.statements as sql
 from myapp.scripts.sessions import end as end_command
 from myapp.sessions.core.ending_many import end_many
 from myapp.sessions.core.lifetime import to_datetime
-from myapp.sessions.core.store import StoredSession
+from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.core.survey import Which
 from myapp.sessions.sql.store import SqlStore
 from tests.operators.conftest import DAY, Shop
@@ -69,15 +70,15 @@ def _as(row: StoredSession, manager: str) -> StoredSession:
 
 
 def test_one_that_is_renewed_meanwhile_ends_too(shop: Shop) -> None:
-    """O3: wherever its new key lies, and whenever that happens."""
-    tokens = [shop.signed_in(f"user {number}")[0] for number in range(8)]
-    batches = end_many(shop.manager, Which(manager="session"), batch=2)
+    """O3: also if its new key lies where was looked already."""
+    before = [shop.a_row(digest=bytes([1, *divmod(n, 256)]).ljust(32)) for n in range(sql.BATCH)]
+    last = shop.a_row(digest=b"\xff" * 32)
+    shop.has_rows([*before, last])
+    batches = end_many(shop.manager, Which(manager="session"))
     ended = next(batches)
-    for token in tokens:
-        if shop.manager.load(token) is not None:
-            with shop.manager.session(token) as session:
-                session.renew()
-    assert ended + sum(batches) == len(tokens)
+    marker = Ending(last.digest, "renewed", shop.now + HOUR)
+    assert shop.store.renew(marker, last.version, replace(last, digest=bytes(32)))
+    assert ended + sum(batches) == len(before) + 1
     assert shop.rows() == []
 
 

@@ -47,7 +47,7 @@ def command(given: Given, as_json: bool) -> None:
         print_json([dict(zip(columns, line, strict=True)) for line in lines])
     else:
         print_table(columns, lines)
-    raise click.exceptions.Exit(any(result == FAILED for _, result, _ in lines))
+    raise click.exceptions.Exit(int(any(result == FAILED for _, result, _ in lines)))
 
 
 def _lines(manager: SessionManager) -> Iterator[Line]:

@@ -44,7 +44,7 @@ def command(given: Given, level: str, https_declared: bool, as_json: bool) -> No
         print_json([dict(zip(columns, row, strict=True)) for row in rows])
     else:
         print_table([name.replace("_", " ") for name in columns], rows)
-    raise click.exceptions.Exit(not all(v.is_met for v in found))
+    raise click.exceptions.Exit(int(not all(v.is_met for v in found)))
 
 
 def _rules_of_features(given: Given) -> Iterator[Rule]:

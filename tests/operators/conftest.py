@@ -124,3 +124,11 @@ def any_shop(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Shop]:
     shop = Shop(f"sqlite:///{tmp_path}/any.sqlite", tmp_path / "shop.ini", store=request.param)
     yield shop
     shop.store.close()
+
+
+@pytest.fixture
+def file_shop(tmp_path: Path) -> Iterator[Shop]:
+    """A shop with a SQLite file."""
+    shop = Shop(f"sqlite:///{tmp_path}/shop.sqlite", tmp_path / "shop.ini")
+    yield shop
+    shop.store.close()

@@ -159,7 +159,7 @@ def _judged(name: str, status: int, took: float, memory: int) -> list[str]:
 
 
 def _start(ini: Path, url: str, words: Sequence[str]) -> subprocess.Popen[bytes]:
-    command: list[str | Path] = [COMMAND, ini, *words]
+    command = [str(COMMAND), str(ini), *words]
     return subprocess.Popen(command, env=_environment(url), stdout=subprocess.DEVNULL)
 
 

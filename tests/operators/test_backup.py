@@ -7,7 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -20,14 +20,6 @@ from harness.servers.programs import MARIADB, POSTGRESQL
 from myapp.sessions.core.lifetime import to_datetime
 from myapp.sessions.sql.store import SqlStore
 from tests.operators.conftest import Shop
-
-
-@pytest.fixture
-def file_shop(tmp_path: Path) -> Iterator[Shop]:
-    """A shop with a SQLite file."""
-    shop = Shop(f"sqlite:///{tmp_path}/shop.sqlite", tmp_path / "shop.ini")
-    yield shop
-    shop.store.close()
 
 
 def sessions_in(file: Path) -> int:

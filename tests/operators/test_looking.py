@@ -117,10 +117,9 @@ def test_watching_prints_a_line_for_each_look_under_a_pipe(any_shop: Shop) -> No
 
 
 @pytest.mark.parametrize("no_color", ["", "1"])
-def test_a_terminal_gets_a_picture_and_watching_ends_by_q(shop: Shop, no_color: str) -> None:
+def test_a_terminal_gets_a_picture_and_watching_ends_by_q(file_shop: Shop, no_color: str) -> None:
     """O1: drawn, with NO_COLOR without colours."""
-    if shop.store.engine.dialect.name != "sqlite":
-        pytest.skip("a terminal is the same for every database")
+    shop = file_shop
     shop.has()
     assert "█" in on_terminal(shop, "stats", no_color=no_color)
     assert "live" in on_terminal(shop, "watch", "--interval", "1h", typed="q", no_color=no_color)
@@ -153,6 +152,16 @@ def _read(terminal: int) -> Any:
         except OSError:  # The other side was closed.
             return
         yield text.decode("utf-8", "replace")
+
+
+def test_an_outage_is_one_line_in_a_process_of_its_own() -> None:
+    """O1: without a configured log, too."""
+    down = {"DATABASE_URL": "postgresql://u@127.0.0.1:1/d"}
+    program = Path(sys.executable).with_name("myapp-sessions")
+    command: list[str | Path] = [program, ROOT / "production.ini", "stats"]
+    done = subprocess.run(command, env=clean_environment(down), capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(r"Error: the session store is unavailable: .*\n", done.stderr)
 
 
 def test_every_command_has_an_example_and_its_exit_status() -> None:

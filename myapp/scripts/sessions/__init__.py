@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from typing import Final
 
@@ -28,6 +29,9 @@ from myapp.scripts.sessions.given import Given
 from myapp.scripts.sessions.schema import DIALECTS, ddl, dialect_of
 
 __all__ = ["DIALECTS", "cli", "ddl", "dialect_of"]
+
+# What the store would log of an outage, these commands say themselves, in one line.
+logging.getLogger("myapp.sessions.sql").addHandler(logging.NullHandler())
 
 _PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
 _COMMANDS: Final = (

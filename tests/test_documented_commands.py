@@ -21,7 +21,7 @@ INI = ROOT / "development.ini"
 # What production.ini cannot know.
 ENVIRONMENT = {"ACCOUNTS_URL": "https://shop.example", "ACCOUNTS_MAIL": "off"}
 # Installed by whoever takes them; `make test/servers` runs each.
-SERVERS = ("gunicorn", "granian", "uwsgi")
+BROUGHT = ("gunicorn", "granian", "uwsgi", "opentelemetry-instrument")
 ASSIGNED = re.compile(r"([A-Z_]+)=(\S+)")
 
 
@@ -69,7 +69,7 @@ def test_a_server_starts_with_the_words_of_the_page(page: Path) -> None:
 def test_a_program_of_the_page_is_installed(page: Path) -> None:
     """V4: in .venv, or by whoever takes it; a module that is run is there."""
     for name, words, _ in programs(page):
-        if name.startswith(".venv-") or name in ("make", *SERVERS):
+        if name.startswith(".venv-") or name in ("make", *BROUGHT):
             continue
         if name == "python" and words[0] == "-m":
             assert find_spec(words[1]) is not None, words[1]

@@ -25,6 +25,8 @@ _TOP: Final = (
     "setup.py",
 )
 _OF_THE_WORKSHOP: Final = (GENERATOR, "myapp/scripts/reference.py")
+# A new application has no old sessions to move in.
+_FOR_A_MOVE: Final = ("myapp/sessions/moving/", "myapp/scripts/moving.py")
 _WITH_MIGRATIONS: Final = ("alembic/", "myapp/migrations.py", "tests/test_migrations.py")
 _WITHOUT_MIGRATIONS: Final = (
     "myapp/scripts/schema.py",
@@ -69,6 +71,7 @@ def _unwanted(answers: Answers, features: tuple[str, ...]) -> tuple[str, ...]:
     left_out = [name for name in features if name not in answers.features]
     return (
         *_OF_THE_WORKSHOP,
+        *_FOR_A_MOVE,
         *(_WITHOUT_MIGRATIONS if answers.migrations else _WITH_MIGRATIONS),
         *((*FROM_THE_WHEEL, *_EMBEDDED) if answers.require_sessions else ()),
         *(f"{folder}/{name}/" for name in left_out for folder in ("myapp", "tests")),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import re
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -57,9 +58,15 @@ class FieldsFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """The line."""
+        standard = self._standard(record)
+        # Nobody gives a line another time or level by what they log.
+        given = {
+            f"{name}_" if name in standard else name: value
+            for name, value in fields_of(record).items()
+        }
         fields = {
             name: _masked(value, record, self._masking) if isinstance(value, str) else value
-            for name, value in (self._standard(record) | fields_of(record)).items()
+            for name, value in (standard | given).items()
         }
         return json.dumps(fields) if self._as_json else " ".join(_pairs(fields))
 
@@ -75,16 +82,22 @@ class FieldsFormatter(logging.Formatter):
         }
         if record.exc_info:
             fields["exception"] = self.formatException(record.exc_info)
+        if record.stack_info:
+            fields["stack"] = self.formatStack(record.stack_info)
         return fields
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
     """What whoever logged it gave as `extra`, in simple types; None is left out."""
     return {
-        name: value if isinstance(value, bool | int | float) else str(value)
+        name: value if isinstance(value, int) or _is_finite(value) else str(value)
         for name, value in vars(record).items()
         if name not in _STANDARD and value is not None
     }
+
+
+def _is_finite(value: object) -> bool:
+    return isinstance(value, float) and math.isfinite(value)  # JSON has no word for the others
 
 
 def escaped(text: str) -> str:

@@ -16,10 +16,10 @@ HIDDEN: Final = "[masked]"
 # more. A client may send a cookie whose quotes and backslashes stand between, which opens nothing.
 _LONG: Final = re.compile(r"[A-Za-z0-9_-]{32,}")
 
-# What is as long and no token: names in Python, rulers, and UUIDs, which may be users' ids. That a
-# random token is one of these happens once in 10^11.
+# What is as long and no token: names in Python, rulers, and UUIDs with or without their hyphens,
+# which may be users' ids. That a random token is one of these happens once in 10^11.
 _HARMLESS: Final = re.compile(
-    r"[a-z_]+|-+|_+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"
+    r"[a-z_]+|-+|_+|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}|[0-9a-f]{32}"
 )
 
 _PLACEHOLDER: Final = "{token"

@@ -29,9 +29,11 @@ def texts(files: Files) -> Iterator[tuple[str, str]]:
 
 
 def write(files: Files, folder: Path) -> None:
-    """Write them into a folder."""
+    """Write them into a folder. Raises CannotMake for a path that leads out of it."""
     for path, content in files.items():
         target = folder / path
+        if not target.resolve().is_relative_to(folder.resolve()):
+            raise CannotMake(f"{path} would be outside of {folder}")
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(content)
 

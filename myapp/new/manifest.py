@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -12,6 +13,7 @@ from myapp.new.files import CannotMake, Files
 from myapp.new.source import generator_hash
 
 NAME: Final = "codebase.json"
+_HASH: Final = re.compile("[0-9a-f]{40,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,10 +41,16 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         value = json.loads(path.read_text("utf-8"))
         answers = Answers.from_json(value["answers"])
-        return Manifest(commit=value["commit"], generator=value["generator"], answers=answers)
+        commit, generator = str(value["commit"]), str(value["generator"])
     except OSError as error:
         raise CannotMake(
             f"{path} can't be read: expected a codebase that was generated here"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
         raise CannotMake(f"{path} is damaged ({error}): expected what git has of it") from error
+    if not _HASH.fullmatch(commit):
+        raise CannotMake(f"{path}: commit = {commit[:60]!r}: expected the name of a commit")
+    refused = answers.refused()
+    if refused is not None:
+        raise CannotMake(f"{path}: {refused}")
+    return Manifest(commit=commit, generator=generator, answers=answers)

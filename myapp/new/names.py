@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import keyword
-import re
 import sys
 from importlib.metadata import packages_distributions
 from typing import Final
 
 from myapp.features import FOUNDATION
+from myapp.new.answers import PACKAGE
 from myapp.new.files import CannotMake
 
 _LONGEST: Final = 30
@@ -25,7 +25,7 @@ def refuse_unusable(name: str, features: tuple[str, ...] = ()) -> None:
 
 
 def _expected(name: str, features: tuple[str, ...]) -> str | None:
-    if not re.fullmatch(r"[a-z][a-z0-9]*(_[a-z0-9]+)*", name):
+    if not PACKAGE.fullmatch(name):
         return "small letters, digits and single underscores, beginning with a letter: my_blog"
     if len(name) > _LONGEST:
         return f"at most {_LONGEST} characters"

@@ -30,7 +30,7 @@ FOUNDATION: Final = (
 
 FROM_THE_WHEEL: Final = (
     "myapp/sessions/",
-    "myapp/scripts/sessions.py",
+    "myapp/scripts/sessions/",
     *(f"myapp/{name}.py" for name in FOUNDATION),
 )
 """What is not copied into the codebase."""

@@ -59,11 +59,12 @@ def test_what_is_no_token_stays(written: Written, format: Format) -> None:
     take_over(format, Masking(["/reset/{token}"]))
     kept = [
         str(uuid4()),
+        uuid4().hex,
         secrets.token_urlsafe(16),
         "a_function_with_a_name_of_many_words",
         "-" * 40,
     ]
-    log.info("%s %s %s %s", *kept)
+    log.info("%s %s %s %s %s", *kept)
     assert all(each in written.text for each in kept)
 
 
@@ -81,6 +82,19 @@ def test_json_is_an_object_a_line(written: Written) -> None:
     assert (fields["refused"], fields["ok"], "who" in fields) == (3, False, False)
     assert fields["time"].endswith("Z")
     assert fields["exception"].endswith("ValueError: no\nsuch")
+
+
+def test_nobody_gives_a_line_another_time_or_level(written: Written) -> None:
+    """O5: by a field of that name; and what JSON has no word for is a text."""
+    take_over("json", Masking())
+    extra = {"time": "1970", "level": "debug", "took": float("inf"), "ratio": float("nan")}
+    log.warning("here", extra=extra, stack_info=True)
+    (line,) = written.lines
+    fields = json.loads(line, parse_constant=pytest.fail)
+    assert (fields["level"], fields["level_"], fields["time_"]) == ("warning", "debug", "1970")
+    assert fields["time"] > "2026"
+    assert (fields["took"], fields["ratio"]) == ("inf", "nan")
+    assert "test_nobody_gives_a_line" in fields["stack"]
 
 
 def test_pairs_are_quoted_where_they_have_to_be(written: Written) -> None:

@@ -13,12 +13,14 @@ from click.testing import Result
 
 from harness.processes import ROOT
 from myapp.new import source
+from myapp.new.answers import Answers
 from myapp.new.command import main
-from myapp.new.files import CannotMake, Files
+from myapp.new.files import CannotMake, Files, write
 from myapp.new.leaving_out import leave_out
+from myapp.new.manifest import read_manifest
 from myapp.new.markers import cut, names_in
 from myapp.new.names import refuse_unusable
-from myapp.new.wheel import FOUNDATION
+from myapp.new.wheel import FOUNDATION, FROM_THE_WHEEL
 from tests.command_line import called
 from tests.new.codebases import Codebase, Workshop
 
@@ -38,9 +40,12 @@ def test_it_passes_its_tests_and_nothing_is_called_myapp(blog: Codebase) -> None
 
 
 def test_it_is_small(blog: Codebase) -> None:
-    """G2: the application, its tests and its docs, and no workshop; features come on top."""
+    """G2: the application, its tests and its docs, and no workshop. Features come on top, and what
+    operators ask of the sessions.
+    """
     files = blog.files()
-    assert len([path for path in files if "trial" not in path]) <= MOST_FILES
+    on_top = re.compile(r"/(trial|logs|metrics|scripts/sessions)/")
+    assert len([path for path in files if not on_top.search(path)]) <= MOST_FILES
     assert {path.partition("/")[0] for path in files} & {"bench", "harness", "dist"} == set()
     assert not [path for path in files if "decisions" in path or path.startswith("blog/new/")]
 
@@ -76,7 +81,7 @@ def test_the_manifest_says_where_it_came_from(blog: Codebase) -> None:
     assert re.fullmatch(r"[0-9a-f]{40}", manifest["commit"])
     assert re.fullmatch(r"[0-9a-f]{16}", manifest["generator"])
     assert manifest["answers"]["cookie_name"] == blog.cookie_name
-    assert manifest["answers"]["features"] == ["trial"]
+    assert manifest["answers"]["features"] == ["trial", "logs", "metrics"]
 
 
 # What is refused.
@@ -146,7 +151,7 @@ def committed() -> Files:
 
 def test_markers_balance() -> None:
     """G1: in every file that has some, for each of their names."""
-    known = {"accounts", "trial", "migrations", "no migrations", "embedded", "required"}
+    known = {"accounts", "trial", "metrics", "migrations", "no migrations", "embedded", "required"}
     known |= {"sqlite", "postgresql", "mariadb", "workshop"}
     found = set[str]()
     for path, content in committed().items():
@@ -197,6 +202,49 @@ def test_what_the_sessions_import_comes_with_their_wheel() -> None:
         seen |= found
         todo += sorted(found)
     assert seen - {"sessions"} == set(FOUNDATION)
+
+
+def test_what_comes_with_the_wheel_is_there() -> None:
+    """G2: a path that nothing has would be copied into the codebase instead."""
+    assert [path for path in FROM_THE_WHEEL if not (ROOT / path).exists()] == []
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("package", "../elsewhere"),
+        ("package", "/elsewhere"),
+        ("package", "a; import os"),
+        ("cookie_name", "a\nx = 1"),
+        ("title", "a\nx = 1"),
+        ("holder", ""),
+        ("year", "2026"),
+        ("database", "oracle"),
+        ("licence", "GPL"),
+        ("features", [1]),
+        ("migrations", "no"),
+    ],
+)
+def test_a_manifest_that_somebody_has_changed_is_refused(
+    tmp_path: Path, name: str, value: object
+) -> None:
+    """G4: its answers become paths and code."""
+    answers = Answers(
+        package="blog", title="Blog", cookie_name="session_x", year=2026, holder="Ann"
+    )
+    changed = answers.as_json() | {name: value}
+    manifest = {"commit": "0" * 40, "generator": "", "answers": changed}
+    (tmp_path / "codebase.json").write_text(json.dumps(manifest))
+    with pytest.raises(CannotMake, match=f"{name} can't be"):
+        read_manifest(tmp_path)
+
+
+def test_no_file_is_written_outside_of_its_folder(tmp_path: Path) -> None:
+    """G1: whatever a path has become."""
+    folder = tmp_path / "blog"
+    with pytest.raises(CannotMake, match="outside"):
+        write({"../evil.py": b""}, folder)
+    assert not (tmp_path / "evil.py").exists()
 
 
 def imported(path: Path) -> set[str]:

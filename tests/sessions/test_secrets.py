@@ -26,6 +26,7 @@ from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.core.state import Absorbed, Intent, Loaded, Origin, SignIn, State
 from myapp.sessions.core.store import Ending
 from myapp.sessions.core.token import digest
+from myapp.sessions.moving.links import Link
 from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing import memory_manager
@@ -99,6 +100,7 @@ def test_no_record_shows_a_secret(sqlite_url: str) -> None:
         RequestTransaction(saved={"session": saved}, ended={key}),
         Scope(states={"session": state}, sessions={"s": Session(state)}),
         Proof(1, "password"),
+        Link("beaker", "h"),
         SessionEnded(manager="session", reason="revoked", handle="h", request=Request.blank("/")),
     ]
     assert {type(record) for record in records} >= set(all_structs())

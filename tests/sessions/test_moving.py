@@ -2,14 +2,17 @@
 
 import logging
 import pickle
+import string
 import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
 import pytest
+from pyramid.authentication import AuthTktCookieHelper
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPInternalServerError
 from pyramid.request import Request
@@ -164,6 +167,63 @@ def test_an_old_cookie_opens_nothing_after_signing_out(app: App, clock: Clock) -
         app.manager.store.sweep(clock(), 100)
         assert send(app, "/user", old).text == "nobody"
         assert not app.rows()
+
+
+def padded(cookie: str) -> str:
+    """What base64 is not bothered by: padding, and characters that are not its own."""
+    return f"{cookie}===="
+
+
+def with_junk(cookie: str) -> str:
+    return f"{cookie[:20]}....{cookie[20:]}"
+
+
+def with_a_spare_bit(cookie: str) -> str:
+    """The last character of base64 has bits that say nothing, unless its length is a multiple."""
+    alphabet = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    return cookie[:-1] + alphabet[alphabet.index(cookie[-1]) ^ 1]
+
+
+def in_upper_case(cookie: str) -> str:
+    """The digits of a ticket's moment, which follow those of SHA-512."""
+    begin = cookie.index("=") + 1 + 128
+    return cookie[:begin] + cookie[begin : begin + 8].upper() + cookie[begin + 8 :]
+
+
+def with_an_escape(cookie: str) -> str:
+    """The first letter of a ticket's user as in a URL."""
+    begin = cookie.index("=") + 1 + 128 + 8
+    return f"{cookie[:begin]}%{ord(cookie[begin]):02X}{cookie[begin + 1 :]}"
+
+
+@pytest.mark.parametrize("rewrite", [padded, with_junk, with_a_spare_bit])
+def test_a_rewritten_cookie_opens_nothing_after_signing_out(
+    app: App, rewrite: Callable[[str], str]
+) -> None:
+    """O7: a link is keyed on what was signed, however the cookie is written."""
+    sizes = set()
+    for cart in ("", "x", "xx", "xxx"):
+        old = old_cookies(holding({"user": "ann", "cart": cart}))
+        sizes.add((len(old) - len(f"{OLD}=")) % 4)
+        send(app, "/out", ours(send(app, "/user", old)))
+        if rewrite is not with_a_spare_bit or (len(old) - len(f"{OLD}=")) % 4:
+            assert send(app, "/user", rewrite(old)).text == "nobody"
+    assert len(sizes) > 1
+
+
+@pytest.mark.parametrize("rewrite", [in_upper_case, with_an_escape])
+def test_a_rewritten_ticket_opens_nothing_after_signing_out(
+    make_app: MakeApp, rewrite: Callable[[str], str]
+) -> None:
+    """O7: AuthTkt's signature covers the moment as a number and the user without escapes."""
+    app = moved(make_app, VIEWS, TICKETS)
+    remembered = AuthTktCookieHelper(SECRET, hashalg="sha512")
+    remembered.now = 0x6ABCDEF0
+    (_, header), *_ = remembered.remember(Request.blank("/"), "ann")
+    old = header.partition(";")[0]
+    assert rewrite(old) != old
+    send(app, "/out", ours(send(app, "/user", old)))
+    assert send(app, "/user", rewrite(old)).text == "nobody"
 
 
 def test_another_user_who_signs_in_takes_the_old_ones_place(app: App) -> None:

@@ -6,16 +6,21 @@ import hmac
 import json
 import pickle
 import sqlite3
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from pyramid.request import Request
+from webob.cookies import SignedSerializer
 
 from myapp.scripts.moving import cli
 from myapp.sessions.moving.old import Old, Reader
+from myapp.sessions.moving.redis_readers import RedisSessionsReader, SessionRedisReader
+from myapp.sessions.moving.signed_cookie import Verbatim
 from tests.command_line import called
 from tests.sessions.app import App
 from tests.sessions.conftest import MakeApp
@@ -162,3 +167,70 @@ def test_a_command_tells_how_far_the_move_has_come(app: App, tmp_path: Path) -> 
     bad = called(cli, ini, "--set", "session.lifetime=long")
     assert bad.exit_code == 1
     assert bad.stderr.startswith("Error: session.lifetime = long")
+
+
+def test_an_unsigned_id_of_beaker_is_taken_to_the_letter(
+    make_app: MakeApp, database: Path
+) -> None:
+    """O7: a database that finds it in either case gives no second session after signing out."""
+    rows(database, "DROP TABLE beaker_cache")
+    rows(database, "CREATE TABLE beaker_cache (namespace TEXT COLLATE NOCASE, data BLOB)")
+    connection = sqlite3.connect(database)
+    with connection:
+        connection.execute("INSERT INTO beaker_cache VALUES (?, ?)", (ID, stored(VALUES)))
+    connection.close()
+    given = {"moving.beaker.type": "ext:database", "moving.beaker.url": f"sqlite:///{database}"}
+    app = moved(make_app, VIEWS, BEAKER | given | {"moving.beaker.secret": ""})
+    assert send(app, "/user", f"old={ID.upper()}").text == "nobody"
+    assert send(app, "/user", f"old={ID}").text == "ann"
+
+
+@pytest.mark.parametrize("quotes", ["", '"'])
+def test_a_signed_id_of_beaker_is_the_key(app: App, quotes: str) -> None:
+    """O7: not the cookie's text; a signature in other letters is none."""
+    (reader,) = app.router.registry["myapp.sessions.moving"].readers
+    request = Request.blank("/", headers={"Cookie": f"old={quotes}{SIGNED}{quotes}"})
+    assert reader.key(request) == ID
+    shouted = Request.blank("/", headers={"Cookie": f"old={SIGNED[:40].upper()}{ID}"})
+    assert reader.key(shouted) is None
+
+
+class Redis:
+    """Stands in for Redis's client, which need not be installed."""
+
+    def __init__(self, **options: object) -> None:
+        """Nothing is connected."""
+
+    @classmethod
+    def from_url(cls, url: str, **options: object) -> "Redis":
+        if not url.startswith("redis://"):
+            raise ValueError("another scheme")
+        return cls()
+
+
+@pytest.fixture
+def _redis(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "redis", SimpleNamespace(Redis=Redis, RedisError=OSError))
+
+
+@pytest.mark.usefixtures("_redis")
+def test_a_signed_id_of_redis_is_the_key() -> None:
+    """O7: however its base64 is written, the link is that of the one session."""
+    options = {
+        "secret": SECRET,
+        "deserialize": None,
+        "cookie_name": "old",
+        "cookie_path": "/",
+        "cookie_domain": None,
+    }
+    younger = SessionRedisReader(options | {"redis_url": "redis://localhost"}, "plain")
+    salted = SignedSerializer(SECRET, "pyramid_session_redis.", "sha512", serializer=Verbatim())
+    text = salted.dumps(ID.encode()).decode()
+    older = RedisSessionsReader(options | {"url": "redis://localhost"}, "plain")
+    pickled = pickle.dumps(ID, 2)
+    signature = hmac.new(SECRET.encode(), pickled, hashlib.sha1).hexdigest()
+    signed = signature + base64.b64encode(pickled).decode()
+    for reader, cookie in ((younger, text), (younger, f"{text}===="), (older, signed)):
+        for written in (cookie, f'"{cookie}"'):
+            request = Request.blank("/", headers={"Cookie": f"old={written}"})
+            assert reader.key(request) == ID

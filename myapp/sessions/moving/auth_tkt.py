@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 from pyramid.authentication import AuthTktCookieHelper
 from pyramid.request import Request
@@ -11,6 +11,8 @@ from pyramid.request import Request
 from myapp.sessions.core.lifetime import SECOND
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.moving.old import Old, cookie_value
+
+_SIGNED: Final = ("timestamp", "userid", "tokens", "userdata")
 
 
 class AuthTktReader:
@@ -26,9 +28,13 @@ class AuthTktReader:
         self.lasts = timeout * SECOND if timeout else MAX_LIFETIME
 
     def key(self, request: Request) -> str | None:
-        """The cookie's value, if its signature is good and it has not expired."""
-        value = cookie_value(request, self.cookie_name)
-        return value if value is not None and self._identify(request) else None
+        """What the ticket says, if its signature is good and it has not expired.
+
+        Not its text: quotes, escapes and the case of digits can differ, and it is still genuine.
+        """
+        is_there = cookie_value(request, self.cookie_name) is not None
+        found = self._identify(request) if is_there else None
+        return repr([found[name] for name in _SIGNED]) if found else None
 
     def read(self, request: Request, key: str) -> Old | None:
         """The user, and nothing to put into the session."""

@@ -133,13 +133,15 @@ class _Database:
         self._engine = create_database_engine(options["url"])
         rows = table(options["table_name"])
         is_meant = column("namespace") == bindparam("key")
-        self._select: Select[Any] = select(column("data")).select_from(rows).where(is_meant)
+        columns = column("data"), column("namespace")
+        self._select: Select[Any] = select(*columns).select_from(rows).where(is_meant)
         self._delete = delete(rows).where(is_meant)
 
     def get(self, key: str) -> bytes | None:
         with reaching("beaker", SQLAlchemyError), self._engine.connect() as connection:
-            data = connection.execute(self._select, {"key": key}).scalar()
-            return None if data is None else bytes(data)
+            row = connection.execute(self._select, {"key": key}).first()
+            # MySQL finds it in either case, and an id that is not signed could be rewritten.
+            return bytes(row.data) if row is not None and row.namespace == key else None
 
     def delete(self, key: str) -> None:
         with reaching("beaker", SQLAlchemyError), self._engine.begin() as connection:

@@ -38,6 +38,9 @@ class Reader(Protocol):
     def key(self, request: Request) -> str | None:
         """What tells the session of a request from all others; None if its cookie is forged,
         malformed or not there.
+
+        The same for every cookie that its signature lets pass: else a cookie that was rewritten
+        would be another session, which was never adopted or signed out.
         """
 
     def read(self, request: Request, key: str) -> Old | None:

@@ -30,7 +30,10 @@ class Verbatim:
 
 
 class SignedCookieReader:
-    """Knows each session by the cookie itself, since it has no other name."""
+    """Knows each session by what was signed, since it has no other name.
+
+    Never by the cookie's text: base64 can be written in several ways, all with a good signature.
+    """
 
     name = "signed_cookie"
 
@@ -44,13 +47,14 @@ class SignedCookieReader:
         self.lasts = self._timeout * SECOND if self._timeout else MAX_LIFETIME
 
     def key(self, request: Request) -> str | None:
-        """The cookie's value, if its signature is good."""
+        """The bytes that were signed, if the signature is good, each as one character."""
         value = cookie_value(request, self.cookie_name)
-        return value if value is not None and self._payload(value) is not None else None
+        payload = None if value is None else self._payload(value)
+        return None if payload is None else payload.decode("latin-1")
 
     def read(self, request: Request, key: str) -> Old | None:
         """What the cookie holds."""
-        payload = self._payload(key) or b""
+        payload = key.encode("latin-1")
         try:
             read = json.loads(payload) if self._is_json else loads(payload, self._pickle)
             renewed, created, values = read

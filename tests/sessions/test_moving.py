@@ -226,6 +226,44 @@ def test_a_rewritten_ticket_opens_nothing_after_signing_out(
     assert send(app, "/user", rewrite(old)).text == "nobody"
 
 
+def test_a_cookie_without_a_user_does_not_open_the_users_session(make_app: MakeApp) -> None:
+    """O7: where two old cookies became one session, only the one that bore the user opens it."""
+    given = SIGNED | TICKETS | {"moving.from": "signed_cookie auth_tkt"}
+    app = moved(make_app, VIEWS, given)
+    cart = old_cookies(holding({"cart": [3]}))
+    bob = old_cookies(ticket("bob"))
+    both = f"{cart}; {bob}"
+    assert send(app, "/user", both).text == "bob"
+    assert send(app, "/show", cart).json["values"] == {}
+    assert send(app, "/user", bob).text == "bob"
+    assert send(app, "/user", both).text == "bob"
+
+
+def test_a_ticket_of_another_user_does_not_open_the_users_session(make_app: MakeApp) -> None:
+    """O7: bob's ticket beside ann's session came along, and is not what signed her in."""
+    given = SIGNED | TICKETS | {"moving.from": "signed_cookie auth_tkt"}
+    app = moved(make_app, VIEWS, given)
+    ann, bob = old_cookies(sign_in), old_cookies(ticket("bob"))
+    assert send(app, "/user", f"{ann}; {bob}").text == "ann"
+    assert send(app, "/user", bob).text == "nobody"
+    assert send(app, "/user", ann).text == "ann"
+
+
+def test_an_old_cookie_does_not_take_over_a_visitors_session(app: App, clock: Clock) -> None:
+    """O7: nothing says whether such a session is in use, so after a minute only the new cookie
+    opens it.
+    """
+    old = old_cookies(holding({"cart": [3]}))
+    new = ours(send(app, "/show", old))
+    assert send(app, "/show", old).json["values"] == {"cart": [3]}
+    clock.forward(500)
+    send(app, "/show", new)
+    clock.forward(500)
+    assert send(app, "/show", old).json["values"] == {}
+    clock.forward(120)
+    assert send(app, "/show", new).json["values"] == {"cart": [3]}
+
+
 def test_another_user_who_signs_in_takes_the_old_ones_place(app: App) -> None:
     """O7, R4: the old cookie leads neither to the other's session nor back to its own."""
     old = old_cookies(sign_in)

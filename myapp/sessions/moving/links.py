@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.kind import Kind
@@ -38,6 +39,8 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
     """The old library's word."""
     handle: str | None
     """The session of ours; None if the old one was ended."""
+    has_user: bool = False
+    """Whether the old session said who is signed in, and not another one that came with it."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
@@ -57,19 +60,29 @@ def digest_of(kind: Kind, arrival: Arrival) -> bytes:
 
 
 def find_link(kind: Kind, arrivals: Sequence[Arrival]) -> tuple[Link, int] | None:
-    """The newest link of these old sessions and when it was written. May raise StoreUnavailable."""
+    """The newest link of these old sessions and when it was written. May raise StoreUnavailable.
+
+    It has a user if any link to the same session has.
+    """
     rows = kind.store.load([digest_of(kind, each) for each in arrivals])
     live = [row for row in rows if row.ended is None and kind.clock() < row.expires_at]
     newest = max(live, key=lambda row: row.created_at, default=None)
-    return None if newest is None else (_decode(newest.data), newest.created_at)
+    if newest is None:
+        return None
+    found = [_decode(row.data) for row in live]
+    link = _decode(newest.data)
+    has_user = any(each.has_user for each in found if each.handle == link.handle)
+    return replace(link, has_user=has_user), newest.created_at
 
 
-def write_link(kind: Kind, arrival: Arrival, handle: str | None) -> None:
+def write_link(
+    kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool = False
+) -> None:
     """Note what became of an old session, unless another request was faster: its link stays.
 
     Raises StoreUnavailable.
     """
-    row = _row(kind, arrival, handle)
+    row = _row(kind, arrival, handle, has_user=has_user)
     if not _is_there(kind, row):
         try:
             kind.store.insert(row)
@@ -90,7 +103,7 @@ def links(store: SessionStore, name: str) -> Iterator[tuple[Link, int]]:
         yield _decode(row.data), row.created_at
 
 
-def _row(kind: Kind, arrival: Arrival, handle: str | None) -> StoredSession:
+def _row(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool) -> StoredSession:
     now, reader = kind.clock(), arrival[0]
     until = now + min(max(reader.lasts, 2 * GRACE), MAX_LIFETIME)
     return StoredSession(
@@ -98,7 +111,7 @@ def _row(kind: Kind, arrival: Arrival, handle: str | None) -> StoredSession:
         manager=manager_of_links(kind.name),
         handle=new_handle(),
         version=1,
-        data=_encode(Link(reader.name, handle)),
+        data=_encode(Link(reader.name, handle, has_user)),
         created_at=now,
         seen_at=now,
         deadline=until,

@@ -66,6 +66,8 @@ class Move:
     handle: str | None = None
     """The handle that the adopted session is to have; None if none is adopted here."""
     user_id: str | None = None
+    with_user: Sequence[Arrival] = ()
+    """Those of the arrivals that say that this user is signed in."""
     is_late: bool = False
     is_decided: bool = False
     """Whether the old sessions could be looked at; else they stay as they are."""
@@ -122,7 +124,8 @@ def _close(move: Move, handle: str | None, *, keeps: bool) -> None:
     """Write what became of the old sessions, and delete them."""
     for arrival in move.arrivals:
         try:
-            write_link(move.state.kind, arrival, handle)
+            has_user = arrival in move.with_user
+            write_link(move.state.kind, arrival, handle, has_user=has_user)
             if not keeps or handle is None:
                 arrival[0].forget(arrival[1])
         except StoreUnavailable as error:

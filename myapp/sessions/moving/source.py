@@ -83,8 +83,8 @@ class MovingSource:
     def _arrive(self, kind: Kind, move: Move) -> Loaded | None:
         found = find_link(kind, move.arrivals)
         if found is None:
-            read = [reader.read(self._request, key) for reader, key in move.arrivals]
-            if olds := [old for old in read if old is not None]:
+            read = [(each, each[0].read(self._request, each[1])) for each in move.arrivals]
+            if olds := [(each, old) for each, old in read if old is not None]:
                 return self._adopt(kind, move, olds)
             # Whoever was faster has written the link before it deleted the old session.
             found = find_link(kind, move.arrivals)
@@ -98,7 +98,13 @@ class MovingSource:
         row = None if link.handle is None else kind.store.find(kind.name, link.handle)
         if row is None or is_expired(kind.clock(), row, kind.settings.idle_timeout):
             return None
+        if row.user_id is not None and not link.has_user:
+            # The user came by another cookie, or signed in since.
+            return None
         if kind.clock() - since > GRACE:
+            if row.user_id is None and kind.settings.idle_timeout is None:
+                # Such a session is never touched, so nobody knows whether its browser uses it.
+                return None
             if row.seen_at > since + GRACE:
                 # Its browser has the new cookie, so this is somebody else, or an old copy.
                 return None
@@ -109,10 +115,14 @@ class MovingSource:
 
     # One that was not.
 
-    def _adopt(self, kind: Kind, move: Move, olds: Sequence[Old]) -> Loaded | None:
+    def _adopt(
+        self, kind: Kind, move: Move, read: Sequence[tuple[Arrival, Old]]
+    ) -> Loaded | None:
         """A new session with what the old one held, and its user."""
+        olds = [old for _, old in read]
         content = content_of(kind.codec, olds)
-        user_id = _user_id(user_of(olds, self._parts.settings.user_key))
+        user_key = self._parts.settings.user_key
+        user_id = _user_id(found := user_of(olds, user_key))
         allowed, generation = _generation(self._request, user_id)
         if not allowed or (user_id is None and content.is_empty()):
             # Of no worth, or of a user who may not sign in any more.
@@ -124,6 +134,8 @@ class MovingSource:
         else:
             self._sign_in(content, user_id, generation, olds)
         move.handle, move.user_id = state.intent.handle, user_id
+        if user_id is not None:
+            move.with_user = [each for each, old in read if user_of([old], user_key) == found]
         return Loaded(origin=Origin.NOTHING, content=content)
 
     def _sign_in(

@@ -5,8 +5,9 @@ import pickle
 import string
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -16,6 +17,7 @@ from pyramid.authentication import AuthTktCookieHelper
 from pyramid.config import Configurator
 from pyramid.httpexceptions import HTTPInternalServerError
 from pyramid.request import Request
+from sqlalchemy import create_engine
 from webob.cookies import SignedSerializer
 
 from myapp.sessions import SessionEvent, SessionStarted, SettingError
@@ -262,6 +264,37 @@ def test_an_old_cookie_does_not_take_over_a_visitors_session(app: App, clock: Cl
     assert send(app, "/show", old).json["values"] == {}
     clock.forward(120)
     assert send(app, "/show", new).json["values"] == {"cart": [3]}
+
+
+@contextmanager
+def no_links(app: App) -> Iterator[None]:
+    """Until the end of the block the database takes no link between an old session and ours."""
+    engine = create_engine(app.url)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(
+            "CREATE TRIGGER no_links BEFORE INSERT ON sessions WHEN NEW.manager LIKE '%.moved'"
+            " BEGIN SELECT RAISE(ABORT, 'no links'); END"
+        )
+    yield
+    with engine.begin() as connection:
+        connection.exec_driver_sql("DROP TRIGGER no_links")
+    engine.dispose()
+
+
+def test_signing_out_is_not_pretended(app: App) -> None:
+    """O7, S6: where it can't be noted that the old session ended, the answer is 503, the old cookie
+    stays, and trying again works.
+    """
+    old = old_cookies(sign_in)
+    with no_links(app):
+        response = send(app, "/out", old)
+    assert response.status_int == 503
+    assert "Retry-After" in response.headers
+    assert not deletes_old(response)
+    again = send(app, "/out", old)
+    assert again.status_int == 200
+    assert deletes_old(again)
+    assert send(app, "/user", old).text == "nobody"
 
 
 def test_another_user_who_signs_in_takes_the_old_ones_place(app: App) -> None:

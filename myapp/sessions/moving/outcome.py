@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
 from pyramid.response import Response
 
@@ -20,7 +21,7 @@ from myapp.sessions.core.state import Origin, State
 from myapp.sessions.moving.links import Arrival, write_link
 from myapp.sessions.moving.old import Reader
 from myapp.sessions.moving.settings import MovingSettings
-from myapp.sessions.web.finish import will_be_retried
+from myapp.sessions.web.finish import rendered, will_be_retried
 from myapp.sessions.web.scope import Scope, publish
 
 log = logging.getLogger(__name__)
@@ -85,7 +86,11 @@ def settle_move(move: Move, request: Request, response: Response) -> None:
         _tell(move, request)
     elif origin is Origin.ENDED or (origin is Origin.LIVE and move.handle is not None):
         # Signed out, or another user's from here on: the old one must not come back.
-        _close(move, None, keeps=keeps)
+        error = _close(move, None, keeps=keeps)
+        if error is not None:
+            if origin is Origin.ENDED:
+                _refuse(request, response, error)
+            return
         keeps = False
     elif not _is_over(move, origin, response):
         return
@@ -120,16 +125,35 @@ def _is_over(move: Move, origin: Origin, response: Response) -> bool:
     return move.state.content.is_empty() and move.user_id is None and response.status < "5"
 
 
-def _close(move: Move, handle: str | None, *, keeps: bool) -> None:
-    """Write what became of the old sessions, and delete them."""
+def _close(move: Move, handle: str | None, *, keeps: bool) -> StoreUnavailable | None:
+    """Write what became of the old sessions, and delete them. The error if a link was not written."""
+    failed = None
     for arrival in move.arrivals:
+        name = arrival[0].name
         try:
             has_user = arrival in move.with_user
             write_link(move.state.kind, arrival, handle, has_user=has_user)
+        except StoreUnavailable as error:
+            log.warning("an old session of %s was not closed: %s", name, error)
+            failed = error
+            continue
+        try:
             if not keeps or handle is None:
                 arrival[0].forget(arrival[1])
         except StoreUnavailable as error:
-            log.warning("an old session of %s was not closed: %s", arrival[0].name, error)
+            # By its link it opens nothing any more.
+            log.warning("an old session of %s was not deleted: %s", name, error)
+    return failed
+
+
+def _refuse(request: Request, response: Response, error: StoreUnavailable) -> None:
+    """Answer 503 in place of what the view said; our own cookies tell what was done, and stay."""
+    answer = rendered(request, error)
+    if isinstance(answer, HTTPException):
+        answer.prepare(request.environ)
+    cookies = [("Set-Cookie", value) for value in response.headers.getall("Set-Cookie")]
+    response.status, response.app_iter = answer.status, answer.app_iter
+    response.headerlist = [*answer.headerlist, *cookies]
 
 
 def _tell(move: Move, request: Request) -> None:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
 from typing import Any
@@ -431,6 +432,25 @@ def test_the_user_of_a_ticket_stays_signed_in(make_app: MakeApp, user_id: object
     assert deletes_old(response, "auth_tkt")
 
 
+def at(seconds: float) -> str:
+    """A moment so many seconds from now, as a setting has it."""
+    return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()
+
+
+@pytest.mark.parametrize("kind", ["signed_cookie", "auth_tkt"])
+def test_old_sessions_from_before_a_moment_are_refused(make_app: MakeApp, kind: str) -> None:
+    """O7, O3, R7: so whoever is to be signed out is, though their session has not moved yet."""
+    given = SIGNED | TICKETS | {"moving.from": kind}
+    old = old_cookies(sign_in if kind == "signed_cookie" else ticket("ann"))
+    refusing = moved(make_app, VIEWS, given | {"moving.began_after": at(60)})
+    response = send(refusing, "/user", old)
+    assert response.text == "nobody"
+    assert deletes_old(response, OLD if kind == "signed_cookie" else "auth_tkt")
+    assert not refusing.rows()
+    letting = moved(make_app, VIEWS, given | {"moving.began_after": at(-60)})
+    assert send(letting, "/user", old).text == "ann"
+
+
 def test_old_and_new_servers_side_by_side(make_app: MakeApp) -> None:
     """O7: with keep_old a user stays signed in on both until they sign out, which ends both; once
     it is false again the old cookie is deleted where it arrives.
@@ -487,6 +507,7 @@ BAD = {
     "moving.signed_cookie.cookie_name": ("session", "expected a name that no new cookie has"),
     "moving.signed_cookie.serializer": ("pickle", "expected plain or trusted"),
     "moving.signed_cookie.timeout": ("soon", "expected whole seconds, or none"),
+    "moving.began_after": ("2026-11-26T03:00", "expected a moment with its time zone"),
     "moving.signed_cookie.sald": ("x", "the nearest is moving.signed_cookie.salt"),
 }
 

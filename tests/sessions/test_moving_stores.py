@@ -195,6 +195,24 @@ def test_a_signed_id_of_beaker_is_the_key(app: App, quotes: str) -> None:
     assert reader.key(shouted) is None
 
 
+def test_a_session_that_does_not_say_when_it_began_is_refused(
+    make_app: MakeApp, database: Path
+) -> None:
+    """O7, O3: it may be from before the moment from which on old sessions are adopted."""
+    given = BEAKER | {
+        "moving.beaker.type": "ext:database",
+        "moving.beaker.url": f"sqlite:///{database}",
+        "moving.began_after": "2001-01-01T00:00Z",
+    }
+    undated = {name: value for name, value in VALUES.items() if name != "_creation_time"}
+    for values, user in ((undated, "nobody"), (VALUES, "ann")):
+        connection = sqlite3.connect(database)
+        with connection:
+            connection.execute("UPDATE beaker_cache SET data = ?", (stored(values),))
+        connection.close()
+        assert send(moved(make_app, VIEWS, given), "/user", COOKIE).text == user
+
+
 class Redis:
     """Stands in for Redis's client, which need not be installed."""
 

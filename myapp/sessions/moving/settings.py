@@ -9,13 +9,14 @@ import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final, NoReturn
 from urllib.parse import urlsplit
 
 from pyramid.path import DottedNameResolver
 
-from myapp.sessions.core.lifetime import SECOND
+from myapp.sessions.core.lifetime import SECOND, from_datetime
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.setting_table import Reading, Setting, bool_setting, read_table
 
@@ -57,6 +58,11 @@ def _matching(pattern: re.Pattern[str]) -> Any:
 def _hash(text: str) -> str:
     hashlib.new(text)  # ValueError for what there is not
     return text
+
+
+def _moment(text: str) -> int:
+    # Without a time zone it would be another moment on another machine.
+    return from_datetime(datetime.fromisoformat(text))
 
 
 def _timeout(text: str) -> int | None:
@@ -191,6 +197,16 @@ _ROWS: Final = (
         "true while servers with the old code still run, or as long as you may go back to it. Set"
         " it to false afterwards: the old cookies are then deleted as they arrive.",
     ),
+    Setting(
+        "began_after",
+        "",
+        _moment,
+        "a moment with its time zone, such as 2026-11-26T03:00Z, or empty",
+        "Old sessions that began before this moment are refused, and so are those that do not say"
+        " when they began. Empty: all are adopted.",
+        "To sign everybody out, after a leak for example: ending sessions and changing a password"
+        " reach only what has moved. Leave it set until the move is over.",
+    ),
     _secret("signed_cookie", "The secret that signs the cookie."),
     Setting(
         "signed_cookie.salt",
@@ -301,6 +317,8 @@ class MovingSettings:
     user_key: str | None
     pickle: str
     keep_old: bool
+    began_after: int | None
+    """In milliseconds since 1970."""
     reading: Reading
 
     def of(self, kind: str) -> dict[str, Any]:
@@ -325,6 +343,7 @@ def read_moving_settings(settings: Mapping[str, Any], environ: Mapping[str, str]
         user_key=values["user_key"],
         pickle=values["pickle"],
         keep_old=values["keep_old"],
+        began_after=values["began_after"],
         reading=reading,
     )
     for kind in given.kinds:

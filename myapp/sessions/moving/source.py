@@ -84,7 +84,7 @@ class MovingSource:
         found = find_link(kind, move.arrivals)
         if found is None:
             read = [(each, each[0].read(self._request, each[1])) for each in move.arrivals]
-            if olds := [(each, old) for each, old in read if old is not None]:
+            if olds := [(each, old) for each, old in read if old and self._is_recent(old)]:
                 return self._adopt(kind, move, olds)
             # Whoever was faster has written the link before it deleted the old session.
             found = find_link(kind, move.arrivals)
@@ -114,6 +114,10 @@ class MovingSource:
         return None if content is None else Loaded(origin=Origin.LIVE, row=row, content=content)
 
     # One that was not.
+
+    def _is_recent(self, old: Old) -> bool:
+        moment = self._parts.settings.began_after
+        return moment is None or (old.created is not None and old.created * SECOND >= moment)
 
     def _adopt(
         self, kind: Kind, move: Move, read: Sequence[tuple[Arrival, Old]]

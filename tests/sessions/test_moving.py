@@ -523,11 +523,23 @@ def test_a_bad_setting_stops_the_start(make_app: MakeApp, name: str) -> None:
     assert str(caught.value).startswith("moving.")
 
 
+@pytest.mark.parametrize("name", ["shake_128", "shake_256"])
+@pytest.mark.parametrize("kind", ["signed_cookie", "auth_tkt"])
+def test_an_algorithm_that_signs_nothing_stops_the_start(
+    make_app: MakeApp, kind: str, name: str
+) -> None:
+    """O7, C2: hashlib knows it, and its digests have no length of their own."""
+    given = SIGNED | TICKETS | {"moving.from": kind, f"moving.{kind}.hashalg": name}
+    with pytest.raises(SettingError, match="expected an algorithm"):
+        moved(make_app, VIEWS, given)
+
+
 @pytest.mark.parametrize(
     ("kind", "options", "expected"),
     [
         ("beaker", {}, "moving.beaker.data_dir"),
         ("beaker", {"type": "ext:redis"}, "moving.beaker.url"),
+        ("beaker", {"type": "ext:database", "url": "no://such"}, "moving.beaker.url"),
         ("beaker", {"data_dir": "/nowhere"}, "a folder that exists"),
         ("session_redis", {"secret": "s", "redis_port": "0"}, "expected a port"),
         ("redis_sessions", {"secret": "s", "deserialize": "no.such"}, "expected a dotted name"),

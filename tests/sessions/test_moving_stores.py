@@ -18,6 +18,7 @@ from pyramid.request import Request
 from webob.cookies import SignedSerializer
 
 from myapp.scripts.moving import cli
+from myapp.sessions import SettingError
 from myapp.sessions.moving.old import Old, Reader
 from myapp.sessions.moving.redis_readers import RedisSessionsReader, SessionRedisReader
 from myapp.sessions.moving.signed_cookie import Verbatim
@@ -252,3 +253,19 @@ def test_a_signed_id_of_redis_is_the_key() -> None:
         for written in (cookie, f'"{cookie}"'):
             request = Request.blank("/", headers={"Cookie": f"old={written}"})
             assert reader.key(request) == ID
+
+
+@pytest.mark.usefixtures("_redis")
+@pytest.mark.parametrize("kind", ["session_redis", "redis_sessions", "beaker"])
+def test_a_bad_url_of_redis_stops_the_start(make_app: MakeApp, kind: str) -> None:
+    """O7, C2: under the name that the library has for it."""
+    name = {"session_redis": "redis_url"}.get(kind, "url")
+    given = {
+        "moving.from": kind,
+        "moving.pickle": "plain",
+        "moving.beaker.type": "ext:redis",
+        f"moving.{kind}.secret": SECRET,
+        f"moving.{kind}.{name}": "http://localhost",
+    }
+    with pytest.raises(SettingError, match=rf"^moving\.{kind}\.{name} .*expected a URL"):
+        moved(make_app, VIEWS, given)

@@ -21,7 +21,7 @@ from myapp.database import create_database_engine
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.moving.old import Old, cookie_value, deleted
 from myapp.sessions.moving.pickles import loads, open_shell
-from myapp.sessions.moving.reading import reaching, unreadable
+from myapp.sessions.moving.reading import BadUrl, reaching, unreadable
 from myapp.sessions.moving.redis_store import RedisStore
 
 # What Beaker names its sessions; as a part of a path or a key, nothing else is let through.
@@ -130,7 +130,10 @@ class _Database:
     """beaker.type = ext:database: a row for each session."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
-        self._engine = create_database_engine(options["url"])
+        try:
+            self._engine = create_database_engine(options["url"])
+        except ValueError:
+            raise BadUrl("url") from None
         rows = table(options["table_name"])
         is_meant = column("namespace") == bindparam("key")
         columns = column("data"), column("namespace")

@@ -18,6 +18,7 @@ from myapp.sessions.moving.auth_tkt import AuthTktReader
 from myapp.sessions.moving.beaker import BeakerReader
 from myapp.sessions.moving.old import Reader
 from myapp.sessions.moving.outcome import MovingCounts, Parts
+from myapp.sessions.moving.reading import BadUrl
 from myapp.sessions.moving.redis_readers import RedisSessionsReader, SessionRedisReader
 from myapp.sessions.moving.settings import MovingSettings, read_moving_settings
 from myapp.sessions.moving.signed_cookie import SignedCookieReader
@@ -98,8 +99,8 @@ def _reader(settings: MovingSettings, kind: str) -> Reader:
         return _READERS[kind](options, settings.pickle)
     except ImportError as error:
         settings.refuse("from", f"the package {error.name} to be installed, as {kind} needs it")
-    except ValueError:
-        settings.refuse(f"{kind}.url", "a URL that its client can read")
+    except BadUrl as error:
+        settings.refuse(f"{kind}.{error.option}", "a URL that its client can read")
 
 
 def _refuse_same_names(settings: MovingSettings, readers: list[Reader], taken: list[str]) -> None:

@@ -12,6 +12,15 @@ from myapp.sessions.moving.pickles import NotAllowed
 log = logging.getLogger(__name__)
 
 
+class BadUrl(ValueError):
+    """A client can't read the URL of an old store."""
+
+    def __init__(self, option: str) -> None:
+        super().__init__(option)
+        self.option = option
+        """What the old library calls it."""
+
+
 class Unreadable(Exception):
     """An old session that is there, and can't be read: it stays as it is."""
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from myapp.sessions.moving.reading import reaching
+from myapp.sessions.moving.reading import BadUrl, reaching
 
 _SECONDS: Final = 3.0
 """How long to wait for Redis; each waiting request holds a thread."""
@@ -17,14 +17,17 @@ class RedisStore:
     def __init__(self, name: str, options: Mapping[str, Any], prefix: str = "") -> None:
         """`options` by the old library's names, which begin with `prefix`.
 
-        Raises ImportError where the client is not installed.
+        Raises ImportError where the client is not installed, and BadUrl.
         """
         import redis
 
         self._name, self._error = name, redis.RedisError
         waits = {"socket_timeout": _SECONDS, "socket_connect_timeout": _SECONDS}
-        if options[f"{prefix}url"]:
-            self._client = redis.Redis.from_url(options[f"{prefix}url"], **waits)
+        if url := options[f"{prefix}url"]:
+            try:
+                self._client = redis.Redis.from_url(url, **waits)
+            except ValueError as error:
+                raise BadUrl(f"{prefix}url") from error
         else:
             names = ("host", "port", "db", "password", "unix_socket_path")
             parts = {each: options[prefix + each] for each in names}

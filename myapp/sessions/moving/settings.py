@@ -6,6 +6,7 @@ The options of an old library keep their names, behind `moving.` and the library
 from __future__ import annotations
 
 import hashlib
+import hmac
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -56,7 +57,10 @@ def _matching(pattern: re.Pattern[str]) -> Any:
 
 
 def _hash(text: str) -> str:
-    hashlib.new(text)  # ValueError for what there is not
+    # ValueError for what there is not, and for what can't sign.
+    if not hashlib.new(text).digest_size:
+        raise ValueError("its digests have no length of their own")
+    hmac.new(b"", b"", text)
     return text
 
 

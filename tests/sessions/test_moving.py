@@ -432,6 +432,33 @@ def test_the_user_of_a_ticket_stays_signed_in(make_app: MakeApp, user_id: object
     assert deletes_old(response, "auth_tkt")
 
 
+def test_an_unreadable_session_keeps_no_ticket_out(
+    make_app: MakeApp, caplog: pytest.LogCaptureFixture
+) -> None:
+    """O7, L7, O5: the ticket signs in, the other cookie stays, and the log says so once."""
+    given = SIGNED | TICKETS | {"moving.from": "signed_cookie auth_tkt"}
+    app = moved(make_app, VIEWS, given)
+    broken = old_cookies(holding({"cart": [1]}), serializer=Pickles())
+    for user in ("ann", "bob"):
+        response = send(app, "/user", f"{broken}; {old_cookies(ticket(user))}")
+        assert response.text == user
+        assert deletes_old(response, "auth_tkt")
+        assert not deletes_old(response)
+    lines = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len([line for line in lines if "can't be read" in line]) == 1
+
+
+def test_signing_out_reaches_a_session_that_can_not_be_read(make_app: MakeApp) -> None:
+    """O7: once the setting is right that hid it, it is not adopted after all."""
+    given = SIGNED | TICKETS | {"moving.from": "signed_cookie auth_tkt"}
+    pickled = {"moving.signed_cookie.serializer": "pickle", "moving.pickle": "plain"}
+    old = old_cookies(holding({"user": "ann"}), serializer=Pickles())
+    response = send(moved(make_app, VIEWS, given), "/out", f"{old}; {old_cookies(ticket('ann'))}")
+    assert deletes_old(response)
+    assert deletes_old(response, "auth_tkt")
+    assert send(moved(make_app, VIEWS, given | pickled), "/user", old).text == "nobody"
+
+
 def at(seconds: float) -> str:
     """A moment so many seconds from now, as a setting has it."""
     return (datetime.now(UTC) + timedelta(seconds=seconds)).isoformat()

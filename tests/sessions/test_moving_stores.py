@@ -170,9 +170,7 @@ def test_a_command_tells_how_far_the_move_has_come(app: App, tmp_path: Path) -> 
     assert bad.stderr.startswith("Error: session.lifetime = long")
 
 
-def test_an_unsigned_id_of_beaker_is_taken_to_the_letter(
-    make_app: MakeApp, database: Path
-) -> None:
+def test_an_unsigned_id_of_beaker_is_taken_to_the_letter(make_app: MakeApp, database: Path) -> None:
     """O7: a database that finds it in either case gives no second session after signing out."""
     rows(database, "DROP TABLE beaker_cache")
     rows(database, "CREATE TABLE beaker_cache (namespace TEXT COLLATE NOCASE, data BLOB)")

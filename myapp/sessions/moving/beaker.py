@@ -136,8 +136,8 @@ class _Database:
             raise BadUrl("url") from None
         rows = table(options["table_name"])
         is_meant = column("namespace") == bindparam("key")
-        columns = column("data"), column("namespace")
-        self._select: Select[Any] = select(*columns).select_from(rows).where(is_meant)
+        found = select(column("data"), column("namespace"))
+        self._select: Select[Any] = found.select_from(rows).where(is_meant)
         self._delete = delete(rows).where(is_meant)
 
     def get(self, key: str) -> bytes | None:

@@ -75,9 +75,7 @@ def find_link(kind: Kind, arrivals: Sequence[Arrival]) -> tuple[Link, int] | Non
     return replace(link, has_user=has_user), newest.created_at
 
 
-def write_link(
-    kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool = False
-) -> None:
+def write_link(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool = False) -> None:
     """Note what became of an old session, unless another request was faster: its link stays.
 
     Raises StoreUnavailable.

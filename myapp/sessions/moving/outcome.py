@@ -10,6 +10,7 @@ import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from pyramid.httpexceptions import HTTPException
 from pyramid.request import Request
@@ -25,6 +26,9 @@ from myapp.sessions.web.finish import rendered, will_be_retried
 from myapp.sessions.web.scope import Scope, publish
 
 log = logging.getLogger(__name__)
+
+# What is in a pickle may name any module: neither the log nor the memory grows by it without limit.
+_MAX_TOLD: Final = 100
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +58,14 @@ class Parts:
     settings: MovingSettings
     readers: Sequence[Reader]
     counts: MovingCounts = field(default_factory=MovingCounts)
+    told: set[str] = field(default_factory=set)
+    """What the log has said about sessions that can't be read."""
+
+    def tell_once(self, text: str) -> None:
+        """Warn, unless it was said before: the same cookie comes with each request."""
+        if text not in self.told and len(self.told) < _MAX_TOLD:
+            self.told.add(text)
+            log.warning("%s (this is said once)", text)
 
 
 @dataclass(slots=True, eq=False)
@@ -64,6 +76,8 @@ class Move:
     scope: Scope
     state: State
     arrivals: Sequence[Arrival]
+    unread: Sequence[Arrival] = ()
+    """Others that can't be read; they stay as they are, unless the user signs out."""
     handle: str | None = None
     """The handle that the adopted session is to have; None if none is adopted here."""
     user_id: str | None = None
@@ -86,6 +100,7 @@ def settle_move(move: Move, request: Request, response: Response) -> None:
         _tell(move, request)
     elif origin is Origin.ENDED or (origin is Origin.LIVE and move.handle is not None):
         # Signed out, or another user's from here on: the old one must not come back.
+        move.arrivals = [*move.arrivals, *move.unread]
         error = _close(move, None, keeps=keeps)
         if error is not None:
             if origin is Origin.ENDED:
@@ -126,7 +141,10 @@ def _is_over(move: Move, origin: Origin, response: Response) -> bool:
 
 
 def _close(move: Move, handle: str | None, *, keeps: bool) -> StoreUnavailable | None:
-    """Write what became of the old sessions, and delete them. The error if a link was not written."""
+    """Write what became of the old sessions, and delete them.
+
+    The error if a link was not written.
+    """
     failed = None
     for arrival in move.arrivals:
         name = arrival[0].name

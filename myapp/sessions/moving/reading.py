@@ -26,11 +26,10 @@ class Unreadable(Exception):
 
 
 def unreadable(name: str, error: Exception) -> Unreadable:
-    """The error to raise, having told of it."""
+    """The error to raise; its text tells why, without the contents."""
     # What another error says may quote the contents.
     reason = str(error) if isinstance(error, NotAllowed) else type(error).__name__
-    log.warning("an old session of %s can't be read, and stays as it is: %s", name, reason)
-    return Unreadable(name)
+    return Unreadable(f"an old session of {name} can't be read, and stays as it is: {reason}")
 
 
 @contextmanager

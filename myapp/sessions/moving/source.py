@@ -83,13 +83,31 @@ class MovingSource:
     def _arrive(self, kind: Kind, move: Move) -> Loaded | None:
         found = find_link(kind, move.arrivals)
         if found is None:
-            read = [(each, each[0].read(self._request, each[1])) for each in move.arrivals]
+            read = self._read(move)
             if olds := [(each, old) for each, old in read if old and self._is_recent(old)]:
                 return self._adopt(kind, move, olds)
             # Whoever was faster has written the link before it deleted the old session.
             found = find_link(kind, move.arrivals)
         move.is_late = found is not None
         return None if found is None else self._follow(kind, *found)
+
+    def _read(self, move: Move) -> list[tuple[Arrival, Old | None]]:
+        """What the old stores hold; leaves out of the move what can't be read.
+
+        Raises Unreadable if nothing is left.
+        """
+        read: list[tuple[Arrival, Old | None]] = []
+        for reader, key in move.arrivals:
+            try:
+                read.append(((reader, key), reader.read(self._request, key)))
+            except Unreadable as error:
+                self._parts.tell_once(str(error))
+        if not read:
+            raise Unreadable
+        known = [each for each, _ in read]
+        move.unread = [each for each in move.arrivals if each not in known]
+        move.arrivals = known
+        return read
 
     # One that was adopted before.
 
@@ -119,9 +137,7 @@ class MovingSource:
         moment = self._parts.settings.began_after
         return moment is None or (old.created is not None and old.created * SECOND >= moment)
 
-    def _adopt(
-        self, kind: Kind, move: Move, read: Sequence[tuple[Arrival, Old]]
-    ) -> Loaded | None:
+    def _adopt(self, kind: Kind, move: Move, read: Sequence[tuple[Arrival, Old]]) -> Loaded | None:
         """A new session with what the old one held, and its user."""
         olds = [old for _, old in read]
         content = content_of(kind.codec, olds)

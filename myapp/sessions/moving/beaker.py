@@ -136,7 +136,7 @@ class _Database:
             raise BadUrl("url") from None
         rows = table(options["table_name"])
         is_meant = column("namespace") == bindparam("key")
-        found = select(column("data"), column("namespace"))
+        found: Any = select(column("data"), column("namespace"))
         self._select: Select[Any] = found.select_from(rows).where(is_meant)
         self._delete = delete(rows).where(is_meant)
 

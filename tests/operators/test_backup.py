@@ -65,6 +65,34 @@ def test_a_backup_is_whole_while_others_write(file_shop: Shop, tmp_path: Path) -
         assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_a_backup_ends_however_often_others_commit(file_shop: Shop, tmp_path: Path) -> None:
+    """O8: it holds one moment of a large file, while a writer commits between its portions."""
+    with closing(sqlite3.connect(tmp_path / "shop.sqlite")) as connection, connection:
+        connection.execute("CREATE TABLE ballast (bytes BLOB)")
+        connection.executemany("INSERT INTO ballast VALUES (zeroblob(?))", [(1_000_000,)] * 40)
+    backup, stopped = tmp_path / "backup.sqlite", threading.Event()
+
+    def write() -> None:
+        with closing(SqlStore(file_shop.url)) as store:
+            while not stopped.is_set():
+                store.insert(file_shop.a_row())
+
+    writer = threading.Thread(target=write)
+    # The writer gives up in the end, so that a backup which waits for it fails instead of hanging.
+    patience = threading.Timer(20, stopped.set)
+    writer.start()
+    patience.start()
+    try:
+        file_shop.says("backup", str(backup))
+        assert not stopped.is_set()
+    finally:
+        patience.cancel()
+        stopped.set()
+        writer.join()
+    with closing(sqlite3.connect(backup)) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
+
+
 def test_nothing_is_overwritten(file_shop: Shop, tmp_path: Path) -> None:
     """O8: neither an older backup nor the database, and a failure leaves nothing behind."""
     (tmp_path / "old").write_text("precious")

@@ -15,7 +15,7 @@ from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.output import json_option, one_line, print_json, progress
 
 _PAGES = 1000
-"""Copied at once: between two portions others may write."""
+"""Copied at once: the progress bar moves after each portion."""
 
 
 @click.command("backup")
@@ -96,6 +96,10 @@ def _copy_pages(old: sqlite3.Connection, new: sqlite3.Connection) -> None:
         def tell(status: int, remaining: int, total: int) -> None:
             shown.update(task, completed=total - remaining, total=total)
 
+        # One read transaction around all portions: SQLite would begin again after each one
+        # in whose time somebody committed, and never end under load.
+        old.execute("BEGIN")
+        old.execute("SELECT count(*) FROM sqlite_schema").fetchone()
         old.backup(new, pages=_PAGES, progress=tell)
     # The copy begins as one whole file, whatever the journal of the other one.
     new.execute("PRAGMA journal_mode=DELETE")

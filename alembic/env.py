@@ -7,6 +7,7 @@ The settings are those of an ini file, by the same rule as everywhere: environme
 
 from __future__ import annotations
 
+import configparser
 import os
 from pathlib import Path
 
@@ -40,8 +41,8 @@ def from_settings() -> tuple[Given, str, Names]:
         own = read_application_settings(settings, os.environ)
         url = own.reading.given["sqlalchemy.url"]
         return url, read_pooler(settings, os.environ), read_names(settings, os.environ, own)
-    except (SettingError, OSError) as error:
-        raise CommandError(str(error)) from error
+    except (SettingError, OSError, configparser.Error) as error:
+        raise CommandError(" ".join(str(error).split())) from error
 
 
 def target(names: Names) -> list[MetaData]:

@@ -231,6 +231,17 @@ def test_a_bad_setting_is_one_line(url: str, words: tuple[str, ...], line: str) 
     assert (done.stdout + done.stderr).strip() == f"FAILED: {line}"
 
 
+def test_an_ini_that_can_not_be_read_is_one_line(tmp_path: Path) -> None:
+    """C2: with a section twice, or with none at all."""
+    for content in ("[app:main]\nuse = egg:myapp\n[app:main]\n", "use = egg:myapp\n"):
+        ini = tmp_path / "broken.ini"
+        ini.write_text(content)
+        changes = {"DATABASE_URL": "", "MYAPP_INI": str(ini)}
+        done = run("alembic", "current", folder=ROOT, environment=clean_environment(changes))
+        assert done.returncode != 0
+        assert re.fullmatch(r"FAILED: .*broken\.ini.*\n", done.stdout + done.stderr)
+
+
 # The same as SQL.
 
 

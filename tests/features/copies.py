@@ -52,7 +52,7 @@ def take_out(feature: str, copy: Path) -> None:
 def take_out_the_rest_of_accounts(copy: Path) -> None:
     """Delete what the documentation has deleted besides: settings and requirements."""
     for ini in ("development.ini", "production.ini"):
-        _delete(copy / ini, r"# ---- Accounts ----\n.*?(?=\[)")
+        _delete(copy / ini, r"(?m)^# ---- Accounts ----\n.*?(?=^\[|^# ----)")
     _delete(copy / "setup.cfg", r" *# Of accounts alone\.\n(?: +\S[^\n]*\n){4}")
 
 

@@ -93,21 +93,6 @@ def test_one_session_is_shown_with_its_values_hidden(any_shop: Shop) -> None:
         assert secret not in masked + shown
 
 
-def test_what_a_session_holds_commands_no_terminal(shop: Shop) -> None:
-    """R6, O1: neither a key nor a value, nor as JSON, which every reader of JSON accepts."""
-    nasty = "a_b\x1b[2J\x9b2J"
-    values: dict[str, Any] = {nasty: nasty, "far": float("inf")}
-    _, handle = shop.signed_in(**values)
-    shown, as_json = (
-        shop.says("show", handle, "--data"),
-        shop.says("show", handle, "--data", "--json"),
-    )
-    assert "  a_b\ufffd[2J\ufffd2J" in shown
-    assert not re.search("[\x1b\x9b]", shown + as_json)
-    data = json.loads(as_json, parse_constant=pytest.fail)["data"]
-    assert data == {nasty: nasty, "far": "inf"}
-
-
 def test_a_session_that_can_not_be_read_is_shown_all_the_same(shop: Shop) -> None:
     """L7: with what its row says."""
     handle = shop.has(data=b"\xff")

@@ -6,7 +6,6 @@ Under a pipe nothing is cut, wrapped, coloured or drawn. rich obeys NO_COLOR by 
 from __future__ import annotations
 
 import json
-import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
@@ -36,17 +35,8 @@ def on_terminal() -> bool:
 
 
 def print_json(value: object) -> None:
-    """Print a value for programs; moments in ISO 8601, in ASCII, which no terminal obeys."""
-    click.echo(json.dumps(_finite(value), indent=2, default=_plain, allow_nan=False))
-
-
-def _finite(value: object) -> object:
-    """The value with the numbers as text for which JSON has no word."""
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {name: _finite(each) for name, each in value.items()}
-    return [_finite(each) for each in value] if isinstance(value, list | tuple) else value
+    """Print a value for programs; moments in ISO 8601."""
+    click.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=False))
 
 
 def _plain(value: object) -> object:
@@ -83,16 +73,10 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print names of ours and what they stand for, a line each."""
-    print_values({name.replace("_", " "): value for name, value in facts.items()})
-
-
-def print_values(values: Mapping[str, object]) -> None:
-    """The same with names as somebody else has chosen them."""
-    texts = {shown(name): shown(value) for name, value in values.items()}
-    width = max(map(len, texts), default=0)
-    for name, text in texts.items():
-        click.echo(f"{name:{width}}   {text}".rstrip())
+    """Print names and what they stand for, a line each."""
+    width = max(map(len, facts), default=0)
+    for name, value in facts.items():
+        click.echo(f"{name.replace('_', ' '):{width}}   {shown(value)}".rstrip())
 
 
 def shown(value: object) -> str:
@@ -126,12 +110,7 @@ def progress(*, wanted: bool = True) -> Progress:
     )
 
 
-def _confirm(question: str) -> bool:
-    """Asked on standard error: the output may be for a program."""
-    return click.confirm(question, err=True)
-
-
-def ask(question: str, *, yes: bool, confirm: Callable[[str], bool] = _confirm) -> None:
+def ask(question: str, *, yes: bool, confirm: Callable[[str], bool] = click.confirm) -> None:
     """Go on only if somebody says so. Raises click's one line where nobody can."""
     if yes:
         return

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import os
+import pty
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
 
 import myapp.sessions.sql.statements as sql
+from harness.processes import ROOT, clean_environment
 from myapp.scripts.sessions import end as end_command
 from myapp.sessions.core.ending_many import end_many
 from myapp.sessions.core.lifetime import to_datetime
@@ -110,6 +115,22 @@ def test_nobody_is_ended_without_being_asked_about(any_shop: Shop) -> None:
     assert result.exit_code == 1
     assert result.stderr == ("Error: End 1 session? Nobody can be asked here: write --yes\n")
     assert len(any_shop.rows()) == 1
+
+
+def test_the_question_is_no_part_of_the_output(file_shop: Shop) -> None:
+    """O1, O3: it is asked on standard error, so that a program can read what `--json` says."""
+    file_shop.has()
+    ours, theirs = pty.openpty()
+    command = [Path(sys.executable).with_name("myapp-sessions"), file_shop.ini, "end", "--all"]
+    variables = clean_environment({"SESSION_URL": file_shop.url}) | {"PYTHONPATH": str(ROOT)}
+    os.write(ours, b"y\n")
+    done = subprocess.run(
+        [*command, "--json"], stdin=theirs, capture_output=True, text=True, env=variables
+    )
+    os.close(ours)
+    os.close(theirs)
+    assert json.loads(done.stdout) == {"ended": 1}
+    assert "End 1 session?" in done.stderr
 
 
 @pytest.mark.parametrize(

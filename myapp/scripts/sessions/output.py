@@ -6,10 +6,12 @@ Under a pipe nothing is cut, wrapped, coloured or drawn. rich obeys NO_COLOR by 
 from __future__ import annotations
 
 import json
+import math
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
+from functools import partial
+from typing import Any, Final
 
 import click
 from rich.console import Console
@@ -35,8 +37,17 @@ def on_terminal() -> bool:
 
 
 def print_json(value: object) -> None:
-    """Print a value for programs; moments in ISO 8601."""
-    click.echo(json.dumps(value, indent=2, default=_plain, ensure_ascii=False))
+    """Print a value for programs, in ASCII alone; moments in ISO 8601, `nan` and `inf` as texts."""
+    # A terminal takes some characters beyond ASCII for commands, and JSON has no word for NaN.
+    click.echo(json.dumps(_finite(value), indent=2, default=_plain, allow_nan=False))
+
+
+def _finite(value: object) -> object:
+    if isinstance(value, dict):
+        return {_finite(key): _finite(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(each) for each in value]
+    return str(value) if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def _plain(value: object) -> object:
@@ -73,10 +84,16 @@ def aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
 
 
 def print_facts(facts: Mapping[str, object]) -> None:
-    """Print names and what they stand for, a line each."""
-    width = max(map(len, facts), default=0)
-    for name, value in facts.items():
-        click.echo(f"{name.replace('_', ' '):{width}}   {shown(value)}".rstrip())
+    """Print names of ours and what they stand for, a line each."""
+    print_values({name.replace("_", " "): value for name, value in facts.items()})
+
+
+def print_values(values: Mapping[str, object]) -> None:
+    """Print somebody else's names, letter for letter, and what they stand for, a line each."""
+    names = [shown(name) for name in values]
+    width = max(map(len, names), default=0)
+    for name, value in zip(names, values.values(), strict=True):
+        click.echo(f"{name:{width}}   {shown(value)}".rstrip())
 
 
 def shown(value: object) -> str:
@@ -110,8 +127,14 @@ def progress(*, wanted: bool = True) -> Progress:
     )
 
 
-def ask(question: str, *, yes: bool, confirm: Callable[[str], bool] = click.confirm) -> None:
-    """Go on only if somebody says so. Raises click's one line where nobody can."""
+_confirm: Final = partial(click.confirm, err=True)
+
+
+def ask(question: str, *, yes: bool, confirm: Callable[[str], bool] = _confirm) -> None:
+    """Go on only if somebody says so, asked on standard error: the output may be a program's.
+
+    Raises click's one line where nobody can be asked.
+    """
     if yes:
         return
     if not sys.stdin.isatty():

@@ -8,7 +8,13 @@ import click
 
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.listing import described
-from myapp.scripts.sessions.output import json_option, one_line, print_facts, print_json
+from myapp.scripts.sessions.output import (
+    json_option,
+    one_line,
+    print_facts,
+    print_json,
+    print_values,
+)
 from myapp.sessions.core.codec import Content
 from myapp.sessions.core.errors import UnreadableData
 from myapp.sessions.core.lifetime import is_expired, to_datetime
@@ -43,7 +49,7 @@ def command(given: Given, handle: str, with_data: bool, as_json: bool) -> None:
         return
     print_facts(facts)
     click.echo("\ndata" if values else "\nno data" if values == {} else "\nthe data can't be read")
-    print_facts({f"  {name}": value for name, value in (values or {}).items()})
+    print_values({f"  {name}": value for name, value in (values or {}).items()})
 
 
 def _facts(manager: SessionManager, row: StoredSession) -> dict[str, Any]:

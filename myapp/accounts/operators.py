@@ -14,7 +14,7 @@ from sqlalchemy.orm import Session
 from myapp.accounts import throttle
 from myapp.accounts.models import Browser, Event, Throttle, User
 from myapp.database import create_database_engine, read_pooler, read_url, reason_of
-from myapp.sessions import StoreUnavailable
+from myapp.scripts.sessions.output import one_line
 from myapp.sessions.core.lifetime import SteadyClock, to_datetime
 
 EVENTS: Final = 10
@@ -22,7 +22,10 @@ EVENTS: Final = 10
 
 
 def about_user(settings: Mapping[str, Any], user_id: str) -> dict[str, Any]:
-    """The account, what its throttles count, and its newest events. Raises StoreUnavailable."""
+    """The account, what its throttles count, and its newest events.
+
+    Raises click's one line, which names the application's database: sessions may have another.
+    """
     pooler = read_pooler(settings, os.environ)
     url = read_url(settings, os.environ).value
     engine = create_database_engine(url, pooler=pooler, poolclass=NullPool)
@@ -30,7 +33,9 @@ def about_user(settings: Mapping[str, Any], user_id: str) -> dict[str, Any]:
         with Session(engine) as dbsession:
             return _about(dbsession, user_id, SteadyClock()())
     except DBAPIError as error:
-        raise StoreUnavailable(reason_of(error)) from error
+        raise one_line(
+            f"the application's database can't tell of accounts: {reason_of(error)}"
+        ) from error
     finally:
         engine.dispose()
 

@@ -30,13 +30,23 @@ def command(given: Given, user_id: str, as_json: bool) -> None:
 
     \b
     Example:      myapp-sessions production.ini user 42
-    Exit status:  0 shown, 1 the store or the database can't be asked.
+    Exit status:  0 shown, 1 the store can't be asked, or the database, then without the account.
     """
     with given.surveyed() as (manager, survey):
         now, idle_timeout = manager.kind.clock(), manager.settings.idle_timeout
         which = Which(manager=manager.name, live_at=now, idle_timeout=idle_timeout, user_id=user_id)
         sessions = [described(row) for row in survey.newest(which, MOST)]
-    known = _known(given, user_id)
+    known: dict[str, Any] = {}
+    try:
+        known = _known(given, user_id)
+    finally:
+        # Whatever a feature can't tell, it hides no sessions.
+        _print_all(user_id, sessions, known, as_json=as_json)
+
+
+def _print_all(
+    user_id: str, sessions: list[dict[str, Any]], known: Mapping[str, Any], *, as_json: bool
+) -> None:
     if as_json:
         print_json({"user_id": user_id, "sessions": sessions, **known})
         return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import pytest
@@ -56,6 +57,21 @@ def test_the_image_changes_lines_that_production_ini_has() -> None:
     for pattern in re.findall(r"'s/(\^.*?)/", changes):
         plain = pattern.replace("\\(", "(").replace("\\)", ")").replace("\\|", "|")
         assert re.search(plain, ini, re.MULTILINE), pattern
+
+
+def test_the_image_believes_the_address_of_the_proxy_alone(
+    services: dict[str, dict[str, Any]],
+) -> None:
+    """O2, C5: which the compose file fixes within its own network, so that `audit` passes."""
+    (changes,) = (step.text for step in steps() if step.text.startswith("sed"))
+    (believed,) = re.findall(r"trusted_proxy = ([0-9.]+)/'", changes)
+    assert services["proxy"]["networks"]["default"]["ipv4_address"] == believed
+    network = yaml.safe_load(COMPOSE.read_text("utf-8"))["networks"]["default"]
+    (pool,) = network["ipam"]["config"]
+    # What is given to the others by Docker never is the proxy's.
+    assert ip_address(believed) in ip_network(pool["subnet"])
+    assert ip_address(believed) not in ip_network(pool["ip_range"])
+    assert ip_address(believed) != ip_network(pool["subnet"])[1]
 
 
 def test_a_variable_of_the_compose_file_is_a_setting(services: dict[str, dict[str, Any]]) -> None:

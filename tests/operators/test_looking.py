@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from harness.processes import ROOT, clean_environment
 from myapp.scripts.sessions import cli
@@ -36,6 +37,14 @@ def test_stats_count_each_kind_of_row(shop: Shop) -> None:
     assert (found["markers"], found["live"] + found["expired"]) == (1, live)
     assert sum(found["ages"].values()) == sum(found["idle"].values()) == found["live"]
     assert found["table_bytes"] or found["file_bytes"]
+
+
+def test_stats_tell_of_the_rows_of_other_managers(shop: Shop) -> None:
+    """O1: bytes, `sweep` and `check` count these as well."""
+    shop.has()
+    shop.has_rows([replace(shop.a_row(), manager="admin") for _ in range(3)])
+    found = json.loads(shop.says("stats", "--json"))
+    assert (found["rows"], found["rows_of_other_managers"]) == (1, 3)
 
 
 def test_stats_are_the_same_by_looking_at_each_session(any_shop: Shop) -> None:

@@ -11,6 +11,7 @@ from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.output import bar, json_option, on_terminal, print_facts, print_json
 from myapp.sessions.core.manager import SessionManager
 from myapp.sessions.core.survey import Size, Survey, Tally
+from myapp.sessions.sql.store import SqlStore
 
 AGES: Final = ("under 1h", "1h to 1d", "1d to 7d", "7d to 30d", "30d and more")
 IDLE: Final = ("under 5m", "5m to 1h", "1h to 1d", "1d to 7d", "7d and more")
@@ -42,8 +43,10 @@ def numbers(manager: SessionManager, survey: Survey) -> dict[str, Any]:
     now = manager.kind.clock()
     tally = survey.tally(manager.name, now, manager.settings.idle_timeout)
     size = survey.size() or Size()
+    counts = _counts(tally)
     return {
-        **_counts(tally),
+        **counts,
+        "rows_of_other_managers": _others(manager, counts["rows"] or 0),
         "table_bytes": size.table,
         "index_bytes": size.indexes,
         "file_bytes": size.file,
@@ -62,6 +65,14 @@ def _counts(tally: Tally) -> dict[str, int | None]:
         "markers": tally.markers,
         "rows": live + tally.expired + (tally.markers or 0),
     }
+
+
+def _others(manager: SessionManager, own: int) -> int | None:
+    """What else is in the table, of which bytes and `sweep` tell too; None if nobody knows."""
+    if not isinstance(manager.store, SqlStore):
+        return None
+    # Rows may go between the two counts.
+    return max(0, manager.store.count() - own)
 
 
 def print_numbers(counted: Mapping[str, Any]) -> None:

@@ -27,7 +27,7 @@ def test_a_database_without_accounts_hides_no_sessions(tmp_path: Path) -> None:
             cli, ROOT / "production.ini", "user", "42", *words, environment={"DATABASE_URL": url}
         )
         assert result.exit_code == 1
-        assert row.handle in result.stdout
+        assert str(row.handle) in result.stdout
         assert result.stderr.startswith("Error: the application's database can't tell of accounts")
         assert result.stderr.count("\n") == 1
     assert [each["handle"] for each in json.loads(result.stdout)["sessions"]] == [row.handle]

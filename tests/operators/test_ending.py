@@ -121,11 +121,16 @@ def test_the_question_is_no_part_of_the_output(file_shop: Shop) -> None:
     """O1, O3: it is asked on standard error, so that a program can read what `--json` says."""
     file_shop.has()
     ours, theirs = pty.openpty()
-    command = [Path(sys.executable).with_name("myapp-sessions"), file_shop.ini, "end", "--all"]
+    command: list[str | Path] = [Path(sys.executable).with_name("myapp-sessions")]
     variables = clean_environment({"SESSION_URL": file_shop.url}) | {"PYTHONPATH": str(ROOT)}
     os.write(ours, b"y\n")
     done = subprocess.run(
-        [*command, "--json"], stdin=theirs, capture_output=True, text=True, env=variables
+        [*command, file_shop.ini, "end", "--all", "--json"],
+        stdin=theirs,
+        capture_output=True,
+        text=True,
+        env=variables,
+        check=True,
     )
     os.close(ours)
     os.close(theirs)

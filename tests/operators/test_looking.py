@@ -104,7 +104,8 @@ def test_one_session_is_shown_with_its_values_hidden(any_shop: Shop) -> None:
 
 def test_the_keys_of_a_session_are_shown_as_they_are(any_shop: Shop) -> None:
     """O1: letter for letter, and nothing in them moves a terminal's cursor."""
-    _, handle = any_shop.signed_in(**{"last_page": 1, "\x1b[2J\x9b31m\u202e": 2})
+    held: dict[str, Any] = {"last_page": 1, "\x1b[2J\x9b31m\u202e": 2}
+    _, handle = any_shop.signed_in(**held)
     shown = any_shop.says("show", handle)
     assert re.search(r"^  last_page +\(int\)$", shown, re.MULTILINE)
     assert re.search(r"^  �\[2J�31m� +\(int\)$", shown, re.MULTILINE)
@@ -112,7 +113,11 @@ def test_the_keys_of_a_session_are_shown_as_they_are(any_shop: Shop) -> None:
 
 def test_json_is_ascii_and_what_any_program_reads(any_shop: Shop) -> None:
     """O1: a control character of C1 is escaped, and a number that JSON lacks is a text."""
-    odd = {"name": "Zoë\x9b31m", "rates": [float("inf"), {"most": float("-inf")}], "size": 1.5}
+    odd: dict[str, Any] = {
+        "name": "Zoë\x9b31m",
+        "rates": [float("inf"), {"most": float("-inf")}],
+        "size": 1.5,
+    }
     _, handle = any_shop.signed_in(**odd)
     shown = any_shop.says("show", handle, "--data", "--json")
     assert shown.isascii()

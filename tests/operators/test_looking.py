@@ -131,7 +131,15 @@ def test_a_session_that_can_not_be_read_is_shown_all_the_same(shop: Shop) -> Non
     assert "the data can't be read" in shop.says("show", handle)
 
 
-@pytest.mark.parametrize("handle", ["a" * 22, "no handle"])
+def test_a_handle_that_begins_with_a_hyphen_is_no_option(any_shop: Shop) -> None:
+    """O1: one of 64 does, and of 4096 with two."""
+    for handle in ("-" + "a" * 21, "--" + "b" * 20):
+        any_shop.has(handle=handle)
+        assert handle in any_shop.says("show", handle)
+        assert any_shop.says("end", handle) == "1 session ended\n"
+
+
+@pytest.mark.parametrize("handle", ["a" * 22, "-" * 22, "no handle"])
 def test_an_unknown_handle_is_one_line(any_shop: Shop, handle: str) -> None:
     """O1: for looking and for ending."""
     for command in ("show", "end"):

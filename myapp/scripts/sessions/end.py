@@ -18,7 +18,8 @@ INTERRUPTED: Final = 130
 """The exit status of a command that Ctrl-C ended, as shells have it."""
 
 
-@click.command("end")
+# A handle may begin with a hyphen.
+@click.command("end", context_settings={"ignore_unknown_options": True})
 @click.argument("handles", metavar="[HANDLE]...", nargs=-1)
 @USER
 @click.option("--older-than", type=duration, help="Begun so long ago or longer.")

@@ -23,7 +23,8 @@ from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import is_handle
 
 
-@click.command("show")
+# A handle may begin with a hyphen.
+@click.command("show", context_settings={"ignore_unknown_options": True})
 @click.argument("handle")
 @click.option("--data", "with_data", is_flag=True, help="Show the values too, not only their kind.")
 @json_option

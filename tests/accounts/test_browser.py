@@ -80,8 +80,8 @@ class Person:
         form = self.page.locator(f"form[action='{path}']")
         for name, value in fields.items():
             form.locator(f"[name={name}]").fill(value)
-        form.locator(f"[name={[*fields][-1]}]").press("Enter")
-        self.page.wait_for_load_state()
+        with self.page.expect_navigation():
+            form.locator(f"[name={[*fields][-1]}]").press("Enter")
         self.looks()
 
     def opens_mail(self, subject: str) -> None:
@@ -92,7 +92,8 @@ class Person:
             return self.page.locator("article h2").first.text_content() == subject
 
         wait_until(is_there, subject)
-        self.page.locator("article").first.locator("a").click()
+        with self.page.expect_navigation():
+            self.page.locator("article").first.locator("a").click()
         self.looks()
 
     def signs_in(self, password: str) -> None:

@@ -10,11 +10,10 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 from myapp import environment
 from myapp.scripts.command import Ini, OneLineError, application
+from myapp.scripts.sessions.output import print_table
 from myapp.sessions.core.lifetime import MINUTE, SteadyClock, shown
 from myapp.sessions.core.settings import read_session_settings
 from myapp.sessions.moving.links import Link, links
@@ -90,12 +89,11 @@ def _print(progress: dict[str, Progress]) -> None:
     if not progress:
         click.echo("no old session has arrived")
         return
-    heads = ("from", "moved", "ended", "last hour", "last day", "last")
-    table = Table(*heads, box=None, pad_edge=False)
-    for name, each in sorted(progress.items()):
-        numbers = (each.moved, each.ended, each.last_hour, each.last_day)
-        table.add_row(name, *map(str, numbers), shown(each.last))
-    Console(width=None if Console().is_terminal else 500).print(table)
+    rows = [
+        (name, each.moved, each.ended, each.last_hour, each.last_day, shown(each.last))
+        for name, each in sorted(progress.items())
+    ]
+    print_table(("from", "moved", "ended", "last hour", "last day", "last"), rows)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 # clone that has only Python 3.11 or later and make.
 
 PYTHON ?= python3
-# Tests run in so many processes at once; each has database servers of its own.
-WORKERS ?= 2
+# Tests run in so many processes at once; each has database servers of its own. They wait more than
+# they compute, so that two cores are busy with three.
+export WORKERS ?= 3
 # How long `make torture` goes on with each database, and the seed that repeats a run.
 OPERATIONS ?= 100000
 MINUTES ?=
@@ -104,7 +105,7 @@ test/platforms: $(STAMP) ## Run the sessions' tests on the newest PostgreSQL, Ma
 
 .PHONY: test/features
 test/features: $(STAMP) servers ## Take out each feature in a copy, and run what is left and its tests: a quarter of an hour
-	$(BIN)/python -m pytest -n 0 tests/features/taken_out.py $(ARGS)
+	$(BIN)/python -m pytest -n 0 -o faulthandler_timeout=0 tests/features/taken_out.py $(ARGS)
 
 .PHONY: test/codebases
 test/codebases: $(STAMP) servers ## Make every codebase that can be made, and run its tests and checks, change and serve it: two hours

@@ -91,11 +91,6 @@ def run(copy: Path, *words: str) -> str:
     return done.stdout
 
 
-def workers() -> str:
-    """How many processes run the tests, as `make test` has it."""
-    return os.environ.get("WORKERS", "2")
-
-
 def _delete(file: Path, pattern: str) -> None:
     text, count = re.subn(pattern, "", file.read_text("utf-8"), flags=re.DOTALL)
     assert count == 1, f"{pattern} is {count} times in {file}"

@@ -17,7 +17,7 @@ from typing import Final
 
 import pytest
 
-from harness.processes import Pserve
+from harness.processes import WORKERS, Pserve
 from harness.servers.ports import LOOPBACK
 from tests.features import copies
 from tests.own_application import HOW_TO, block
@@ -81,7 +81,7 @@ def test_the_application_runs(features: Sequence[str], server: Pserve) -> None:
 
 def test_its_tests_pass(copy: Path) -> None:
     """All that a feature could break, on every database."""
-    shown = copies.run(copy, "pytest", "-q", "-n", copies.workers(), *copies.test_files(copy))
+    shown = copies.run(copy, "pytest", "-q", "-n", WORKERS, *copies.test_files(copy))
     print(shown.splitlines()[-1])
 
 

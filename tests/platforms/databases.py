@@ -46,7 +46,7 @@ def _all_of(name: str, tests: tuple[str, ...]) -> list[bool]:
         version = _package_version(name, package)
         shown = f"{product} {version}, Python {environment.python_version}"
         chosen = (*tests, "-k", database)
-        outcomes.append(environment.test(shown, workers=2, tests=chosen))
+        outcomes.append(environment.test(shown, tests=chosen))
         command = ["-m", "tests.faults.checker", "--database", database]
         command += ["--operations", str(OPERATIONS), "--kill-servers", "--kill-database"]
         done = subprocess.run(environment.command(*command), cwd=ROOT, check=False)

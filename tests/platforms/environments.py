@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.processes import ROOT
+from harness.processes import ROOT, WORKERS
 from tests.platforms import report
 
 _QUIETLY = ("--quiet", "--disable-pip-version-check")
@@ -49,11 +49,11 @@ class Environment:
         """The version of its interpreter."""
         return self._answer("import platform; print(platform.python_version())")
 
-    def test(self, name: str, *, workers: int, tests: Sequence[str]) -> bool:
+    def test(self, name: str, *, tests: Sequence[str]) -> bool:
         """Run the suite or some `tests` of it, and keep what came of it under `name`."""
         results = self.folder / "results.xml"
         results.unlink(missing_ok=True)
-        words = ["-m", "pytest", "-q", "-n", str(workers), f"--junitxml={results}", *tests]
+        words = ["-m", "pytest", "-q", "-n", WORKERS, f"--junitxml={results}", *tests]
         done = subprocess.run(self.command(*words), cwd=ROOT, check=False)
         # Any other status says that pytest was interrupted, or found no tests.
         if done.returncode in (0, 1) and results.exists():

@@ -27,7 +27,7 @@ def main(*tests: str) -> int:
     failed = []
     for environment in _environments():
         name = f"Python {environment.python_version}, locked packages"
-        if not environment.test(name, workers=int(os.environ.get("WORKERS", "2")), tests=tests):
+        if not environment.test(name, tests=tests):
             failed.append(name)
     for name in failed:
         print(f"failed: {name}", file=sys.stderr)

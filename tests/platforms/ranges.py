@@ -3,7 +3,6 @@
 What follows the name of the run goes to pytest.
 """
 
-import os
 import sys
 
 from harness.processes import ROOT
@@ -24,7 +23,7 @@ def main(end: str, *tests: str) -> int:
         environment.install(*upgraded, "--editable", ".[dev]")
     shown = ", ".join(f"{name} {environment.version(name)}" for name in ("SQLAlchemy", "psycopg"))
     name = f"{end} packages ({shown}), Python {environment.python_version}"
-    return not environment.test(name, workers=int(os.environ.get("WORKERS", "2")), tests=tests)
+    return not environment.test(name, tests=tests)
 
 
 if __name__ == "__main__":

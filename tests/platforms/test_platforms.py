@@ -57,5 +57,5 @@ def test_a_run_that_found_no_tests_keeps_no_row(tmp_path: Path) -> None:
     (tmp_path / "bin" / "python").chmod(0o755)
     before = PAGE.read_text("utf-8")
     environment = Environment(folder=tmp_path)
-    assert not environment.test("nowhere", workers=0, tests=["tests/no_such_file.py"])
+    assert not environment.test("nowhere", tests=["-n", "0", "tests/no_such_file.py"])
     assert PAGE.read_text("utf-8") == before

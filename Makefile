@@ -109,7 +109,8 @@ test/features: $(STAMP) servers ## Take out each feature in a copy, and run what
 
 .PHONY: test/codebases
 test/codebases: $(STAMP) servers ## Make every codebase that can be made, and run its tests and checks, change and serve it: two hours
-	$(BIN)/python -m pytest -n 0 tests/new/two_codebases.py tests/new/changed_codebase.py tests/new/every_codebase.py $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) -o faulthandler_timeout=0 tests/new/two_codebases.py \
+		tests/new/changed_codebase.py tests/new/every_codebase.py $(ARGS)
 
 .PHONY: test/applications
 test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes

@@ -23,6 +23,9 @@ GIT: Final = {
     **{f"GIT_{who}_EMAIL": "ann@example.com" for who in ("AUTHOR", "COMMITTER")},
 }
 
+TYPES: Final = ROOT / ".mypy_cache" / "codebases"
+"""What mypy knows of others' packages, so that not every codebase has them read again."""
+
 
 def run(*command: str | Path, at: Path, **environment: str) -> str:
     """What a command says; it must succeed."""
@@ -149,7 +152,7 @@ class Codebase:
         """`make check`."""
         self.python("ruff", "format", "--check", "--no-cache")
         self.python("ruff", "check", "--no-cache")
-        self.python("mypy")
+        self.python("mypy", MYPY_CACHE_DIR=str(TYPES))
 
     def server(self, folder: Path, *variables: str, **environment: str) -> Pserve:
         """Its application, not yet started."""

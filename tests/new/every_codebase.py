@@ -30,41 +30,29 @@ MAIN: Files = {
 FEATURES = features_in(MAIN)
 CHOSEN = [*chain.from_iterable(combinations(FEATURES, count) for count in range(len(FEATURES) + 1))]
 WAYS = [*product(DATABASES, (True, False), CHOSEN, (False, True))]
+Way = tuple[str, bool, tuple[str, ...], bool]
 
 
-def name(way: tuple[str, bool, tuple[str, ...], bool]) -> str:
+def name(way: Way) -> str:
     """Of one combination, for people."""
     database, migrations, features, required = way
     words = [database, "migrations" if migrations else "sql", *features]
     return "-".join(words + ["required"] * required)
 
 
-@pytest.fixture(params=WAYS, ids=name, scope="module")
-def way(request: pytest.FixtureRequest) -> tuple[str, bool, tuple[str, ...], bool]:
-    """One combination."""
-    way: tuple[str, bool, tuple[str, ...], bool] = request.param
-    return way
-
-
-@pytest.fixture(scope="module")
-def codebase(
-    way: tuple[str, bool, tuple[str, ...], bool],
-    workshop: Workshop,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Codebase:
+@pytest.fixture
+def codebase(way: Way, workshop: Workshop, tmp_path: Path) -> Codebase:
     """The codebase."""
     database, migrations, features, required = way
     words = ["--database", database, "--migrations" if migrations else "--no-migrations"]
     for feature in FEATURES:
         words += ["--with" if feature in features else "--without", feature]
     words += ["--require-sessions"] * required
-    return workshop.makes(tmp_path_factory.mktemp("made") / "the_quarterly_magazine", *words)
+    return workshop.makes(tmp_path / "the_quarterly_magazine", *words)
 
 
 @pytest.fixture
-def url(
-    way: tuple[str, bool, tuple[str, ...], bool], request: pytest.FixtureRequest, tmp_path: Path
-) -> Iterator[str]:
+def url(way: Way, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database of its kind."""
     if way[0] == "sqlite":
         yield f"sqlite:///{tmp_path / 'own.sqlite'}"
@@ -74,25 +62,24 @@ def url(
             yield url
 
 
-def test_its_checks_pass(codebase: Codebase) -> None:
-    """G5: form, mistakes and types, with a long name."""
+# One test for each, so that several processes can share them out.
+@pytest.mark.parametrize("way", WAYS, ids=name)
+def test_it_is_checked_tested_and_served(
+    way: Way, codebase: Codebase, url: str, tmp_path: Path
+) -> None:
+    """G5: form and types, with a long name; its tests on SQLite and its own database; its pages."""
     codebase.passes_its_checks()
-
-
-def test_its_tests_pass(codebase: Codebase, url: str) -> None:
-    """G5: on SQLite, and on its own database."""
     codebase.passes_its_tests()
     if not url.startswith("sqlite"):
         codebase.passes_its_tests(TEST_DATABASE_URL=url)
+    is_served(codebase, way, url, tmp_path / "served")
 
 
-def test_it_is_served_and_used(
-    codebase: Codebase, way: tuple[str, bool, tuple[str, ...], bool], url: str, tmp_path: Path
-) -> None:
-    """G5: each page that the first one links, health included; without migrations, with the SQL."""
+def is_served(codebase: Codebase, way: Way, url: str, folder: Path) -> None:
+    """The pages answer, health included; without migrations, with the SQL."""
     if not way[1]:
         execute(url, codebase.text("schema.sql"))
-    with codebase.server(tmp_path / "served", DATABASE_URL=url) as server:
+    with codebase.server(folder, DATABASE_URL=url) as server:
         assert ask(server, "/health") == 200
         assert ask(server, "/") == 200
         for feature, path in {"accounts": "/signup", "trial": "/try"}.items():

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
+import ssl
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from harness.servers.ports import LOOPBACK, answers
+from harness.servers.ports import LOOPBACK
 from harness.servers.process import Child
 from harness.servers.programs import CADDY
 from harness.waiting import wait_until
@@ -44,12 +46,21 @@ def running_caddy(
         environment={**os.environ, "HOME": str(folder), "SITE": site, "SERVERS": addresses},
     )
     try:
-        wait_until(lambda: not child.running or _ready(folder, http, https), "Caddy")
+        wait_until(lambda: not child.running or _ready(folder / AUTHORITY, site, https), "Caddy")
         assert child.running, child.output()
         yield child
     finally:
         child.stop()
 
 
-def _ready(folder: Path, http: int, https: int) -> bool:
-    return (folder / AUTHORITY).exists() and answers(http) and answers(https)
+def _ready(authority: Path, site: str, https: int) -> bool:
+    """Whether the site is there. Its certificate may be made after the port has been opened."""
+    if not authority.exists():
+        return False
+    context = ssl.create_default_context(cafile=authority)
+    try:
+        with socket.create_connection((LOOPBACK, https), 5) as plain:
+            context.wrap_socket(plain, server_hostname=site).close()
+    except OSError:
+        return False
+    return True

@@ -17,6 +17,9 @@ from myapp.scripts.sessions import (
     config,
     end,
     listing,
+    # <workshop>
+    moving,
+    # </workshop>
     schema,
     show,
     stats,
@@ -37,6 +40,9 @@ _PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
 _COMMANDS: Final = (
     *(stats, listing, show, user, watch, end, sweep),
     *(check, audit, config, schema, backup),
+    # <workshop>
+    moving,
+    # </workshop>
 )
 
 

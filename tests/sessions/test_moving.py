@@ -21,8 +21,8 @@ from pyramid.request import Request
 from sqlalchemy import create_engine
 from webob.cookies import SignedSerializer
 
-from myapp.sessions import SessionEvent, SessionStarted, SettingError
-from myapp.sessions.moving import SessionMoved, get_counts
+from myapp.sessions import SessionEvent, SessionMoved, SessionStarted, SettingError
+from myapp.sessions.moving import get_counts
 from tests.sessions.app import App, Clock, create_table
 from tests.sessions.conftest import MakeApp
 from tests.sessions.moving import (

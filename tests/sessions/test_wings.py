@@ -28,7 +28,7 @@ PUBLIC = [
     "AmbiguousCookies", "ChangeDropped", "Client", "ConflictMerged", "Ending", "LockTimeout",
     "NotStorable", "SaveConflict", "SchemaError", "Session", "SessionCSRFPolicy", "SessionClosed",
     "SessionEnded", "SessionError", "SessionEvent", "SessionInfo", "SessionLost", "SessionManager",
-    "SessionRenewed", "SessionSecurityPolicy", "SessionStarted", "SessionStore", "SessionTooLarge",
+    "SessionMoved", "SessionRenewed", "SessionSecurityPolicy", "SessionStarted", "SessionStore", "SessionTooLarge",
     "SessionUnavailable", "SettingError", "Status", "StoreUnavailable", "StoredSession",
     "TooManyCookies", "UnknownToken", "UnprovenOrigin", "UnreadableData",
     "UnreadableSession", "WrongType", "get_client", "get_manager", "includeme", "make_manager",

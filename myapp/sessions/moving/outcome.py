@@ -17,7 +17,7 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.core.events import SessionMoved
 from myapp.sessions.core.state import Origin, State
 from myapp.sessions.moving.links import Arrival, write_link
 from myapp.sessions.moving.old import Reader
@@ -29,14 +29,6 @@ log = logging.getLogger(__name__)
 
 # What is in a pickle may name any module: neither the log nor the memory grows by it without limit.
 _MAX_TOLD: Final = 100
-
-
-@dataclass(slots=True, kw_only=True)
-class SessionMoved(SessionEvent):
-    """An old session was adopted; it is told after the SessionStarted of the new one."""
-
-    kind: str
-    """The old library's word, as in `moving.from`."""
 
 
 @dataclass(slots=True)
@@ -175,15 +167,9 @@ def _refuse(request: Request, response: Response, error: StoreUnavailable) -> No
 
 
 def _tell(move: Move, request: Request) -> None:
-    kind, counts = move.state.kind, move.parts.counts.moved
+    kind = move.state.kind
     for reader, _ in move.arrivals:
-        counts[reader.name] += 1
-        log.info(
-            "moved a session of %s, now %s: %d since the start",
-            reader.name,
-            move.handle,
-            counts[reader.name],
-        )
+        move.parts.counts.moved[reader.name] += 1
         moved = SessionMoved(
             manager=kind.name, handle=move.handle, user_id=move.user_id, kind=reader.name
         )

@@ -34,10 +34,15 @@ class Loaded:
 
     wsgi: Any
     """What a server would call; None if the application does not start."""
-    why_not: str
-    """Why it does not start."""
+    failure: BaseException | None
+    """What kept it from starting."""
     registry: Registry | None
     """That of the application with the sessions; None if it did not get so far."""
+
+    @property
+    def why_not(self) -> str:
+        """Why it does not start, in one line."""
+        return " ".join(str(self.failure).split()) or type(self.failure).__name__
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -55,21 +60,20 @@ def loaded(described: Described) -> Iterator[Loaded]:
     """Load an application with all that its server loads around it, and close it in the end."""
     before = list(global_registries)
     known = {id(each) for each in before}
-    wsgi, why_not = None, ""
+    wsgi, failure = None, None
     # What the application prints is no part of what a command says.
     with changed_environment(_UNTOUCHED), redirect_stdout(sys.stderr):
         try:
             wsgi = described.outermost.create()
         except (Exception, SystemExit) as error:
-            why_not = " ".join(str(error).split()) or type(error).__name__
-            made = [each for each in global_registries if id(each) not in known]
-        else:
-            made = [each for each in global_registries if id(each) not in known]
+            # Kept, since it may be all that still holds what was made before it.
+            failure = error
+    made = [each for each in global_registries if id(each) not in known]
     ours = [each for each in made if REGISTRY_KEY in each]
     for registry in ours:
         _quieten(registry)
     try:
-        yield Loaded(wsgi=wsgi, why_not=why_not, registry=_of(described, ours))
+        yield Loaded(wsgi=wsgi, failure=failure, registry=_of(described, ours))
     finally:
         for registry in ours:
             _close(registry)

@@ -186,6 +186,19 @@ def test_what_no_setting_can_break_is_looked_at_all_the_same(seen: Evidence) -> 
         assert not rule(evidence, PROFILES["aal1"]).is_met, rule.__doc__
 
 
+def test_each_feature_notes_that_it_was_included(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2, C4: so that the commands know of it in an application of one's own, too."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ini = str(ROOT / "production.ini")
+    given = Given(environment.application(ini), "session.", ini=ini)
+    folders = {*given.included}
+    with given.loaded():
+        assert {*given.included} == folders
+
+
 def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:
     """O2: a database without tables is a failure, and has none afterwards."""
     file, before = tmp_path / "new.sqlite", {*threading.enumerate()}

@@ -103,6 +103,9 @@ def test_one_that_does_not_start_or_answer_fails(ini: Path) -> None:
     lines = audit(write(ini, **{"pyramid.includes": "no.such.package"}))
     assert failed(lines) == [*HEADERS]
     assert "the application does not start" in lines["ASVS 3.4.1"]["evidence"]
+    assert {lines[rule]["to_set"] for rule in HEADERS} == {
+        "nothing, before the application answers"
+    }
 
 
 def test_settings_are_those_that_the_application_has(ini: Path) -> None:

@@ -32,7 +32,7 @@ class Page:
         return self.headers.get(name.lower(), "")
 
     def shown(self, name: str) -> str:
-        """A header as evidence."""
+        """A header as evidence, or why there is none."""
         return f"{name}: {self.header(name) or 'missing'} ({self.words})"
 
 

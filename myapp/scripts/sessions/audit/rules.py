@@ -152,13 +152,20 @@ def https(seen: Evidence, profile: Profile) -> Verdict:
     return verdict("ASVS 3.4, HTTPS", evidence, True, "")
 
 
+def _of_page(rule: str, seen: Evidence, header: str, is_met: bool, to_set: str) -> Verdict:
+    """What a rule found in a header of the application's page; without a page it is not met."""
+    if not seen.page.headers:
+        to_set = "nothing, before the application answers"
+    return verdict(rule, seen.page.shown(header), is_met, to_set)
+
+
 def hsts(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 3.4.1: browsers are told to come by HTTPS alone, for a year at least."""
     found = re.search(r"max-age=\"?(\d+)", seen.page.header(_HSTS), re.IGNORECASE)
     fits = found is not None and int(found[1]) >= _YEAR
     has_setting = "myapp.hsts" in seen.readings["application"].given
     to_set = "myapp.hsts = true" if has_setting else f"a header {_HSTS}: max-age={_YEAR}"
-    return verdict("ASVS 3.4.1", seen.page.shown(_HSTS), fits, to_set)
+    return _of_page("ASVS 3.4.1", seen, _HSTS, fits, to_set)
 
 
 def content_policy(seen: Evidence, profile: Profile) -> Verdict:
@@ -167,14 +174,14 @@ def content_policy(seen: Evidence, profile: Profile) -> Verdict:
     found = seen.page.header(name)
     fits = "frame-ancestors" in found and "default-src" in found and "unsafe-inline" not in found
     to_set = f"a header {name} with default-src and frame-ancestors, without unsafe-inline"
-    return verdict("ASVS 3.4.3 3.4.6", seen.page.shown(name), fits, to_set)
+    return _of_page("ASVS 3.4.3 3.4.6", seen, name, fits, to_set)
 
 
 def no_sniffing(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 3.4.4: a browser takes a response for what it is."""
     name = "X-Content-Type-Options"
     fits = seen.page.header(name).lower() == "nosniff"
-    return verdict("ASVS 3.4.4", seen.page.shown(name), fits, f"a header {name}: nosniff")
+    return _of_page("ASVS 3.4.4", seen, name, fits, f"a header {name}: nosniff")
 
 
 def forwarded(seen: Evidence, profile: Profile) -> Verdict:

@@ -11,6 +11,7 @@ import logging
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
@@ -37,6 +38,9 @@ _NOT_A_PORT: Final = re.compile(
 _PARAMETER: Final = re.compile(r"((?:^|[?&])[^?&=]*)=[^&]*")
 _SECRETS: Final = ("pass", "pwd", "secret", "token")
 
+# How the name of a setting ends whose value is a secret as it stands.
+_SECRET_NAMES: Final = ("secret", "password")
+
 _SHOWN: Final = 200  # characters of a value in an error
 
 
@@ -59,10 +63,10 @@ class SettingError(Exception):
 
     def __init__(self, setting: str, value: object, source: str, expected: str) -> None:
         self.setting, self.value, self.source, self.expected = setting, value, source, expected
-        shown = printable(value)
-        if len(shown) > _SHOWN:
-            shown = shown[:_SHOWN] + "…"
-        super().__init__(f"{setting} = {shown} (from {source}): expected {expected}")
+        text = shown(setting, value)
+        if len(text) > _SHOWN:
+            text = text[:_SHOWN] + "…"
+        super().__init__(f"{setting} = {text} (from {source}): expected {expected}")
 
 
 def source_of(value: object) -> str:
@@ -99,9 +103,21 @@ def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -
     # A value that `merge` or a former look-up put there is not overridden by itself.
     if isinstance(given, Sourced) and given.source == COMMAND_LINE and not given.told:
         given.told = True
-        shown = printable(given)
-        log.warning("%s=%s on the command line is ignored: %s is set", name, shown, variable)
+        text = shown(name, given)
+        log.warning("%s=%s on the command line is ignored: %s is set", name, text, variable)
     return value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """An application that an ini file describes, and what a server loads around it."""
+
+    context: LoaderContext
+    """The application by itself."""
+    outermost: LoaderContext
+    """With the pipelines, filters and composites around it."""
+    path: str
+    """Below which a composite has it; empty where it is at the top, or nothing tells."""
 
 
 def load(ini: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -109,27 +125,22 @@ def load(ini: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
 
     Raises what `application` raises.
     """
-    context = application(ini, options)
+    context = application(ini, options).context
     return merge(context.local_conf, context.global_conf)
 
 
-def application(ini: str, options: Mapping[str, str] | None = None) -> LoaderContext:
+def application(ini: str, options: Mapping[str, str] | None = None) -> Described:
     """The application that `pserve INI name=value` starts, be it within pipelines or filters;
-    `INI#name` means `[app:name]`.
+    `INI#name` means `[app:name]`, which may be within what `main` is.
 
     Raises SettingError where a percent sign stands alone, and LookupError where a composite runs
     several applications and nothing tells which one has the sessions.
     """
-    # Imported here, so that stores, which know settings, need no Pyramid.
-    from paste.deploy import loadwsgi
-
     path, _, name = ini.partition("#")
-    spec = f"config:{Path(path).resolve()}"
     try:
-        outermost = loadwsgi.loadcontext(
-            loadwsgi.APP, spec, name or "main", global_conf=dict(options or {})
-        )
-        found = dict(_applications(outermost, name or "main"))
+        found = _described(path, name or "main", options)
+        if name not in ("", "main"):
+            found = _within_main(path, found, options) or found
     except configparser.InterpolationError as error:
         # The error's own words quote the value, which may be a password's second half.
         where = f"the command line or {Path(path).name}"
@@ -137,27 +148,65 @@ def application(ini: str, options: Mapping[str, str] | None = None) -> LoaderCon
         raise SettingError(error.option, "…", where, expected) from None
     if len(found) > 1:
         # Those without a database and without settings of ours have no sessions.
-        found = {name: each for name, each in found.items() if _has_sessions(each)} or found
+        found = {name: each for name, each in found.items() if _has_sessions(each.context)} or found
     if len(found) > 1:
         names = " or ".join(f"{path}#{name}" for name in sorted(found))
         raise LookupError(f"it runs several applications: write {names}")
-    (context,) = found.values()
-    return context
+    (described,) = found.values()
+    return described
 
 
-def _applications(context: LoaderContext, name: str) -> Iterator[tuple[str, LoaderContext]]:
-    """The applications within pipelines, filters and composites, each with its section's name."""
+def _described(path: str, name: str, options: Mapping[str, str] | None) -> dict[str, Described]:
+    """The applications that are started by a name, each by its section's."""
+    # Imported here, so that stores, which know settings, need no Pyramid.
+    from paste.deploy import loadwsgi
+
+    spec = f"config:{Path(path).resolve()}"
+    outermost = loadwsgi.loadcontext(loadwsgi.APP, spec, name, global_conf=dict(options or {}))
+    return {
+        section: Described(context=context, outermost=outermost, path=below)
+        for section, below, context in _applications(outermost, name, "")
+    }
+
+
+def _within_main(
+    path: str, found: Mapping[str, Described], options: Mapping[str, str] | None
+) -> dict[str, Described]:
+    """The same application as what a server starts by the name `main` has it; else nothing."""
+    try:
+        within = _described(path, "main", options)
+    except LookupError:
+        return {}
+    contexts = [each.context for each in found.values()]
+    return {
+        section: each
+        for section, each in within.items()
+        if any(_is_same(each.context, context) for context in contexts)
+    }
+
+
+def _is_same(one: LoaderContext, other: LoaderContext) -> bool:
+    return bool(one.object is other.object and one.local_conf == other.local_conf)
+
+
+def _applications(
+    context: LoaderContext, name: str, below: str
+) -> Iterator[tuple[str, str, LoaderContext]]:
+    """The applications within pipelines, filters and composites, each with its section's name and
+    the path below which a composite like Paste's urlmap has it.
+    """
     within = getattr(context, "app_context", None) or getattr(context, "next_context", None)
     if within is not None:
-        yield from _applications(within, name)
+        yield from _applications(within, name, below)
     elif "composit" in (context.protocol or ""):
-        for value in context.local_conf.values():
+        for key, value in context.local_conf.items():
             # What else a composite is told is no application.
             with suppress(LookupError, OSError, ValueError):
                 each = context.loader.get_context(context.object_type, value, context.global_conf)
-                yield from _applications(each, value)
+                path = key.rstrip("/") if key.startswith("/") else ""
+                yield from _applications(each, value, below + path)
     else:
-        yield name, context
+        yield name, below, context
 
 
 def _has_sessions(context: LoaderContext) -> bool:
@@ -200,6 +249,12 @@ def parse_bool(text: str) -> bool:
         return words[text.lower()]
     except KeyError:
         raise ValueError("not a boolean") from None
+
+
+def shown(setting: str, value: object) -> str:
+    """A setting's value as one line, without the password that it is, or that a URL may hold."""
+    is_secret = bool(value) and setting.lower().endswith(_SECRET_NAMES)
+    return "***" if is_secret else printable(value)
 
 
 def printable(value: object) -> str:

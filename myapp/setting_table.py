@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
@@ -21,6 +21,9 @@ log = logging.getLogger(__name__)
 # How alike two variables must be for one to be taken for the other misspelt. DATABASE_USER and
 # DATABASE_URL are alike to 0.88, and a tool may well have the former.
 _CLOSE: Final = 0.9
+
+INCLUDED: Final = "myapp.included"
+"""Where an application notes which packages with a table of settings it has included."""
 
 # What does not count around a value. Another control character may be an attack, and is refused.
 _BLANKS: Final = " \t\r\n"
@@ -45,6 +48,14 @@ class Setting:
     def default_in_words(self) -> str:
         """The default, as pages and ini files name it."""
         return "none" if self.required else self.default or "empty"
+
+
+def note_included(registry: MutableMapping[str, Any], package: str) -> None:
+    """Let the commands of operators know that an application has included a feature.
+
+    The package's module `settings` has the feature's TABLE; `registry` is Pyramid's.
+    """
+    registry.setdefault(INCLUDED, []).append(package)
 
 
 def bool_setting(name: str, default: str, help: str, when: str) -> Setting:

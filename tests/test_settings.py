@@ -399,7 +399,7 @@ def test_an_empty_variable_is_no_value(key: str) -> None:
         ("cookie_samsite", "cookie_samesite", "command line", "session."),
         ("same_site", "cookie_samesite", "ini", "admin_session."),
         ("timeout", "idle_timeout", "command line", "admin_session."),
-        ("cookie_secret", "cookie_secure", "ini", "session."),
+        ("cookie_secured", "cookie_secure", "ini", "session."),
         ("Lifetime", "lifetime", "ini", "session."),
         ("cookie.name", "cookie_name", "ini", "session."),
     ],

@@ -28,7 +28,7 @@ class _Application:
     """The application of an ini file, made when a command needs it."""
 
     def __init__(self, ini: str, options: tuple[str, ...]) -> None:
-        self._context = application(ini, options)
+        self._context = application(ini, options).context
         if self._context.object is not myapp.main:
             raise click.ClickException(f"{ini} describes another application than myapp")
 

@@ -7,7 +7,6 @@ from functools import partial
 
 from pyramid.config import Configurator
 from pyramid.registry import Registry
-from pyramid.tweens import INGRESS
 
 from myapp.accounts import mail
 from myapp.accounts.link_addresses import link_to
@@ -20,6 +19,8 @@ from myapp.accounts.settings import AccountSettings, read_account_settings
 from myapp.accounts.throttle import Throttle
 from myapp.database import create_database_engine, read_pooler
 from myapp.sessions.core.lifetime import SteadyClock
+from myapp.sessions.web.headers import REGISTRY_KEY as SESSIONS_KEY
+from myapp.setting_table import note_included
 
 
 def includeme(config: Configurator) -> None:
@@ -29,10 +30,12 @@ def includeme(config: Configurator) -> None:
     mails that are to be sent without `accounts.url`.
     """
     settings = read_account_settings(config.get_settings(), os.environ)
-    config.registry[REGISTRY_KEY] = make_parts(config.registry, settings)
+    note_included(config.registry, "myapp.accounts")
+    parts = config.registry[REGISTRY_KEY] = make_parts(config.registry, settings)
+    # Its thread starts in each process as the sweeper's does, with the first request.
+    config.registry[SESSIONS_KEY].companions.append(parts.mailer)
     config.set_security_policy(AccountPolicy())
     config.set_root_factory(Root)
-    config.add_tween("myapp.accounts.mailer_tween.mailer_tween_factory", under=INGRESS)
     config.add_jinja2_search_path("myapp.accounts:templates")
     config.include("myapp.accounts.views")
 

@@ -19,6 +19,7 @@ from myapp.logs.masking import Masking
 from myapp.logs.sessions import tell
 from myapp.logs.settings import LogSettings, read_log_settings
 from myapp.sessions import SessionEvent, get_manager
+from myapp.setting_table import note_included
 
 
 def includeme(config: Configurator) -> None:
@@ -27,6 +28,7 @@ def includeme(config: Configurator) -> None:
     Read from the settings: `logs.*`. Raises SettingError for one that can't be used.
     """
     settings = read_log_settings(config.get_settings(), os.environ)
+    note_included(config.registry, "myapp.logs")
     take_over(settings.format, Masking())
     config.add_subscriber(partial(_on_application_created, settings), ApplicationCreated)
     if settings.sessions:

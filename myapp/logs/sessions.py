@@ -10,6 +10,7 @@ from myapp.sessions import (
     ConflictMerged,
     SessionEnded,
     SessionEvent,
+    SessionMoved,
     SessionRenewed,
     SessionStarted,
     get_client,
@@ -21,6 +22,7 @@ MESSAGES: Final[dict[type[SessionEvent], str]] = {
     SessionStarted: "session started",
     SessionRenewed: "session renewed",
     SessionEnded: "session ended",
+    SessionMoved: "old session moved in",
     ConflictMerged: "session changed by two requests, both changes are stored",
     ChangeDropped: "session ended meanwhile, a change was dropped",
 }
@@ -41,6 +43,7 @@ def fields_of(event: SessionEvent) -> dict[str, Any]:
         "manager": event.manager,
         "session": event.handle,
         "user": event.user_id,
+        "kind": getattr(event, "kind", None),
         "reason": getattr(event, "reason", None),
         "signed_in": getattr(event, "signed_in", None),
         "address": get_client(request, event.manager).address if request is not None else None,

@@ -10,6 +10,7 @@ import os
 from pyramid.config import Configurator
 
 from myapp.metrics.settings import read_metric_settings
+from myapp.setting_table import note_included
 
 
 def includeme(config: Configurator) -> None:
@@ -19,6 +20,7 @@ def includeme(config: Configurator) -> None:
     address that others can reach unless that is wanted, and where prometheus-client is missing.
     """
     settings = read_metric_settings(config.get_settings(), os.environ)
+    note_included(config.registry, "myapp.metrics")
     if settings.listen is None:
         return
     try:

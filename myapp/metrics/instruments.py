@@ -40,6 +40,12 @@ class Instruments:
             ("manager", "reason"),
             registry=registry,
         )
+        self.moved = Counter(
+            "myapp_session_moved",
+            "Old sessions that were adopted during a move, by the library that they came from.",
+            ("manager", "kind"),
+            registry=registry,
+        )
         self.outage = Gauge(
             "myapp_session_outage",
             "1 while the sessions' database fails in this way.",

@@ -18,6 +18,7 @@ from myapp.sessions import (
     ConflictMerged,
     SessionEnded,
     SessionEvent,
+    SessionMoved,
     SessionRenewed,
     SessionStarted,
     UnknownToken,
@@ -36,7 +37,8 @@ EVENTS: Final[dict[type[SessionEvent], str]] = {
     AmbiguousCookies: "ambiguous_cookies",
     UnreadableSession: "unreadable",
 }
-"""What the label `event` says; what ends has a metric of its own, by reason."""
+"""What the label `event` says; what ends or moves in has a metric of its own, by
+reason or kind."""
 
 SIGNED_IN: Final = "signed_in"
 
@@ -127,6 +129,8 @@ class Watch:
         """Count an event."""
         if isinstance(event, SessionEnded):
             self._to.ended.labels(event.manager, event.reason).inc()
+        if isinstance(event, SessionMoved):
+            self._to.moved.labels(event.manager, event.kind).inc()
         name = EVENTS.get(type(event))
         if name is not None:
             self._to.events.labels(event.manager, name).inc()

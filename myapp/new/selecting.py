@@ -26,7 +26,11 @@ _TOP: Final = (
 )
 _OF_THE_WORKSHOP: Final = (GENERATOR, "myapp/scripts/reference.py")
 # A new application has no old sessions to move in.
-_FOR_A_MOVE: Final = ("myapp/sessions/moving/", "myapp/scripts/moving.py")
+_FOR_A_MOVE: Final = (
+    "myapp/sessions/moving/",
+    "myapp/scripts/sessions/moving.py",
+    "myapp/scripts/sessions/audit/moving.py",
+)
 _WITH_MIGRATIONS: Final = ("alembic/", "myapp/migrations.py", "tests/test_migrations.py")
 _WITHOUT_MIGRATIONS: Final = (
     "myapp/scripts/schema.py",

@@ -5,16 +5,13 @@ from __future__ import annotations
 import configparser
 import difflib
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from myapp import environment
-from myapp.environment import SettingError
+from myapp.environment import Described, SettingError
 from myapp.sessions import SessionError
-
-if TYPE_CHECKING:
-    from paste.deploy.loadwsgi import LoaderContext
 
 
 class OneLineError(click.Command):
@@ -48,7 +45,7 @@ class Ini(click.Path):
         return str(value)
 
 
-def application(ini: str, options: Iterable[str]) -> LoaderContext:
+def application(ini: str, options: Iterable[str]) -> Described:
     """The application that `pserve INI name=value` starts. Raises click's errors, and
     SettingError.
     """

@@ -15,6 +15,7 @@ from tests.sessions.app import App, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.conftest import make_app as make_app
 from tests.sessions.conftest import sqlite_url as sqlite_url
+from tests.sessions.moving import SIGNED, holding, old_cookies, send
 from tests.sessions.views import VIEWS
 
 log = logging.getLogger(__name__)
@@ -39,6 +40,8 @@ def make(make_app: MakeApp, written: Written) -> Any:
         def configure(config: Configurator) -> None:
             config.add_settings({"logs.format": "json", **settings})
             config.include("myapp.logs")
+            if "moving.from" in settings:
+                config.include("myapp.sessions.moving")
             config.add_route("link", "/password-reset/{token}")
             config.add_view(lambda request: request.response, route_name="link")
 
@@ -64,6 +67,17 @@ def test_the_life_of_a_session_is_lines(make: Any, written: Written) -> None:
     assert began["address"] == "192.0.2.7"
     assert ended["reason"] == "signed_out"
     assert ended["session"] == began["session"]
+
+
+def test_an_old_session_that_moves_in_is_a_line(make: Any, written: Written) -> None:
+    """O5, O7: which session of ours it is now, whose, and where it came from."""
+    app = make(**SIGNED)
+    send(app, "/show", old_cookies(holding({"user": "ann"})), REMOTE_ADDR="192.0.2.7")
+    began, came = told(written, "sessions")
+    assert came["message"] == "old session moved in"
+    assert (came["kind"], came["user"], came["address"]) == ("signed_cookie", "ann", "192.0.2.7")
+    assert came["session"] == began["session"]
+    assert "kind" not in began
 
 
 def test_they_can_be_switched_off(make: Any, written: Written) -> None:

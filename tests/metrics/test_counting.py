@@ -22,6 +22,7 @@ from tests.sessions.conftest import MakeApp
 from tests.sessions.conftest import make_app as make_app
 from tests.sessions.conftest import sqlite_url as sqlite_url
 from tests.sessions.effort import effort_of
+from tests.sessions.moving import SIGNED, holding, old_cookies, send
 from tests.sessions.views import VIEWS
 
 TIMES = "myapp_session_store_seconds_count"
@@ -48,6 +49,8 @@ def make(make_app: MakeApp, port: int) -> Iterator[Callable[..., App]]:
         def configure(config: Configurator) -> None:
             config.add_settings(given)
             config.include("myapp.metrics")
+            if "moving.from" in given:
+                config.include("myapp.sessions.moving")
 
         views = VIEWS | {"hello": look}
         options = {"sweep_interval": "off"} | options
@@ -85,6 +88,15 @@ def test_what_sessions_do_is_counted(make: Callable[..., App], port: int) -> Non
     assert [samples[events.format(event)] for event in happened] == [1, 1, 1, 0, 0]
     assert samples["myapp_session_ended_total{manager=session,reason=signed_out}"] == 1
     assert not [name for name in samples if "x" * 43 in name or token in name]
+
+
+def test_an_old_session_that_moves_in_is_counted(make: Callable[..., App], port: int) -> None:
+    """O6, O7: by the library that it came from."""
+    app = make(SIGNED)
+    send(app, "/show", old_cookies(holding({"user": "ann"})))
+    samples = shown(port)
+    assert samples["myapp_session_moved_total{kind=signed_cookie,manager=session}"] == 1
+    assert samples["myapp_session_events_total{event=started,manager=session}"] == 1
 
 
 def test_sweeping_and_its_backlog_are_counted(make: Callable[..., App], port: int) -> None:

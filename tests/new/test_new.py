@@ -6,6 +6,7 @@ import ast
 import json
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,8 @@ from myapp.new.markers import cut, names_in
 from myapp.new.names import refuse_unusable
 from myapp.new.wheel import FOUNDATION, FROM_THE_WHEEL
 from tests.command_line import called
-from tests.new.codebases import Codebase, Workshop
+from tests.new.codebases import Codebase, Workshop, run
+from tests.operators.test_audit import TOLD
 
 MOST_FILES = 150
 # Its own tests of the session package take longer; `make test/codebases` runs them too.
@@ -82,6 +84,24 @@ def test_the_manifest_says_where_it_came_from(blog: Codebase) -> None:
     assert re.fullmatch(r"[0-9a-f]{16}", manifest["generator"])
     assert manifest["answers"]["cookie_name"] == blog.cookie_name
     assert manifest["answers"]["features"] == ["trial", "logs", "metrics"]
+
+
+def test_the_commands_know_one_that_requires_the_sessions(
+    workshop: Workshop, tmp_path: Path
+) -> None:
+    """G1, O2: its settings and features are those of its own package, and the audit asks it."""
+    blog = workshop.makes(tmp_path / "blog", "--require-sessions", "--without", "trial")
+    blog.python("alembic", "upgrade", "head")
+    words = "import sys; from myapp.scripts.sessions import cli; cli(sys.argv[1:])"
+    told = blog.environment() | TOLD
+    command = [sys.executable, "-c", words, "production.ini"]
+    config = run(*command, "config", at=blog.folder, **told)
+    shown = {line.split()[0] for line in config.splitlines()}
+    assert {"blog.hsts", "accounts.mail", "logs.format", "metrics.listen"} <= shown
+    audited = run(*command, "audit", "--json", "--https", at=blog.folder, **told)
+    lines = {line["rule"]: line for line in json.loads(audited)}
+    assert {"ASVS 6.2.1, NIST 3.1.1", "ASVS 13.4.5", "ASVS 16.2.5"} <= lines.keys()
+    assert lines["ASVS 3.4.1"]["evidence"].endswith("(GET /: 200)")
 
 
 # What is refused.

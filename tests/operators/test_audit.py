@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import threading
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from myapp import environment
 from myapp.scripts.sessions import cli
 from myapp.scripts.sessions.audit import rules
 from myapp.scripts.sessions.audit.evidence import Evidence, gather
+from myapp.scripts.sessions.audit.page import ask
 from myapp.scripts.sessions.audit.profiles import PROFILES
 from myapp.scripts.sessions.audit.rules import Rule
 from myapp.scripts.sessions.given import Given
@@ -138,14 +142,21 @@ def seen(variables: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Evidence
     for name, value in variables.items():
         monkeypatch.setenv(name, value)
     ini = str(ROOT / "production.ini")
-    given = Given(environment.load(ini), "session.", ini=ini, ours=True)
-    return gather(given, https_declared=True)
+    given = Given(environment.application(ini), "session.", ini=ini)
+    with given.loaded() as application:
+        page = ask(application, "/")
+    return gather(given, page, https_declared=True)
 
 
 def without(seen: Evidence, header: str) -> Evidence:
-    """The same, of a response that lacks a header."""
+    """The same, without a header of the response that signs in."""
     left = {name: text for name, text in seen.signed_in.items() if name != header}
     return replace(seen, signed_in=left)
+
+
+def answering(seen: Evidence, header: str, text: str = "") -> Evidence:
+    """The same, of a page with another header of this name, or without it."""
+    return replace(seen, page=replace(seen.page, headers={**seen.page.headers, header: text}))
 
 
 def test_what_no_setting_can_break_is_looked_at_all_the_same(seen: Evidence) -> None:
@@ -153,16 +164,18 @@ def test_what_no_setting_can_break_is_looked_at_all_the_same(seen: Evidence) -> 
     _, token, _ = seen.cookie
     short = {**seen.signed_in, "Set-Cookie": seen.signed_in["Set-Cookie"].replace(token, "short")}
     long = {**seen.signed_in, "Set-Cookie": f"sid={'x' * 4096}; Secure"}
-    inline = {**seen.signed_in, "Content-Security-Policy": "default-src 'unsafe-inline'"}
+    inline = "default-src 'unsafe-inline'; frame-ancestors 'none'"
+    csp, hsts = "content-security-policy", "strict-transport-security"
     broken: list[tuple[Rule, Evidence]] = [
         (rules.token, replace(seen, signed_in=short)),
         (rules.cookie_size, replace(seen, signed_in=long)),
         (rules.token_in_url, replace(seen, location=f"/?session={token}")),
         (rules.no_store, without(seen, "Cache-Control")),
-        (rules.content_policy, without(seen, "Content-Security-Policy")),
-        (rules.content_policy, replace(seen, signed_in=inline)),
-        (rules.no_sniffing, without(seen, "X-Content-Type-Options")),
-        (rules.hsts, without(seen, "Strict-Transport-Security")),
+        (rules.content_policy, answering(seen, csp)),
+        (rules.content_policy, answering(seen, csp, inline)),
+        (rules.no_sniffing, answering(seen, "x-content-type-options")),
+        (rules.hsts, answering(seen, hsts)),
+        (rules.hsts, answering(seen, hsts, "max-age=0")),
         (rules.same_site, without(seen, "Set-Cookie")),
         (rules.deletion, replace(seen, signed_out={})),
         (rules.table, replace(seen, table="there is no table")),
@@ -171,6 +184,32 @@ def test_what_no_setting_can_break_is_looked_at_all_the_same(seen: Evidence) -> 
     for rule, evidence in broken:
         assert rule(seen, PROFILES["aal1"]).is_met, rule.__doc__
         assert not rule(evidence, PROFILES["aal1"]).is_met, rule.__doc__
+
+
+def test_each_feature_notes_that_it_was_included(
+    variables: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """O2, C4: so that the commands know of it in an application of one's own, too."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    ini = str(ROOT / "production.ini")
+    given = Given(environment.application(ini), "session.", ini=ini)
+    folders = {*given.included}
+    with given.loaded():
+        assert {*given.included} == folders
+
+
+def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:
+    """O2: a database without tables is a failure, and has none afterwards."""
+    file, before = tmp_path / "new.sqlite", {*threading.enumerate()}
+    new = {"DATABASE_URL": f"sqlite:///{file}", "DATABASE_MIGRATE_ON_START": "true"}
+    status, lines = audit(TOLD | new, "--https")
+    assert status == 1
+    (hsts,) = [line for line in lines if line["rule"] == "ASVS 3.4.1"]
+    assert "does not start: myapp: there is no table 'sessions'" in hsts["evidence"]
+    with closing(sqlite3.connect(file)) as connection:
+        assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
+    assert {*threading.enumerate()} <= before
 
 
 def test_auditing_writes_nothing_and_takes_the_manager_that_is_meant(

@@ -21,8 +21,8 @@ from pyramid.request import Request
 from sqlalchemy import create_engine
 from webob.cookies import SignedSerializer
 
-from myapp.sessions import SessionEvent, SessionStarted, SettingError
-from myapp.sessions.moving import SessionMoved, get_counts
+from myapp.sessions import SessionEvent, SessionMoved, SessionStarted, SettingError
+from myapp.sessions.moving import get_counts
 from tests.sessions.app import App, Clock, create_table
 from tests.sessions.conftest import MakeApp
 from tests.sessions.moving import (
@@ -268,12 +268,15 @@ def test_an_old_cookie_does_not_take_over_a_visitors_session(app: App, clock: Cl
 
 
 @contextmanager
-def no_links(app: App) -> Iterator[None]:
-    """Until the end of the block the database takes no link between an old session and ours."""
+def no_links(app: App, *, but: int = 0) -> Iterator[None]:
+    """Until the end of the block the database takes no link between an old session and ours, but
+    so many in all.
+    """
     engine = create_engine(app.url)
     with engine.begin() as connection:
         connection.exec_driver_sql(
             "CREATE TRIGGER no_links BEFORE INSERT ON sessions WHEN NEW.manager LIKE '%.moved'"
+            f" AND (SELECT count(*) FROM sessions WHERE manager LIKE '%.moved') >= {but}"
             " BEGIN SELECT RAISE(ABORT, 'no links'); END"
         )
     yield
@@ -305,6 +308,68 @@ def test_another_user_who_signs_in_takes_the_old_ones_place(app: App) -> None:
     assert send(app, "/user", old).text == "nobody"
     assert [row.user_id for row in app.rows()] == ["bob"]
     assert not get_counts(app.router.registry).moved
+
+
+@pytest.mark.parametrize("keep_old", ["false", "true"])
+def test_nor_where_that_could_not_be_noted(make_app: MakeApp, keep_old: str) -> None:
+    """O7, R4: the next request notes it; with keep_old, where none would, the cookie goes."""
+    app = moved(make_app, VIEWS, SIGNED | {"moving.keep_old": keep_old})
+    old = old_cookies(sign_in)
+    with no_links(app):
+        response = send(app, "/other", old)
+    assert deletes_old(response) == (keep_old == "true")
+    if keep_old == "false":
+        again = send(app, "/user", f"{old}; {ours(response)}")
+        assert again.text == "bob"
+        assert deletes_old(again)
+        assert send(app, "/user", old).text == "nobody"
+
+
+@pytest.fixture
+def with_tickets(make_app: MakeApp) -> App:
+    """An application with old sessions whose user is in a cookie beside them."""
+    return moved(make_app, VIEWS, SIGNED | TICKETS | {"moving.from": "signed_cookie auth_tkt"})
+
+
+def test_a_ticket_that_came_later_signs_in(with_tickets: App) -> None:
+    """O7: the cookie beside it was adopted without it, and its session has no user."""
+    app = with_tickets
+    cart, ticket_of_ann = old_cookies(holding({"cart": [3]})), old_cookies(ticket("ann"))
+    assert send(app, "/user", cart).text == "nobody"
+    both = f"{cart}; {ticket_of_ann}"
+    response = send(app, "/user", both)
+    assert response.text == "ann"
+    assert deletes_old(response, "auth_tkt")
+    assert send(app, "/user", both).text == "ann"
+    send(app, "/out", ours(response))
+    for cookies in (both, ticket_of_ann):
+        assert send(app, "/user", cookies).text == "nobody"
+
+
+def test_one_of_two_that_could_not_be_closed_is_closed_later(with_tickets: App) -> None:
+    """O7, S6: its cookie stays until then, and afterwards no copy of it opens anything."""
+    app = with_tickets
+    cart, ticket_of_ann = old_cookies(holding({"cart": [3]})), old_cookies(ticket("ann"))
+    with no_links(app, but=1):
+        response = send(app, "/user", f"{cart}; {ticket_of_ann}")
+    assert response.text == "ann"
+    assert deletes_old(response)
+    assert not deletes_old(response, "auth_tkt")
+    again = send(app, "/user", f"{ours(response)}; {ticket_of_ann}")
+    assert again.text == "ann"
+    assert deletes_old(again, "auth_tkt")
+    send(app, "/out", ours(response))
+    assert send(app, "/user", ticket_of_ann).text == "nobody"
+
+
+def test_signing_out_that_half_failed_is_finished_later(with_tickets: App) -> None:
+    """O7, S6: the answer was 503, and whatever comes next opens nothing."""
+    app = with_tickets
+    cart, ticket_of_ann = old_cookies(holding({"cart": [3]})), old_cookies(ticket("ann"))
+    with no_links(app, but=1):
+        assert send(app, "/out", f"{cart}; {ticket_of_ann}").status_int == 503
+    assert send(app, "/user", f"{cart}; {ticket_of_ann}").text == "nobody"
+    assert send(app, "/user", ticket_of_ann).text == "nobody"
 
 
 def test_a_failed_request_leaves_the_old_cookie(app: App) -> None:
@@ -504,7 +569,10 @@ def test_a_sign_in_that_was_moved_counts_like_any(make_app: MakeApp) -> None:
     assert [row.user_id for row in app.rows()] == ["ann"]
 
 
-def test_parallel_requests_sign_nobody_out(database_url: str, make_app: MakeApp) -> None:
+@pytest.mark.parametrize("browser_keeps", [0, 1])
+def test_parallel_requests_sign_nobody_out(
+    database_url: str, make_app: MakeApp, clock: Clock, browser_keeps: int
+) -> None:
     """O7: those that arrive in the same instant each work, and the cookie of each opens a session;
     whoever comes later joins the first that was stored.
     """
@@ -516,7 +584,7 @@ def test_parallel_requests_sign_nobody_out(database_url: str, make_app: MakeApp)
         barrier.wait(timeout=20)
         return request.authenticated_userid
 
-    app = moved(make_app, VIEWS | {"meet": meet}, SIGNED, url=database_url)
+    app = moved(make_app, VIEWS | {"meet": meet}, SIGNED, url=database_url, clock=clock)
     old = old_cookies(sign_in)
     with ThreadPoolExecutor(2) as pool:
         responses = list(pool.map(lambda _: send(app, "/meet", old), range(2)))
@@ -524,6 +592,11 @@ def test_parallel_requests_sign_nobody_out(database_url: str, make_app: MakeApp)
     assert {send(app, "/user", ours(each)).text for each in responses} == {"ann"}
     assert send(app, "/user", old).text == "ann"
     assert len(app.rows()) == 2
+    # Whichever the browser has kept: once it has signed out there, a copy does not open the other.
+    send(app, "/out", ours(responses[browser_keeps]))
+    clock.forward(120)
+    assert send(app, "/user", old).text == "nobody"
+    assert send(app, "/user", ours(responses[1 - browser_keeps])).text == "ann"
 
 
 BAD = {

@@ -9,6 +9,7 @@ import sqlite3
 import sys
 import zlib
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,7 @@ import pytest
 from pyramid.request import Request
 from webob.cookies import SignedSerializer
 
-from myapp.scripts.moving import cli
+from myapp.scripts.sessions import cli
 from myapp.sessions import SettingError
 from myapp.sessions.moving.old import Old, Reader
 from myapp.sessions.moving.redis_readers import RedisSessionsReader, SessionRedisReader
@@ -157,15 +158,20 @@ def test_a_command_tells_how_far_the_move_has_come(app: App, tmp_path: Path) -> 
     """O7, O1: from the table, so of all servers together; status 1 while old ones arrive."""
     ini = tmp_path / "some.ini"
     ini.write_text(f"[app:main]\nuse = egg:myapp\nsqlalchemy.url = {app.url}\n")
-    assert called(cli, ini).output == "no old session has arrived\n"
-    assert called(cli, ini, "--check").exit_code == 0
+    assert called(cli, ini, "moving").output == "no old session has arrived\n"
+    assert called(cli, ini, "moving", "--json").output == "{}\n"
+    assert called(cli, ini, "moving", "--check").exit_code == 0
     assert ours(send(app, "/user", COOKIE))
-    head, line = called(cli, ini).output.splitlines()
+    head, line = called(cli, ini, "moving").output.splitlines()
     assert head.split() == ["from", "moved", "ended", "last", "hour", "last", "day", "last"]
     assert line.split()[:5] == ["beaker", "1", "0", "1", "1"]
-    assert json.loads(called(cli, ini, "--json").output)["beaker"]["moved"] == 1
-    assert called(cli, ini, "--check").exit_code == 1
-    bad = called(cli, ini, "--set", "session.lifetime=long")
+    (found,) = json.loads(called(cli, ini, "moving", "--json").output).items()
+    assert found[0] == "beaker"
+    assert {name: found[1][name] for name in ("moved", "last_day")} == {"moved": 1, "last_day": 1}
+    assert datetime.fromisoformat(found[1]["last"]).tzinfo is not None
+    last_day = called(cli, ini, "moving", "--check")
+    assert (last_day.exit_code, last_day.output) == (1, "")
+    bad = called(cli, "--set", "session.lifetime=long", ini, "moving")
     assert bad.exit_code == 1
     assert bad.stderr.startswith("Error: session.lifetime = long")
 

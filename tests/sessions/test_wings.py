@@ -28,9 +28,9 @@ PUBLIC = [
     "AmbiguousCookies", "ChangeDropped", "Client", "ConflictMerged", "Ending", "LockTimeout",
     "NotStorable", "SaveConflict", "SchemaError", "Session", "SessionCSRFPolicy", "SessionClosed",
     "SessionEnded", "SessionError", "SessionEvent", "SessionInfo", "SessionLost", "SessionManager",
-    "SessionRenewed", "SessionSecurityPolicy", "SessionStarted", "SessionStore", "SessionTooLarge",
-    "SessionUnavailable", "SettingError", "Status", "StoreUnavailable", "StoredSession",
-    "TooManyCookies", "UnknownToken", "UnprovenOrigin", "UnreadableData",
+    "SessionMoved", "SessionRenewed", "SessionSecurityPolicy", "SessionStarted", "SessionStore",
+    "SessionTooLarge", "SessionUnavailable", "SettingError", "Status", "StoreUnavailable",
+    "StoredSession", "TooManyCookies", "UnknownToken", "UnprovenOrigin", "UnreadableData",
     "UnreadableSession", "WrongType", "get_client", "get_manager", "includeme", "make_manager",
     "model",
 ]  # fmt: skip

@@ -8,8 +8,6 @@ from typing import Final
 
 import click
 
-import myapp
-from myapp import environment
 from myapp.scripts.command import Ini, OneLineErrors, application
 from myapp.scripts.sessions import (
     backup,
@@ -17,6 +15,9 @@ from myapp.scripts.sessions import (
     config,
     end,
     listing,
+    # <workshop>
+    moving,
+    # </workshop>
     schema,
     show,
     stats,
@@ -37,6 +38,9 @@ _PREFIX: Final = re.compile(r"[a-z][a-z0-9_]*(\.[a-z0-9_]+)*\.")
 _COMMANDS: Final = (
     *(stats, listing, show, user, watch, end, sweep),
     *(check, audit, config, schema, backup),
+    # <workshop>
+    moving,
+    # </workshop>
 )
 
 
@@ -72,11 +76,7 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
     """
     if not _PREFIX.fullmatch(prefix):
         raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
-    context = application(ini, options)
-    settings = environment.merge(context.local_conf, context.global_conf)
-    # Whether it is this application, be it by way of another ini file.
-    ours = context.object is myapp.main
-    ctx.obj = Given(settings, prefix, ini=ini.partition("#")[0], ours=ours)
+    ctx.obj = Given(application(ini, options), prefix, ini=ini.partition("#")[0])
 
 
 for module in _COMMANDS:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import click
 
-from myapp.environment import printable
+from myapp.environment import shown
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.output import json_option, print_json, print_table
 
@@ -13,17 +16,24 @@ from myapp.scripts.sessions.output import json_option, print_json, print_table
 @json_option
 @pass_given
 def command(given: Given, as_json: bool) -> None:
-    """Show the effective settings, each with its source.
+    """Show the effective settings of the application, its sessions and its features, each with its
+    source.
 
-    Passwords are hidden, and nothing is cut.
+    Passwords and secrets are hidden, and nothing is cut. To know which features it includes, an
+    application of your own is loaded, but not served.
 
     \b
     Example:      myapp-sessions production.ini config
     Exit status:  0 shown, 1 a setting can't be used.
     """
-    readings = (given.application(), given.parsed().reading, *given.of_features())
+    with _known(given):
+        readings = (
+            given.application(),
+            given.parsed().reading,
+            *(reading for _, reading in given.of_features()),
+        )
     rows = [
-        (name, printable(text) if text else "", source)
+        (name, shown(name, text) if text else "", source)
         for reading in readings
         for name, text, source in reading.listed()
     ]
@@ -31,3 +41,20 @@ def command(given: Given, as_json: bool) -> None:
         print_json([dict(zip(("setting", "value", "from"), row, strict=True)) for row in rows])
     else:
         print_table(("setting", "value", "from"), rows)
+
+
+@contextmanager
+def _known(given: Given) -> Iterator[None]:
+    """Look at the application itself, unless its codebase tells which features it has.
+
+    A database that is down may be why somebody looks at the settings: nothing waits for it here.
+    """
+    moves = any(name.startswith("moving.") for name in given.settings)
+    if given.codebase is not None and not moves:
+        yield
+        return
+    with given.loaded() as application:
+        if application.registry is None:
+            words = "what it includes can't be told, since the application does not start"
+            click.echo(f"{words}: {application.why_not}", err=True)
+        yield

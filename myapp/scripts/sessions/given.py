@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
+from importlib import import_module
 from typing import Any, Final
 
 import click
 from sqlalchemy import event
 
-from myapp import features
+from myapp import environment
 from myapp.database import URL_SETTING, read_url
+from myapp.environment import Described
+from myapp.scripts.sessions.codebase import Codebase, codebase_of
+from myapp.scripts.sessions.loaded import Loaded, loaded
 from myapp.sessions.core.lifetime import MINUTE
 from myapp.sessions.core.manager import SessionManager
 from myapp.sessions.core.settings import SessionSettings, read_session_settings
@@ -21,32 +25,63 @@ from myapp.sessions.core.survey import Survey, survey_of
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.web.include import open_manager, with_place
 from myapp.setting_table import Reading, read_table
-from myapp.settings import read_application_settings
 
 PATIENCE: Final = MINUTE
 """A question about all sessions may take longer than a request's statement."""
 
 
 class Given:
-    """The settings of an ini file; `ours` if they are those of this application."""
+    """The settings of an application in an ini file, and what is known of the application."""
 
-    def __init__(self, settings: dict[str, Any], prefix: str, *, ini: str, ours: bool) -> None:
-        self.settings, self.prefix = settings, prefix
-        self.ini, self.ours = ini, ours
+    def __init__(self, described: Described, prefix: str, *, ini: str) -> None:
+        self.described, self.prefix, self.ini = described, prefix, ini
+        context = described.context
+        self.settings = environment.merge(context.local_conf, context.global_conf)
+        self.codebase: Codebase | None = codebase_of(context.object)
+        """None: the application only includes our sessions."""
+        self.included: Sequence[str] = self.codebase.with_settings() if self.codebase else ()
+        """The packages of its features that have settings."""
+
+    @contextmanager
+    def loaded(self) -> Iterator[Loaded]:
+        """The application itself; settings and features are from here on as it has them.
+
+        Where it does not start, they are those of the ini file.
+        """
+        with loaded(self.described) as application:
+            if application.registry is not None:
+                self.settings = self._with_sources(application.settings)
+                self.included = application.included
+            yield application
+
+    def _with_sources(self, settings: Mapping[str, Any]) -> dict[str, Any]:
+        """The settings of a loaded application; what is as in the ini file remembers that."""
+        own = self.settings
+        return {
+            name: own[name] if str(own.get(name)) == str(value) else value
+            for name, value in settings.items()
+        }
 
     def application(self) -> Reading:
         """The application's settings; of another application's, its database. Raises SettingError.
 
         What another application calls `database.…` is its own affair.
         """
-        if self.ours:
-            return read_application_settings(self.settings, os.environ).reading
+        if self.codebase is not None:
+            return self.codebase.settings(self.settings)
         return Reading("", {URL_SETTING.name: read_url(self.settings, os.environ)})
 
-    def of_features(self) -> Iterator[Reading]:
-        """The settings of each feature of this application. Raises SettingError."""
-        for module in features.modules("settings") if self.ours else ():
-            yield read_table(module.TABLE, self.settings, os.environ, owned=module.OWNED)
+    def of_features(self) -> Iterator[tuple[str, Reading]]:
+        """The settings of each feature by the name of its package. Raises SettingError."""
+        for package in self.included:
+            module = import_module(f"{package}.settings")
+            prefix = getattr(module, "PREFIX", "")
+            yield (
+                package,
+                read_table(
+                    module.TABLE, self.settings, os.environ, prefix=prefix, owned=module.OWNED
+                ),
+            )
 
     def parsed(self) -> SessionSettings:
         """The manager's settings, with the database they lead to, unless they name a store.

@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import click
 
-from myapp import features
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.listing import MOST, described, print_sessions
 from myapp.scripts.sessions.output import json_option, print_facts, print_json, print_table
@@ -59,7 +58,7 @@ def _print_all(
 def _known(given: Given, user_id: str) -> dict[str, Any]:
     """What each feature knows, by its own titles."""
     known: dict[str, Any] = {}
-    for module in features.modules(HOOK) if given.ours else ():
+    for module in given.codebase.modules(HOOK) if given.codebase else ():
         known |= module.about_user(given.settings, user_id)
     return known
 

@@ -47,6 +47,17 @@ class SessionEnded(SessionEvent):
 
 
 @dataclass(slots=True, kw_only=True)
+class SessionMoved(SessionEvent):
+    """An old session of another library was adopted, by `myapp.sessions.moving`.
+
+    It is told after the SessionStarted of the new one.
+    """
+
+    kind: str
+    """The old library's word, as in `moving.from`."""
+
+
+@dataclass(slots=True, kw_only=True)
 class ConflictMerged(SessionEvent):
     """Another request had changed the session meanwhile; both changes are stored."""
 

@@ -5,6 +5,6 @@ package knows of this folder: without the include nothing of it is loaded.
 """
 
 from myapp.sessions.moving.include import get_counts, includeme
-from myapp.sessions.moving.outcome import MovingCounts, SessionMoved
+from myapp.sessions.moving.outcome import MovingCounts
 
-__all__ = ["MovingCounts", "SessionMoved", "get_counts", "includeme"]
+__all__ = ["MovingCounts", "get_counts", "includeme"]

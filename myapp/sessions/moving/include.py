@@ -26,6 +26,7 @@ from myapp.sessions.moving.source import MovingSource
 from myapp.sessions.web.factory import SessionFactory
 from myapp.sessions.web.headers import REGISTRY_KEY as SESSIONS_KEY
 from myapp.sessions.web.scope import SCOPE, Scope
+from myapp.setting_table import note_included
 
 REGISTRY_KEY: Final = "myapp.sessions.moving"
 
@@ -52,6 +53,7 @@ def includeme(config: Configurator) -> None:
     if sessions is None:
         raise ConfigurationError("include myapp.sessions first, then myapp.sessions.moving")
     settings = read_moving_settings(config.registry.settings, os.environ)
+    note_included(config.registry, "myapp.sessions.moving")
     readers = [_reader(settings, kind) for kind in settings.kinds]
     _refuse_same_names(settings, readers, sessions.cookie_names)
     parts = Parts(settings=settings, readers=readers)

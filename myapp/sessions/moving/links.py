@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -59,40 +60,78 @@ def digest_of(kind: Kind, arrival: Arrival) -> bytes:
     return digest(manager_of_links(kind.name), secret)
 
 
-def find_link(kind: Kind, arrivals: Sequence[Arrival]) -> tuple[Link, int] | None:
-    """The newest link of these old sessions and when it was written. May raise StoreUnavailable.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What is on record of the old sessions that a request named."""
 
-    It has a user if any link to the same session has.
-    """
-    rows = kind.store.load([digest_of(kind, each) for each in arrivals])
-    live = [row for row in rows if row.ended is None and kind.clock() < row.expires_at]
-    newest = max(live, key=lambda row: row.created_at, default=None)
+    link: Link
+    """The newest; it has a user if any link to the same session has."""
+    since: int
+    """When it was written, in milliseconds since 1970."""
+    missing: Sequence[Arrival]
+    """Those of which nothing is on record."""
+    twice: bool
+    """Whether two requests of the same instant adopted one, so that two sessions came of it."""
+
+
+def find_link(kind: Kind, arrivals: Sequence[Arrival]) -> Found | None:
+    """What is on record of these old sessions. May raise StoreUnavailable."""
+    digests = [digest_of(kind, each) for each in arrivals]
+    seconds = [digest_of(kind, _second(each)) for each in arrivals]
+    rows = {
+        row.digest: row
+        for row in kind.store.load([*digests, *seconds])
+        if row.ended is None and kind.clock() < row.expires_at
+    }
+    live = [rows[digest] for digest in digests if digest in rows]
+    # What was ended beside an adopted one, since it came too late, counts for less.
+    noted = [(_decode(row.data), row.created_at) for row in live]
+    newest = max(noted, key=lambda note: (note[0].handle is not None, note[1]), default=None)
     if newest is None:
         return None
-    found = [_decode(row.data) for row in live]
-    link = _decode(newest.data)
-    has_user = any(each.has_user for each in found if each.handle == link.handle)
-    return replace(link, has_user=has_user), newest.created_at
+    link, since = newest
+    has_user = any(each.has_user for each, _ in noted if each.handle == link.handle)
+    return Found(
+        link=replace(link, has_user=has_user),
+        since=since,
+        missing=[each for each, its in zip(arrivals, digests, strict=True) if its not in rows],
+        twice=any(digest in rows for digest in seconds),
+    )
+
+
+def _second(arrival: Arrival) -> Arrival:
+    """What stands for an old session that was adopted a second time."""
+    reader, key = arrival
+    return reader, f"{key}\0twice"
 
 
 def write_link(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool = False) -> None:
-    """Note what became of an old session, unless another request was faster: its link stays.
+    """Note what became of an old session, unless another request was faster: its link stays, and
+    it is noted that two sessions came of it.
 
     Raises StoreUnavailable.
     """
-    row = _row(kind, arrival, handle, has_user=has_user)
-    if not _is_there(kind, row):
+    there = _write(kind, _row(kind, arrival, handle, has_user=has_user))
+    if there is not None and handle not in (None, _decode(there.data).handle):
+        log.info("old session %s was adopted twice, at once", shortened(there.digest))
+        _write(kind, _row(kind, _second(arrival), handle, has_user=has_user))
+
+
+def _write(kind: Kind, row: StoredSession) -> StoredSession | None:
+    """Insert a row unless there is one, which is returned. Raises StoreUnavailable."""
+    there = _of(kind, row.digest)
+    if there is None:
         try:
             kind.store.insert(row)
-            return
         except Exception as error:  # of any class, says the contract of stores
-            if not _is_there(kind, row):
+            there = _of(kind, row.digest)
+            if there is None:
                 raise StoreUnavailable(type(error).__name__) from error
-    log.info("old session %s was adopted twice, at once", shortened(row.digest))
+    return there
 
 
-def _is_there(kind: Kind, row: StoredSession) -> bool:
-    return bool(kind.store.load([row.digest]))
+def _of(kind: Kind, digest: bytes) -> StoredSession | None:
+    return next(iter(kind.store.load([digest])), None)
 
 
 def links(store: SessionStore, name: str) -> Iterator[tuple[Link, int]]:

@@ -17,10 +17,11 @@ from pyramid.request import Request
 from pyramid.response import Response
 
 from myapp.sessions.core.errors import StoreUnavailable
-from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.core.events import SessionMoved
 from myapp.sessions.core.state import Origin, State
 from myapp.sessions.moving.links import Arrival, write_link
 from myapp.sessions.moving.old import Reader
+from myapp.sessions.moving.reading import Unreadable
 from myapp.sessions.moving.settings import MovingSettings
 from myapp.sessions.web.finish import rendered, will_be_retried
 from myapp.sessions.web.scope import Scope, publish
@@ -29,14 +30,6 @@ log = logging.getLogger(__name__)
 
 # What is in a pickle may name any module: neither the log nor the memory grows by it without limit.
 _MAX_TOLD: Final = 100
-
-
-@dataclass(slots=True, kw_only=True)
-class SessionMoved(SessionEvent):
-    """An old session was adopted; it is told after the SessionStarted of the new one."""
-
-    kind: str
-    """The old library's word, as in `moving.from`."""
 
 
 @dataclass(slots=True)
@@ -96,24 +89,27 @@ def settle_move(move: Move, request: Request, response: Response) -> None:
     origin = move.state.loaded.origin if move.state.loaded else Origin.NOTHING
     keeps = move.parts.settings.keep_old
     if origin is Origin.LIVE and _is_adopted(move):
-        _close(move, move.handle, keeps=keeps)
+        over, _ = _close(move, move.arrivals, move.handle, keeps=keeps)
         _tell(move, request)
     elif origin is Origin.ENDED or (origin is Origin.LIVE and move.handle is not None):
         # Signed out, or another user's from here on: the old one must not come back.
-        move.arrivals = [*move.arrivals, *move.unread]
-        error = _close(move, None, keeps=keeps)
-        if error is not None:
-            if origin is Origin.ENDED:
-                _refuse(request, response, error)
+        everything = [*move.arrivals, *move.unread]
+        over, error = _close(move, everything, None, keeps=False)
+        if error is not None and origin is Origin.ENDED:
+            _refuse(request, response, error)
             return
+        if keeps:
+            # With the old cookies left as they are, nobody would try again.
+            over = everything
         keeps = False
     elif not _is_over(move, origin, response):
         return
     else:
         _count(move)
         keeps = keeps and origin is Origin.LIVE
+        over = [] if keeps else _close_late(move, request)
     if not keeps:
-        cookies = [value for reader, _ in move.arrivals for value in reader.deletion(request)]
+        cookies = [value for reader, _ in over for value in reader.deletion(request)]
         response.headerlist.extend(("Set-Cookie", value) for value in cookies)
         response.headers["Cache-Control"] = "no-store"
 
@@ -125,6 +121,13 @@ def _is_adopted(move: Move) -> bool:
         row is not None
         and move.handle is not None
         and (row.handle, row.user_id) == (move.handle, move.user_id)
+    )
+
+
+def _is_late(move: Move) -> bool:
+    """Whether there was a session of ours, or the old one had been adopted or ended before."""
+    return move.is_late or (
+        move.state.loaded is not None and move.state.loaded.origin is Origin.LIVE
     )
 
 
@@ -140,13 +143,16 @@ def _is_over(move: Move, origin: Origin, response: Response) -> bool:
     return move.state.content.is_empty() and move.user_id is None and response.status < "5"
 
 
-def _close(move: Move, handle: str | None, *, keeps: bool) -> StoreUnavailable | None:
-    """Write what became of the old sessions, and delete them.
+def _close(
+    move: Move, arrivals: Sequence[Arrival], handle: str | None, *, keeps: bool
+) -> tuple[list[Arrival], StoreUnavailable | None]:
+    """Write what became of old sessions, and delete them.
 
-    The error if a link was not written.
+    Those for which that was written, whose cookies are of no use any more, and the error if there
+    are others.
     """
-    failed = None
-    for arrival in move.arrivals:
+    closed, failed = [], None
+    for arrival in arrivals:
         name = arrival[0].name
         try:
             has_user = arrival in move.with_user
@@ -155,13 +161,34 @@ def _close(move: Move, handle: str | None, *, keeps: bool) -> StoreUnavailable |
             log.warning("an old session of %s was not closed: %s", name, error)
             failed = error
             continue
+        closed.append(arrival)
         try:
-            if not keeps or handle is None:
+            if not keeps:
                 arrival[0].forget(arrival[1])
         except StoreUnavailable as error:
             # By its link it opens nothing any more.
             log.warning("an old session of %s was not deleted: %s", name, error)
-    return failed
+    return closed, failed
+
+
+def _close_late(move: Move, request: Request) -> list[Arrival]:
+    """End what came beside a session of ours, or was not closed in an earlier request, so that a
+    copy of its cookie opens nothing, either.
+
+    Those whose cookies are of no use any more. What is not there any more needs no row.
+    """
+    there: list[Arrival] = []
+    over: list[Arrival] = []
+    for arrival in move.arrivals:
+        try:
+            is_there = _is_late(move) and arrival[0].read(request, arrival[1]) is not None
+        except StoreUnavailable:
+            continue
+        except Unreadable:
+            is_there = False
+        (there if is_there else over).append(arrival)
+    closed, _ = _close(move, there, None, keeps=False)
+    return [*over, *closed]
 
 
 def _refuse(request: Request, response: Response, error: StoreUnavailable) -> None:
@@ -175,15 +202,9 @@ def _refuse(request: Request, response: Response, error: StoreUnavailable) -> No
 
 
 def _tell(move: Move, request: Request) -> None:
-    kind, counts = move.state.kind, move.parts.counts.moved
+    kind = move.state.kind
     for reader, _ in move.arrivals:
-        counts[reader.name] += 1
-        log.info(
-            "moved a session of %s, now %s: %d since the start",
-            reader.name,
-            move.handle,
-            counts[reader.name],
-        )
+        move.parts.counts.moved[reader.name] += 1
         moved = SessionMoved(
             manager=kind.name, handle=move.handle, user_id=move.user_id, kind=reader.name
         )
@@ -191,7 +212,5 @@ def _tell(move: Move, request: Request) -> None:
 
 
 def _count(move: Move) -> None:
-    origin = move.state.loaded.origin if move.state.loaded else Origin.NOTHING
-    is_late = move.is_late or origin is Origin.LIVE
-    counts = move.parts.counts.late if is_late else move.parts.counts.left
+    counts = move.parts.counts.late if _is_late(move) else move.parts.counts.left
     counts.update(reader.name for reader, _ in move.arrivals)

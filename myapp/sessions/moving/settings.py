@@ -312,6 +312,10 @@ _ROWS: Final = (
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
 """The settings by name, without `moving.`, in the order of the reference page."""
 
+PREFIX: Final = "moving."
+OWNED: Final = (PREFIX,)
+"""Whatever begins so is ours, and refused where it is not in the table."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MovingSettings:
@@ -340,7 +344,7 @@ class MovingSettings:
 
 def read_moving_settings(settings: Mapping[str, Any], environ: Mapping[str, str]) -> MovingSettings:
     """The settings whose names begin with `moving.`. Raises SettingError, in one line (C2)."""
-    reading = read_table(TABLE, settings, environ, prefix="moving.", owned=("moving.",))
+    reading = read_table(TABLE, settings, environ, prefix=PREFIX, owned=OWNED)
     values = reading.values()
     given = MovingSettings(
         kinds=values["from"],

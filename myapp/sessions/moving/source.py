@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Any, Final
 
@@ -26,7 +27,7 @@ from myapp.sessions.core.state import Client, Loaded, Origin, State
 from myapp.sessions.core.token import new_handle, new_token
 from myapp.sessions.core.user import user_name
 from myapp.sessions.moving.contents import content_of, user_of
-from myapp.sessions.moving.links import GRACE, Arrival, Link, find_link
+from myapp.sessions.moving.links import GRACE, Arrival, Found, find_link
 from myapp.sessions.moving.old import Old, Reader
 from myapp.sessions.moving.outcome import Move, Parts, settle_move
 from myapp.sessions.moving.reading import Unreadable
@@ -88,8 +89,12 @@ class MovingSource:
                 return self._adopt(kind, move, olds)
             # Whoever was faster has written the link before it deleted the old session.
             found = find_link(kind, move.arrivals)
+        elif found.link.handle is not None and not found.link.has_user:
+            adopted = self._adopt_user(kind, move, found.missing)
+            if adopted is not None:
+                return adopted
         move.is_late = found is not None
-        return None if found is None else self._follow(kind, *found)
+        return None if found is None else self._follow(kind, found)
 
     def _read(self, move: Move) -> list[tuple[Arrival, Old | None]]:
         """What the old stores hold; leaves out of the move what can't be read.
@@ -111,8 +116,9 @@ class MovingSource:
 
     # One that was adopted before.
 
-    def _follow(self, kind: Kind, link: Link, since: int) -> Loaded | None:
+    def _follow(self, kind: Kind, found: Found) -> Loaded | None:
         """The session that an old one has become, for a request that still bears the old cookie."""
+        link, since = found.link, found.since
         row = None if link.handle is None else kind.store.find(kind.name, link.handle)
         if row is None or is_expired(kind.clock(), row, kind.settings.idle_timeout):
             return None
@@ -120,6 +126,9 @@ class MovingSource:
             # The user came by another cookie, or signed in since.
             return None
         if kind.clock() - since > GRACE:
+            if found.twice:
+                # Its browser may have the other session, and may have signed out there.
+                return None
             if row.user_id is None and kind.settings.idle_timeout is None:
                 # Such a session is never touched, so nobody knows whether its browser uses it.
                 return None
@@ -157,6 +166,23 @@ class MovingSource:
         if user_id is not None:
             move.with_user = [each for each, old in read if user_of([old], user_key) == found]
         return Loaded(origin=Origin.NOTHING, content=content)
+
+    def _adopt_user(self, kind: Kind, move: Move, arrivals: Sequence[Arrival]) -> Loaded | None:
+        """A new session with the user of old ones that did not come along when the others were
+        adopted, such as a ticket; None if they have none.
+        """
+        read: list[tuple[Arrival, Old]] = []
+        for reader, key in arrivals:
+            with suppress(Unreadable):
+                old = reader.read(self._request, key)
+                if old is not None and self._is_recent(old):
+                    read.append(((reader, key), old))
+        if user_of([old for _, old in read], self._parts.settings.user_key) is None:
+            return None
+        adopted = self._adopt(kind, move, read)
+        if adopted is not None:
+            move.arrivals = [each for each, _ in read]
+        return adopted
 
     def _sign_in(
         self, content: Content, user_id: str, generation: bytes | None, olds: Sequence[Old]

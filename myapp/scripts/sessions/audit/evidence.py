@@ -1,15 +1,14 @@
-"""What the audit looks at: the settings, the table, and responses made by the same settings.
+"""What the audit looks at: settings, table, a page of the application, and a session's cookie.
 
-The responses come from a small application with the same session settings and security headers,
-whose sessions stay in memory: nothing is written, and an outage does not matter.
+The page comes from the application itself. The cookie comes from a small application with the same
+session settings, which can sign somebody in; its sessions stay in memory. Nothing is written.
 """
 
 from __future__ import annotations
 
 import configparser
 import os
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http.cookies import SimpleCookie
 from pathlib import Path
@@ -20,13 +19,15 @@ from pyramid.request import Request
 from pyramid.response import Response
 from pyramid.security import forget, remember
 
+from myapp.environment import shown
+from myapp.scripts.sessions.audit.page import Page
 from myapp.scripts.sessions.given import Given
+from myapp.scripts.sessions.loaded import changed_environment
 from myapp.sessions import SessionSecurityPolicy
 from myapp.sessions.core.errors import SessionError
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.sql.store import SqlStore
 from myapp.setting_table import Reading
-from myapp.settings import read_application_settings
 
 _IN_MEMORY: Final = {
     "session.store": "myapp.sessions.testing.memory_store:MemoryStore",
@@ -41,9 +42,13 @@ class Evidence:
 
     sessions: SessionSettings
     readings: Mapping[str, Reading] = field(repr=False)
-    """The settings of the application and of each feature, by its name."""
+    """The settings of the application, and of each included feature by its folder's name."""
     server: Mapping[str, str]
     """[server:main] of the ini file."""
+    formatters: Mapping[str, str]
+    """The classes that [formatter_…] sections of the ini file name, by the section."""
+    page: Page
+    """What the application itself answered."""
     signed_in: Mapping[str, str]
     """The headers of a response that signs somebody in over https."""
     signed_out: Mapping[str, str]
@@ -52,8 +57,6 @@ class Evidence:
     table: str | None
     """None: the sessions table has all of its columns; else what is wrong."""
     https_declared: bool
-    ours: bool
-    """Whether it is this application, with its security headers."""
 
     @property
     def cookie(self) -> tuple[str, str, dict[str, str]]:
@@ -66,8 +69,10 @@ class Evidence:
 
     def given(self, name: str, setting: str) -> tuple[Any, str]:
         """What a setting of the application or a feature means, and its value with its source."""
-        found = self.readings[name].given[setting]
-        return found.value, f"{setting} = {found.text or 'empty'} ({found.source or 'default'})"
+        reading = self.readings[name]
+        found, whole = reading.given[setting], reading.prefix + setting
+        text = shown(whole, found.text) if found.text else "empty"
+        return found.value, f"{whole} = {text} ({found.source or 'default'})"
 
     def session_setting(self, key: str) -> str:
         """A setting of the sessions with its value and its source."""
@@ -76,29 +81,28 @@ class Evidence:
         return f"{name} = {found.text or 'empty'} ({found.source or 'default'})"
 
 
-def gather(given: Given, *, https_declared: bool) -> Evidence:
-    """Look at everything once. Raises SettingError for what stops the start anyway."""
+def gather(given: Given, page: Page, *, https_declared: bool) -> Evidence:
+    """Look at everything else once. Raises SettingError for what stops the start anyway."""
     sessions = given.parsed()
-    signed_in, signed_out = _responses(given, sessions)
-    readings = {"application": given.application()}
-    for reading in given.of_features():
-        readings[next(iter(reading.given)).partition(".")[0]] = reading
+    signed_in, signed_out = _responses(sessions)
+    features = {package.rpartition(".")[2]: each for package, each in given.of_features()}
     return Evidence(
         sessions=sessions,
-        readings=readings,
-        server=_server(given.ini),
+        readings={"application": given.application()} | features,
+        server=_sections(given.ini).get("server:main", {}),
+        formatters=_formatters(given.ini),
+        page=page,
         signed_in=dict(signed_in.headers),
         signed_out=dict(signed_out.headers),
         location=signed_in.headers.get("Location", ""),
         table=_table(sessions),
         https_declared=https_declared,
-        ours=given.ours,
     )
 
 
-def _responses(given: Given, sessions: SessionSettings) -> tuple[Response, Response]:
+def _responses(sessions: SessionSettings) -> tuple[Response, Response]:
     """A response that signs in, and one that signs out again."""
-    app = _application(given, sessions)
+    app = _application(sessions)
     signed_in = Request.blank("/in", base_url="https://audit.invalid").get_response(app)
     cookie = SimpleCookie(signed_in.headers.get("Set-Cookie", ""))
     header = "; ".join(f"{name}={morsel.value}" for name, morsel in cookie.items())
@@ -106,14 +110,12 @@ def _responses(given: Given, sessions: SessionSettings) -> tuple[Response, Respo
     return signed_in, out.get_response(app)
 
 
-def _application(given: Given, sessions: SessionSettings) -> Callable[..., Any]:
+def _application(sessions: SessionSettings) -> Callable[..., Any]:
     """An application with these session settings, which stand for those of any manager."""
     own = {f"session.{name}": each.text for name, each in sessions.reading.given.items()}
-    with _read_already(), Configurator(settings=own | _IN_MEMORY) as config:
-        if given.ours:
-            found = read_application_settings(given.settings, os.environ)
-            config.registry["application_settings"] = found
-            config.include("myapp.security_headers")
+    # What counts of the variables is in the settings already.
+    variables = {name: None for name in os.environ if name.startswith("SESSION_")}
+    with changed_environment(variables), Configurator(settings=own | _IN_MEMORY) as config:
         config.include("myapp.sessions")
         config.set_security_policy(SessionSecurityPolicy())
         for name, view in (("in", _sign_in), ("out", _sign_out)):
@@ -121,18 +123,6 @@ def _application(given: Given, sessions: SessionSettings) -> Callable[..., Any]:
             config.add_view(view, route_name=name)
     app: Callable[..., Any] = config.make_wsgi_app()
     return app
-
-
-@contextmanager
-def _read_already() -> Iterator[None]:
-    """Without the variables of the first manager: what counts of them is in the settings."""
-    before = {name: text for name, text in os.environ.items() if name.startswith("SESSION_")}
-    for name in before:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        os.environ.update(before)
 
 
 def _sign_in(request: Request) -> Response:
@@ -158,8 +148,17 @@ def _table(sessions: SessionSettings) -> str | None:
     return None
 
 
-def _server(ini: str) -> dict[str, str]:
-    """[server:main] as it stands in the file; empty where another server is used."""
+def _formatters(ini: str) -> dict[str, str]:
+    sections = _sections(ini).items()
+    return {
+        name: options["class"]
+        for name, options in sections
+        if name.startswith("formatter_") and "class" in options
+    }
+
+
+def _sections(ini: str) -> dict[str, dict[str, str]]:
+    """The file as it stands: [server:main] is not there where another server is used."""
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     parser.read(Path(ini), "utf-8")
-    return dict(parser["server:main"]) if parser.has_section("server:main") else {}
+    return {name: dict(parser[name]) for name in parser.sections()}

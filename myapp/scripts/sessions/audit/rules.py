@@ -5,6 +5,7 @@ A feature adds rules of its own by a module `audit` with RULES, a sequence of fu
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -14,7 +15,10 @@ from myapp.scripts.sessions.audit.profiles import Profile
 from myapp.sessions.core.token import TOKEN_LENGTH, is_token
 
 _LARGEST_COOKIE: Final = 4096
-_DECIDED_NONE: Final = "decided: none"
+_HSTS: Final = "Strict-Transport-Security"
+_YEAR: Final = 365 * 24 * 60 * 60
+DECIDED_NONE: Final = "decided: none"
+"""How evidence begins where a limit is off, which the profile leaves to whoever decides."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,7 +54,7 @@ def idle_timeout(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 7.3.1: an idle limit, or the decision to have none where the profile leaves that."""
     rule, own, most = "ASVS 7.3.1", seen.sessions.idle_timeout, profile.idle_timeout
     found = seen.session_setting("idle_timeout")
-    evidence = f"{_DECIDED_NONE}; {found}" if own is None else found
+    evidence = f"{DECIDED_NONE}; {found}" if own is None else found
     fits = most is None or (own is not None and own <= most)
     to_set = f"{seen.sessions.prefix}idle_timeout = {profile.idle_in_words} or shorter"
     return verdict(rule, evidence, fits, to_set)
@@ -59,7 +63,7 @@ def idle_timeout(seen: Evidence, profile: Profile) -> Verdict:
 def sessions_of_a_user(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 7.1.2: how many sessions a user may have."""
     found, own = seen.session_setting("max_per_user"), seen.sessions.max_per_user
-    evidence = f"{_DECIDED_NONE}; {found}" if own is None else found
+    evidence = f"{DECIDED_NONE}; {found}" if own is None else found
     fits = own is not None or not profile.limits_sessions
     to_set = f"{seen.sessions.prefix}max_per_user = 20, for example"
     return verdict("ASVS 7.1.2", evidence, fits, to_set)
@@ -148,28 +152,36 @@ def https(seen: Evidence, profile: Profile) -> Verdict:
     return verdict("ASVS 3.4, HTTPS", evidence, True, "")
 
 
+def _of_page(rule: str, seen: Evidence, header: str, is_met: bool, to_set: str) -> Verdict:
+    """What a rule found in a header of the application's page; without a page it is not met."""
+    if not seen.page.headers:
+        to_set = "nothing, before the application answers"
+    return verdict(rule, seen.page.shown(header), is_met, to_set)
+
+
 def hsts(seen: Evidence, profile: Profile) -> Verdict:
-    """ASVS 3.4.1: browsers are told to come by HTTPS alone."""
-    found = seen.signed_in.get("Strict-Transport-Security", "")
-    to_set = "myapp.hsts = true" if seen.ours else "a header Strict-Transport-Security"
-    evidence = f"Strict-Transport-Security: {found or 'missing'}"
-    return verdict("ASVS 3.4.1", evidence, "max-age=" in found, to_set)
+    """ASVS 3.4.1: browsers are told to come by HTTPS alone, for a year at least."""
+    found = re.search(r"max-age=\"?(\d+)", seen.page.header(_HSTS), re.IGNORECASE)
+    fits = found is not None and int(found[1]) >= _YEAR
+    has_setting = "myapp.hsts" in seen.readings["application"].given
+    to_set = "myapp.hsts = true" if has_setting else f"a header {_HSTS}: max-age={_YEAR}"
+    return _of_page("ASVS 3.4.1", seen, _HSTS, fits, to_set)
 
 
 def content_policy(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 3.4.3, 3.4.6: no inline script, and no frame of others around it."""
-    found = seen.signed_in.get("Content-Security-Policy", "")
+    name = "Content-Security-Policy"
+    found = seen.page.header(name)
     fits = "frame-ancestors" in found and "default-src" in found and "unsafe-inline" not in found
-    to_set = "config.include('myapp.security_headers'), or a header of your own"
-    return verdict("ASVS 3.4.3 3.4.6", f"CSP: {found or 'missing'}", fits, to_set)
+    to_set = f"a header {name} with default-src and frame-ancestors, without unsafe-inline"
+    return _of_page("ASVS 3.4.3 3.4.6", seen, name, fits, to_set)
 
 
 def no_sniffing(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 3.4.4: a browser takes a response for what it is."""
-    found = seen.signed_in.get("X-Content-Type-Options", "")
-    evidence = f"X-Content-Type-Options: {found or 'missing'}"
-    to_set = "X-Content-Type-Options: nosniff, as config.include('myapp.security_headers') sends"
-    return verdict("ASVS 3.4.4", evidence, found == "nosniff", to_set)
+    name = "X-Content-Type-Options"
+    fits = seen.page.header(name).lower() == "nosniff"
+    return _of_page("ASVS 3.4.4", seen, name, fits, f"a header {name}: nosniff")
 
 
 def forwarded(seen: Evidence, profile: Profile) -> Verdict:

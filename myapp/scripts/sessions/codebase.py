@@ -1,0 +1,55 @@
+"""Applications of this codebase, and of those that were made from it: what they are made of.
+
+Such an application is known by its package, which has modules `features` and `settings`; another
+one includes the sessions and is otherwise its own affair.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+from typing import Any
+
+from myapp.setting_table import Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Codebase:
+    """The package of an application."""
+
+    package: str
+
+    def settings(self, given: Mapping[str, Any]) -> Reading:
+        """The application's own settings. Raises SettingError."""
+        module = import_module(f"{self.package}.settings")
+        reading: Reading = module.read_application_settings(given, os.environ).reading
+        return reading
+
+    def modules(self, name: str) -> Iterator[ModuleType]:
+        """The module of this name of each feature that has one."""
+        found: Iterator[ModuleType] = import_module(f"{self.package}.features").modules(name)
+        return found
+
+    def with_settings(self) -> Sequence[str]:
+        """The packages of the features that have settings."""
+        return [module.__name__.rpartition(".")[0] for module in self.modules("settings")]
+
+
+def codebase_of(main: object) -> Codebase | None:
+    """The codebase of what an ini file names as its application; None if it is another's."""
+    package = getattr(main, "__module__", None) or ""
+    named = {"settings": "read_application_settings", "features": "modules"}
+    if package and all(_has(f"{package}.{module}", name) for module, name in named.items()):
+        return Codebase(package=package)
+    return None
+
+
+def _has(module: str, name: str) -> bool:
+    try:
+        return find_spec(module) is not None and hasattr(import_module(module), name)
+    except ImportError:
+        return False

@@ -6,9 +6,11 @@ from collections.abc import Callable
 
 from myapp.sessions.core.codec import Codec
 from myapp.sessions.core.events import SessionEvent
+from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.core.lifetime import Clock
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import SessionStore
+from myapp.sessions.core.turn import Line, Lines
 
 Publish = Callable[[SessionEvent], None]
 """Tells subscribers of an event, once what it tells is committed."""
@@ -17,7 +19,7 @@ Publish = Callable[[SessionEvent], None]
 class Kind:
     """One kind of session: its settings, its store, and the clock by which it is judged."""
 
-    __slots__ = ("clock", "codec", "name", "publish", "settings", "store")
+    __slots__ = ("_lines", "clock", "codec", "name", "publish", "settings", "store")
 
     def __init__(
         self,
@@ -31,6 +33,11 @@ class Kind:
         self.name = settings.name
         self.settings, self.store, self.codec = settings, store, codec
         self.clock, self.publish = clock, publish
+        self._lines = PerProcess(Lines)
+
+    def line(self, digest: bytes) -> Line:
+        """Where the requests of this process wait that save the same session at the same time."""
+        return self._lines[process_id()].of(digest)
 
 
 Tell = Callable[[Kind, SessionEvent], None]

@@ -13,7 +13,7 @@ from sqlalchemy.engine import Dialect
 from myapp.sessions.core.fork import keep_for_ever, process_id
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.encoding import codec_of
-from myapp.sessions.sql.turn import Place
+from myapp.sessions.sql.places import Place
 from myapp.sessions.sql.writer import SqlWriter
 
 T = TypeVar("T")

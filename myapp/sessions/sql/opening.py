@@ -15,7 +15,7 @@ from myapp.sessions.sql.breaker import Attempt, Breaker
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.errors import is_full
-from myapp.sessions.sql.turn import Place, Places
+from myapp.sessions.sql.places import Place, Places
 
 KEPT: Final = 10
 """So many connections stay open while nobody uses them."""

@@ -20,11 +20,12 @@ from typing import TYPE_CHECKING, Final
 
 from sqlalchemy import Engine
 
+from myapp.sessions.core.turn import Turn
 from myapp.sessions.sql.breaker import Breaker
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.connection import Connection
 from myapp.sessions.sql.opening import KEPT, Opener
-from myapp.sessions.sql.turn import Place, Places, Turn
+from myapp.sessions.sql.places import Place, Places
 
 if TYPE_CHECKING:
     from weakref import ref

@@ -1,16 +1,12 @@
-"""Who is allowed how many connections, and who is the next to get one.
+"""Who is allowed how many connections.
 
-Both count what exists, by weak references: whatever an interrupt makes a thread drop is gone from
-the count when it is collected, and nobody has to be told.
+What is counted is what exists, by weak references: whatever an interrupt makes a thread drop is
+gone from the count when it is collected, and nobody has to be told.
 """
 
 from __future__ import annotations
 
-import threading
 import weakref
-from typing import Generic, TypeVar
-
-T = TypeVar("T")
 
 
 class Place:
@@ -45,26 +41,3 @@ class Places(set["weakref.ref[Place]"]):
         """How many connections there are."""
         places = [reference() for reference in self.copy()]
         return sum(place is not None and place.is_open for place in places)
-
-
-class Turn(Generic[T]):
-    """A place in the queue of those who wait. The lock is made where it is waited for: gevent may
-    have replaced `threading` since this module was imported.
-    """
-
-    __slots__ = ("__weakref__", "_bell", "given", "reference")
-
-    def __init__(self) -> None:
-        self.given: T | None = None
-        self._bell = threading.Lock()
-        self._bell.acquire()
-        self.reference = weakref.ref(self)
-
-    def give(self, thing: T) -> None:
-        """Hand over what was waited for; called once at most."""
-        self.given = thing
-        self._bell.release()
-
-    def wait(self, seconds: float) -> None:
-        """Wait until something is given, or the time is over."""
-        self._bell.acquire(timeout=seconds)

@@ -169,7 +169,7 @@ bench/growth: $(BENCH_STAMP) servers ## Measure tables of up to ten million sess
 	$(BENCH).growth $(ARGS)
 
 .PHONY: bench/http
-bench/http: $(BENCH_STAMP) servers ## Measure requests per second in waitress, gunicorn and granian: 5 minutes; ARGS=--quick
+bench/http: $(BENCH_STAMP) servers ## Measure requests per second in waitress, gunicorn and granian: 5 minutes; ARGS=--quick or --one-core, beside Go
 	$(BENCH).http $(ARGS)
 
 .PHONY: bench/report

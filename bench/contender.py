@@ -64,9 +64,11 @@ def _tuples(entry: dict[str, Any]) -> dict[str, Any]:
 def built(contender: Contender, folder: Path) -> Contender:
     """The contender with its program, made in this folder; itself if there is nothing to build.
 
-    Raises ContenderFailed. What the build said goes to standard error alone: it names hosts and
-    folders of this machine, which have no place in a report.
+    Raises ContenderFailed where it can't run. What the build said goes to standard error alone: it
+    names hosts and folders of this machine, which have no place in a report.
     """
+    if contender.missing:
+        raise ContenderFailed(f"{contender.name} is left out: {contender.missing} is not installed")
     if not contender.build:
         return contender
     sources, program = folder / "sources", folder / "program"

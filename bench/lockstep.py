@@ -99,9 +99,6 @@ class Bench:
         """Those that can run here, built where that is needed."""
         able = []
         for contender in self.plan.contenders:
-            if contender.missing:
-                self._skip(f"{contender.name} is left out: {contender.missing} is not installed")
-                continue
             folder = stack.enter_context(TemporaryDirectory(prefix="myapp-bench-"))
             try:
                 able.append(built(contender, Path(folder)))

@@ -49,7 +49,7 @@ def machine() -> dict[str, Any]:
 
 
 def versions() -> dict[str, str]:
-    """Python, SQLite and the packages that are installed here; database servers say their own."""
+    """Python, SQLite, Go and the packages that are installed; database servers say their own."""
     import sqlite3
 
     found = {"Python": platform.python_version(), "SQLite": sqlite3.sqlite_version}
@@ -58,21 +58,23 @@ def versions() -> dict[str, str]:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
+    if go := _output("go", "env", "GOVERSION"):
+        found["Go"] = go.removeprefix("go")
     return found
 
 
 def commit() -> str:
     """The commit that was measured, with a plus sign where files differ from it."""
-    found = _git("rev-parse", "--short=12", "HEAD")
+    found = _output("git", "rev-parse", "--short=12", "HEAD")
     if not found:
         return "unknown"
     # What a measurement itself writes does not change what is measured.
-    changed = _git("status", "--porcelain", "--", ".", ":!docs")
+    changed = _output("git", "status", "--porcelain", "--", ".", ":!docs")
     return f"{found}+" if changed else found
 
 
-def _git(*words: str) -> str:
-    command = ["git", *words]
+def _output(*command: str) -> str:
+    """What a program says; nothing where it is not installed."""
     try:
         done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:

@@ -27,6 +27,7 @@ MEASUREMENTS: Final = {
     "lockstep": "bench.lockstep_report",
     "growth": "bench.growth",
     "http": "bench.http",
+    "one_core": "bench.http.one_core",
 }
 """The name of each result, and the module that has its `tables` and `draw`."""
 

@@ -108,6 +108,13 @@ def test_a_contender_that_can_not_be_built_is_named(tmp_path: Path) -> None:
         built(contender, tmp_path)
 
 
+def test_a_contender_whose_program_is_missing_is_named(tmp_path: Path) -> None:
+    """So that a reader knows who could have been there."""
+    contender = Contender(name="absent", needs="no-such-program", command=(), databases=())
+    with pytest.raises(ContenderFailed, match=r"absent is left out: no-such-program is not inst"):
+        built(contender, tmp_path)
+
+
 def test_a_contender_that_ends_is_no_riddle() -> None:
     """The one who fails is named."""
     contender = Contender(name="short", command=("true",), databases=("sqlite",))

@@ -3,6 +3,9 @@
 wrk, the servers and the database share the machine, as they would on a small host. All servers run
 from the beginning, and each is asked for a second in every round, so that a machine that is slow
 for a while is so for all of them.
+
+With `--one-core` each server has one core, and wrk and the database have the others: sessions
+beside Go's net/http with scs, several of them at random, and one that all connections ask for.
 """
 
 from __future__ import annotations
@@ -17,15 +20,16 @@ import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from contextlib import ExitStack, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from bench import ROOT
+from bench import ROOT, cores
+from bench.contender import ContenderFailed, built, register
+from bench.http import one_core, report
 from bench.http.apps import BARE, CONTENDERS
-from bench.http.report import tables
-from bench.http.servers import KINDS, Kind, Served, serving
+from bench.http.servers import KINDS, ON_ONE_CORE, Kind, Served, net_http, serving
 from bench.http.wrk import CONNECTIONS, ask
 from bench.machine import describe as describe_run
 from bench.report import keep
@@ -46,6 +50,19 @@ CASES: Final = (
 )
 """What is asked of each server: the contender, the database and the work."""
 
+SCS: Final = "Go scs"
+"""By its name in the register; it is its own server."""
+
+SAME: Final = ", one session"
+"""What ends the name of a work for which all connections have the same cookie."""
+
+ONE_CORE_CASES: Final = tuple(
+    (contender, database, work)
+    for database in ("sqlite", "postgresql")
+    for contender in ("myapp", SCS)
+    for work in ("read", "write", f"read{SAME}", f"write{SAME}")
+)
+
 SECONDS: Final = 1
 """The shortest time that wrk takes."""
 
@@ -59,6 +76,7 @@ class Plan:
     """Of a second for each server and case."""
     databases: tuple[str, ...] = ("sqlite", "postgresql")
     contenders: tuple[str, ...] = tuple(CONTENDERS)
+    cases: tuple[tuple[str, str, str], ...] = CASES
     others: int = 10_000
     """Sessions in each table that nobody asks for."""
     sessions: int = 1_000
@@ -67,26 +85,34 @@ class Plan:
 
 FULL: Final = Plan(kinds=KINDS, rounds=3)
 QUICK: Final = Plan(kinds=KINDS[1::2], rounds=1, databases=("sqlite",))
+ONE_CORE: Final = Plan(kinds=ON_ONE_CORE, rounds=5, contenders=("myapp", SCS), cases=ONE_CORE_CASES)
+ONE_CORE_QUICK: Final = replace(ONE_CORE, rounds=1)
 
 
 def main() -> int:
     """Measure as the command line says, and keep the result of a full run."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--quick", action="store_true", help="in a minute; nothing is kept")
+    parser.add_argument("--one-core", action="store_true", help="beside Go's net/http with scs")
     given = parser.parse_args()
+    name, command, tables = "http", "python -m bench.http", report.tables
+    plan = QUICK if given.quick else FULL
+    if given.one_core:
+        name, command, tables = "one_core", f"{command} --one-core", one_core.tables
+        plan = ONE_CORE_QUICK if given.quick else ONE_CORE
     install((WRK,))
     # The commit is the one that is measured, not one that is made meanwhile.
     about = describe_run()
     try:
-        result = about | measure(QUICK if given.quick else FULL)
+        result = about | measure(plan)
     except ServerMissing as missing:
         print(f"nothing was measured: {missing}", file=sys.stderr)
         return 0
     if given.quick:
-        for name, table in tables(result).items():
-            print(f"\n{name}\n\n{table}")
+        for title, table in tables(result).items():
+            print(f"\n{title}\n\n{table}")
     else:
-        print(keep("http", "python -m bench.http", result))
+        print(keep(name, command, result))
     return 0
 
 
@@ -94,7 +120,8 @@ def measure(plan: Plan) -> dict[str, Any]:
     """All of it. Raises ServerMissing."""
     WRK.find()
     before = os.getloadavg()
-    with ExitStack() as stack:
+    alone = any(kind.one_core for kind in plan.kinds)
+    with cores.apart() if alone else nullcontext(), ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="myapp-bench-")))
         runner = _Runner(plan, folder, stack)
         figures = list(runner.figures())
@@ -105,6 +132,7 @@ def measure(plan: Plan) -> dict[str, Any]:
         "others": plan.others,
         "rounds": plan.rounds,
         "databases": runner.about,
+        "skipped": runner.skipped,
         "figures": figures,
     }
 
@@ -113,12 +141,16 @@ class _Runner:
     def __init__(self, plan: Plan, folder: Path, stack: ExitStack) -> None:
         self._plan, self._folder, self._stack = plan, folder, stack
         self._urls: dict[tuple[str, str], str] = {}
-        self._cookies: dict[tuple[str, str], Path] = {}
         self.about: dict[str, str] = {}
-        self._prepare(BARE, "", "")
+        self.skipped: list[str] = []
+        self._contenders = list(plan.contenders)
+        if SCS in self._contenders:
+            self._build_scs()
+        if BARE in self._contenders:
+            self._prepare(BARE, "", "")
         for name in plan.databases:
             server: Any = stack.enter_context(DATABASES[name]())
-            for contender in plan.contenders:
+            for contender in self._contenders:
                 if contender == BARE:
                     continue
                 url = stack.enter_context(server.database())
@@ -129,18 +161,19 @@ class _Runner:
         """One for each server and case: the median of all rounds."""
         servers = {
             (kind, contender, database): self._serve(kind, contender, database)
-            for kind in self._plan.kinds
             for contender, database in self._urls
+            for kind in self._kinds(contender)
         }
         found: dict[tuple[Kind, str, str, str], list[dict[str, Any]]] = defaultdict(list)
         # What a server does at its first requests is nobody's figure: one round more.
         for turn in range(self._plan.rounds + 1):
             _tell(f"round {turn} of {self._plan.rounds}")
             for (kind, contender, database), served in servers.items():
-                cookies = self._cookies[contender, database]
-                for work in _works(contender, database)[: None if turn else 1]:
+                for work in self._works(contender, database)[: None if turn else 1]:
+                    path = f"/{work.removesuffix(SAME)}"
+                    cookies = self._cookies(contender, database, same=work.endswith(SAME))
                     before = served.processor_time()
-                    answer = ask(served.port, f"/{work}", cookies, SECONDS)
+                    answer = ask(served.port, path, cookies, SECONDS)
                     answer["processor"] = served.processor_time() - before
                     if turn:
                         found[kind, contender, database, work].append(answer)
@@ -157,9 +190,9 @@ class _Runner:
 
     def _prepare(self, contender: str, database: str, url: str) -> None:
         rows = (str(self._plan.others), str(self._plan.sessions))
-        command = [sys.executable, "-m", "bench.http.apps", contender, url, *rows]
+        program = [sys.executable, "-m", "bench.http.apps", contender]
         done = subprocess.run(
-            command,
+            [*([self._scs] if contender == SCS else program), url, *rows],
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
@@ -167,14 +200,29 @@ class _Runner:
             check=True,
             timeout=120,
         )
-        cookies = self._folder / f"cookies-{contender}-{database}"
-        cookies.write_text("\n".join(json.loads(done.stdout)) + "\n")
+        made = json.loads(done.stdout)
+        for same in (False, True):
+            lines = made[:1] if same else made
+            self._cookies(contender, database, same=same).write_text("\n".join(lines) + "\n")
         self._urls[contender, database] = url
-        self._cookies[contender, database] = cookies
 
+    def _build_scs(self) -> None:
+        (scs,) = (contender for contender in register() if contender.name == SCS)
+        try:
+            self._scs = built(scs, self._folder / "go").program
+        except ContenderFailed as failure:
+            _tell(str(failure))
+            self.skipped.append(str(failure))
+            self._contenders.remove(SCS)
 
-def _works(contender: str, database: str) -> list[str]:
-    return [work for *case, work in CASES if tuple(case) == (contender, database)]
+    def _kinds(self, contender: str) -> tuple[Kind, ...]:
+        return (net_http(self._scs),) if contender == SCS else self._plan.kinds
+
+    def _works(self, contender: str, database: str) -> list[str]:
+        return [work for *case, work in self._plan.cases if case == [contender, database]]
+
+    def _cookies(self, contender: str, database: str, *, same: bool) -> Path:
+        return self._folder / f"cookies-{contender}-{database}{'-same' * same}"
 
 
 def _median(answers: list[dict[str, Any]]) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
@@ -11,9 +11,10 @@ from bench.report import picture, table
 Result = dict[str, Any]
 Figure = dict[str, Any]
 Case = tuple[str, str, str]
+Show = Callable[[Figure], str]
 
 _CONTENDERS: Final = {"bare": "bare Pyramid", "myapp": "myapp", "django": "Django"}
-_DATABASES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
+DATABASES: Final = {"sqlite": "SQLite", "postgresql": "PostgreSQL"}
 # What belongs together is alike: dark for reading, light for writing.
 _COLORS: Final = {
     ("bare", "read"): "#888888",
@@ -26,12 +27,13 @@ _COLORS: Final = {
 
 def tables(result: Result) -> dict[str, str]:
     """Markdown by name."""
+    figures = result["figures"]
     return {
-        "rates": _grid(result, _rate),
-        "ours": _grid(result, _rate, [c for c in _cases(result) if c[0] != "django"]),
-        "times": _grid(result, lambda figure: f"{figure['p50']:.1f} / {figure['p99']:.1f}"),
-        "processor": _grid(result, lambda figure: f"{figure['processor'] * 1e6:,.0f}"),
-        "failed": _failed(result),
+        "rates": grid(figures, rate),
+        "ours": grid([f for f in figures if f["contender"] != "django"], rate),
+        "times": grid(figures, times),
+        "processor": grid(figures, processor),
+        "failed": failed(figures),
     }
 
 
@@ -44,7 +46,7 @@ def draw(result: Result, folder: Path) -> None:
         for axes, database in zip(panels, databases, strict=False):
             cases = [case for case in _cases(result) if case[1] in ("", database)]
             _draw_bars(axes, result, servers, cases)
-            axes.set_title(_DATABASES[database])
+            axes.set_title(DATABASES[database])
             axes.set_xlabel("requests per second")
         handles, labels = panels[0].get_legend_handles_labels()
         panels[0].figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
@@ -64,28 +66,19 @@ def _draw_bars(axes: Any, result: Result, servers: list[str], cases: list[Case])
     axes.grid(visible=False, axis="y")
 
 
-def _rate(figure: Figure) -> str:
+def rate(figure: Figure) -> str:
+    """Requests per second."""
     return f"{figure['rate']:,.0f}"
 
 
-def _grid(
-    result: Result, show: Callable[[Figure], str], cases: Sequence[Case] | None = None
-) -> str:
-    """A row for each server, a column for each case; every one, unless some are named."""
-    cases = _cases(result) if cases is None else cases
-    rows = []
-    for server in _servers(result):
-        found = [_find(result, server, case) for case in cases]
-        rows.append([server, *(show(figure) if figure else "" for figure in found)])
-    return table(["server", *map(_name, cases)], rows)
+def times(figure: Figure) -> str:
+    """Milliseconds: the median and the 99th percentile."""
+    return f"{figure['p50']:.1f} / {figure['p99']:.1f}"
 
 
-def _failed(result: Result) -> str:
-    """The requests that were not answered, or with an error."""
-    head = ["server", "what", "failed requests"]
-    failures = [figure for figure in result["figures"] if figure["failed"]]
-    rows = [[_server(f), _name(_case(f)), f"{f['failed']:,}"] for f in failures]
-    return table(head, rows) if rows else "No request failed."
+def processor(figure: Figure) -> str:
+    """Microseconds of the processor for each request."""
+    return f"{figure['processor'] * 1e6:,.0f}"
 
 
 def _cases(result: Result) -> list[Case]:
@@ -93,12 +86,12 @@ def _cases(result: Result) -> list[Case]:
 
 
 def _servers(result: Result) -> list[str]:
-    return list(dict.fromkeys(map(_server, result["figures"])))
+    return list(dict.fromkeys(map(server_name, result["figures"])))
 
 
 def _find(result: Result, server: str, case: Case) -> Figure:
     """The figure of a server and a case, empty if there is none."""
-    found = (f for f in result["figures"] if (_server(f), _case(f)) == (server, case))
+    found = (f for f in result["figures"] if (server_name(f), _case(f)) == (server, case))
     return next(found, {})
 
 
@@ -106,14 +99,34 @@ def _case(figure: Figure) -> Case:
     return figure["contender"], figure["database"], figure["work"]
 
 
-def _server(figure: Figure) -> str:
+def server_name(figure: Figure) -> str:
+    """A server with its processes and threads, as far as their number is given."""
     workers, threads = figure["workers"], figure["threads"]
+    if not threads:
+        return str(figure["server"])
     processes = f"{workers} processes of " if workers > 1 else ""
     return f"{figure['server']}, {processes}{threads} thread{'s' * (threads > 1)}"
 
 
-def _name(case: Case) -> str:
-    contender, database, work = case
+def case_name(figure: Figure) -> str:
+    """What was asked of it."""
+    contender, database, work = _case(figure)
     if not database:
         return _CONTENDERS[contender]
-    return f"{_CONTENDERS[contender]}, {_DATABASES[database]}, {work}"
+    return f"{_CONTENDERS[contender]}, {DATABASES[database]}, {work}"
+
+
+def grid(
+    figures: Iterable[Figure], show: Show, row: Show = server_name, column: Show = case_name
+) -> str:
+    """Markdown with a cell for each figure; what was not measured stays empty."""
+    cells = {(row(figure), column(figure)): show(figure) for figure in figures}
+    rows, columns = (list(dict.fromkeys(names)) for names in zip(*cells, strict=True))
+    lines = [[name, *(cells.get((name, column), "") for column in columns)] for name in rows]
+    return table(["server", *columns], lines)
+
+
+def failed(figures: Iterable[Figure], row: Show = server_name, column: Show = case_name) -> str:
+    """The requests that were not answered, or with an error."""
+    rows = [[row(f), column(f), f"{f['failed']:,}"] for f in figures if f["failed"]]
+    return table(["server", "what", "failed requests"], rows) if rows else "No request failed."

@@ -1,16 +1,16 @@
-"""The servers, each started as docs/how-to/servers.md says."""
+"""The servers, each started as docs/how-to/servers.md says, and Go's own."""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from bench import ROOT
+from bench import ROOT, cores
 from harness.processes import clean_environment
 from harness.servers.ports import LOOPBACK, answers, free_port
 from harness.servers.process import Child
@@ -40,29 +40,33 @@ class Kind:
     """One way to serve."""
 
     name: str
-    threads: int
+    command: Callable[[Kind, Path, int, str], list[str]]
+    """What starts it, for an ini file, a port and the database that the file names."""
+    threads: int = 0
     """In each process."""
-    workers: int
-    command: Callable[[Path, int, int], list[str]]
-    """What comes after `python -m`, for an ini file, a port and so many threads."""
+    workers: int = 0
+    """Processes that load a Python application; none in Go."""
+    one_core: bool = False
+    """Whether all of them have one core, which they share with nobody."""
 
 
-def _waitress(ini: Path, port: int, threads: int) -> list[str]:
-    return ["pyramid.scripts.pserve", str(ini)]
+def _waitress(kind: Kind, ini: Path, port: int, url: str) -> list[str]:
+    return [sys.executable, "-m", "pyramid.scripts.pserve", str(ini)]
 
 
-def _gunicorn(ini: Path, port: int, threads: int) -> list[str]:
+def _gunicorn(kind: Kind, ini: Path, port: int, url: str) -> list[str]:
     return [
-        *("gunicorn", "--paste", str(ini), "--bind", f"{LOOPBACK}:{port}"),
-        *("--no-control-socket", "--workers", str(WORKERS), "--threads", str(threads)),
+        *(sys.executable, "-m", "gunicorn", "--paste", str(ini), "--bind", f"{LOOPBACK}:{port}"),
+        *("--no-control-socket", "--workers", str(kind.workers), "--threads", str(kind.threads)),
     ]
 
 
-def _granian(ini: Path, port: int, threads: int) -> list[str]:
+def _granian(kind: Kind, ini: Path, port: int, url: str) -> list[str]:
     return [
-        *("granian", "--interface", "wsgi", "--workers", str(WORKERS), "--port", str(port)),
-        *("--blocking-threads", str(threads), "--working-dir", str(ini.parent)),
-        *("--workers-kill-timeout", "5", "--factory", "wsgi:application"),
+        *(sys.executable, "-m", "granian", "--interface", "wsgi", "--port", str(port)),
+        *("--workers", str(kind.workers), "--blocking-threads", str(kind.threads)),
+        *("--working-dir", str(ini.parent), "--workers-kill-timeout", "5"),
+        *("--factory", "wsgi:application"),
     ]
 
 
@@ -74,6 +78,19 @@ KINDS: Final = (
     Kind(name="granian", threads=1, workers=WORKERS, command=_granian),
     Kind(name="granian", threads=4, workers=WORKERS, command=_granian),
 )
+
+ON_ONE_CORE: Final = tuple(
+    replace(kind, workers=1, one_core=True) for kind in KINDS if kind.workers > 1
+)
+
+
+def net_http(program: str) -> Kind:
+    """Go's own server, within the contender of this path."""
+    return Kind(
+        name="net/http",
+        command=lambda kind, ini, port, url: [program, url, "serve", f"{LOOPBACK}:{port}"],
+        one_core=True,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,13 +115,14 @@ def serving(kind: Kind, folder: Path, contender: str, url: str) -> Iterator[Serv
         _INI.format(port=port, contender=contender, url=url, host=LOOPBACK, threads=kind.threads)
     )
     (folder / "wsgi.py").write_text(WSGI.format(ini=ini))
-    child = Child(
-        [sys.executable, "-m", *kind.command(ini, port, kind.threads)],
-        log=folder / "log",
-        folder=ROOT,
-        # The working folder of a program is not where its modules are looked for.
-        environment=clean_environment({"PYTHONPATH": os.pathsep.join([str(ROOT), *_path()])}),
-    )
+    with cores.measured() if kind.one_core else nullcontext():
+        child = Child(
+            kind.command(kind, ini, port, url),
+            log=folder / "log",
+            folder=ROOT,
+            # The working folder of a program is not where its modules are looked for.
+            environment=clean_environment({"PYTHONPATH": os.pathsep.join([str(ROOT), *_path()])}),
+        )
 
     def is_up() -> bool:
         return len(list(folder.glob("loaded-*"))) >= kind.workers and answers(port)

@@ -1,5 +1,8 @@
 """Servers are measured by wrk: what it says is understood, and each server serves the contender."""
 
+import os
+import shutil
+from dataclasses import replace
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -7,13 +10,14 @@ from typing import Any
 import pytest
 
 from bench import report
-from bench.http import tables
-from bench.http.__main__ import CASES, Plan, measure
-from bench.http.servers import KINDS, Kind, serving
+from bench.http import one_core, tables
+from bench.http.__main__ import CASES, ONE_CORE, ONE_CORE_CASES, SCS, Plan, measure
+from bench.http.servers import KINDS, ON_ONE_CORE, Kind, net_http, serving
 from bench.http.wrk import CONNECTIONS, parse
 from harness.servers.ports import answers
 from harness.servers.programs import ServerMissing, skip_or_fail
 from harness.waiting import wait_until
+from harness.web_servers import children
 
 TINY = Plan(
     kinds=KINDS[:1],
@@ -22,6 +26,9 @@ TINY = Plan(
     rounds=1,
     others=100,
     sessions=50,
+)
+TINY_ON_ONE_CORE = replace(
+    ONE_CORE, kinds=ON_ONE_CORE[-1:], databases=("sqlite",), rounds=1, others=100, sessions=50
 )
 
 SAID = """\
@@ -110,6 +117,47 @@ def test_sessions_are_measured_through_a_server() -> None:
     assert all(figure["rate"] > 0 and not figure["failed"] for figure in result["figures"])
 
 
+def test_a_server_has_one_core_with_all_of_its_processes(tmp_path: Path) -> None:
+    """So that Go and Python have the same; this process keeps what it had."""
+    before = os.sched_getaffinity(0)
+    with serving(ON_ONE_CORE[0], tmp_path, "bare", "") as served:
+        family = [served.first, *children(served.first)]
+        assert len(family) == 2
+        assert [len(os.sched_getaffinity(pid)) for pid in family] == [1, 1]
+    assert os.sched_getaffinity(0) == before
+
+
+def test_sessions_on_one_core_are_measured_beside_go() -> None:
+    """P1: several and one for all, without a failed request; Go where it can be built."""
+    try:
+        result = measure(TINY_ON_ONE_CORE)
+    except ServerMissing as missing:
+        skip_or_fail(missing)
+    found = [(f["contender"], f["database"], f["work"]) for f in result["figures"]]
+    expected = [case for case in ONE_CORE_CASES if case[1] == "sqlite"]
+    if shutil.which("go") is None:
+        assert result["skipped"] == [f"{SCS} is left out: go is not installed"]
+    if result["skipped"]:
+        expected = [case for case in expected if case[0] != SCS]
+    assert found == expected
+    assert all(figure["rate"] > 0 and not figure["failed"] for figure in result["figures"])
+
+
+def test_a_table_of_one_core_has_a_row_for_each_contender_in_its_server() -> None:
+    """Go's row is named like the others."""
+    kinds = {"myapp": ON_ONE_CORE[-1], SCS: net_http("program")}
+    figures = [a_figure(kinds[case[0]], case) for case in ONE_CORE_CASES]
+    figures[-1]["failed"] = 7
+    made = one_core.tables({"figures": figures, "skipped": []})
+    head, _, *rows = made["rates"].splitlines()
+    assert head.startswith("| server | SQLite, read | SQLite, write | SQLite, read, one session |")
+    assert [row.split(" | ")[:2] for row in rows] == [
+        ["| myapp, granian, 4 threads", "2,000"],
+        ["| Go scs, net/http", "2,000"],
+    ]
+    assert "| Go scs, net/http | PostgreSQL, write, one session | 7 |" in made["failed"]
+
+
 def test_the_pages_show_what_was_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each table and the picture has its place in one of them."""
     monkeypatch.setattr(report, "RESULTS", tmp_path)
@@ -117,6 +165,10 @@ def test_the_pages_show_what_was_kept(tmp_path: Path, monkeypatch: pytest.Monkey
     figures = [a_figure(kind, case) for kind in KINDS for case in CASES]
     result = about | {"load_average": [[0.1], [0.2]], "figures": figures}
     report.keep("http", "the command", result)
+    beside = [a_figure(ON_ONE_CORE[0], case) for case in ONE_CORE_CASES]
+    on_one_core = result | {"figures": beside, "skipped": ["Go scs is left out"]}
+    report.keep("one_core", "the command", on_one_core)
     pages = "\n".join(report.render().values())
     assert all(text in pages for text in tables(result).values())
+    assert all(text in pages for text in one_core.tables(on_one_core).values())
     assert "http.svg" in pages

@@ -1,5 +1,9 @@
 // Go's scs as a contender of the benchmark: its middleware around net/http handlers, called in this
 // process without any server. It speaks the protocol of docs/how-to/benchmark.md.
+//
+//	URL ROWS            speaks it, beside so many sessions of other visitors
+//	URL ROWS SESSIONS   adds both, prints the Cookie headers of the SESSIONS as JSON, and ends
+//	URL serve ADDRESS   answers over HTTP instead, for bench/http
 package main
 
 import (
@@ -161,6 +165,17 @@ func (p *program) newSession() string {
 	return cookie
 }
 
+// newSessions are as many as the text says, by their cookies.
+func (p *program) newSessions(number string) []string {
+	wanted, err := strconv.Atoi(number)
+	must(err)
+	cookies := make([]string, wanted)
+	for index := range cookies {
+		cookies[index] = p.newSession()
+	}
+	return cookies
+}
+
 // stored is what another process would see.
 func (p *program) stored(cookie string) map[string]interface{} {
 	text, _ := get(p.second, "/show", cookie)
@@ -287,6 +302,13 @@ func (p *program) reply(words []string) (text string) {
 	return "unsupported"
 }
 
+// serve answers over HTTP until the process is ended.
+func serve(database *sql.DB, sqlite bool, address string) {
+	// As many as ask at once. Of itself the pool keeps two, and opens and closes the others all the time.
+	database.SetMaxIdleConns(16)
+	must(http.ListenAndServe(address, application(database, sqlite)))
+}
+
 func main() {
 	// One core, as for everybody.
 	runtime.GOMAXPROCS(1)
@@ -294,12 +316,17 @@ func main() {
 	gob.Register([]string{})
 	database, sqlite := open(os.Args[1])
 	createTable(database, sqlite)
+	if os.Args[2] == "serve" {
+		serve(database, sqlite, os.Args[3])
+	}
 	other, _ := open(os.Args[1])
 	p := &program{handler: application(database, sqlite), second: application(other, sqlite)}
-	rows, err := strconv.Atoi(os.Args[2])
-	must(err)
-	for row := 0; row < rows; row++ {
-		p.newSession()
+	p.newSessions(os.Args[2])
+	if len(os.Args) > 3 {
+		cookies, err := json.Marshal(p.newSessions(os.Args[3]))
+		must(err)
+		fmt.Println(string(cookies))
+		return
 	}
 	fmt.Println("ready")
 	lines := bufio.NewScanner(os.Stdin)

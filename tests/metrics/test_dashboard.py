@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from harness.processes import ROOT, Pserve
 from harness.servers.ports import LOOPBACK, free_port
@@ -17,6 +19,7 @@ from harness.servers.programs import ServerMissing, skip_or_fail
 from harness.servers.prometheus import Prometheus, running_prometheus
 from harness.waiting import wait_until
 
+PAGE = ROOT / "docs" / "how-to" / "metrics.md"
 DASHBOARD = ROOT / "docs" / "monitoring" / "dashboard.json"
 
 # What a quiet site does not have: nothing failed, nobody signed out, and nothing moves in.
@@ -76,6 +79,18 @@ def test_each_panel_shows_something(prometheus: Prometheus, subtests: pytest.Sub
         with subtests.test(title):
             found = prometheus.ask(query)
             assert found or title in MAY_BE_EMPTY, query
+
+
+def test_each_alert_looks_at_something(prometheus: Prometheus, subtests: pytest.Subtests) -> None:
+    """O6: an alert upon a metric that is not there would never be raised."""
+    (block,) = re.findall(r"```yaml\n(groups:\n.*?)```", PAGE.read_text("utf-8"), re.DOTALL)
+    (group,) = yaml.safe_load(block)["groups"]
+    assert group["rules"]
+    for rule in group["rules"]:
+        with subtests.test(rule["alert"]):
+            looked_at, compared, _ = re.split(r" (==|>=?) (?=[\d.]+\s*$)", rule["expr"])
+            assert compared
+            assert prometheus.ask(looked_at), rule["expr"]
 
 
 def test_every_metric_is_on_the_dashboard_and_the_page() -> None:

@@ -9,9 +9,11 @@ import pytest
 from harness.waiting import wait_until
 from harness.wire import Proxy
 from myapp.models.probe import Probe
+from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.sweep import sweep
 from myapp.sessions.sql.outages import QUIET, Outages
 from myapp.sessions.sql.store import SqlStore
+from myapp.sessions.testing.contract import a_session
 from tests.sessions.app import App, Clock, create_table, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.test_ailing_databases import Place, place, read_only, store_of  # noqa: F401 (a fixture)
@@ -56,6 +58,19 @@ def refused_in(line: str) -> int:
     found = re.search(r"after [\d.]+ s; (\d+) requests were refused", line)
     assert found is not None, line
     return int(found[1])
+
+
+def test_what_is_stored_already_is_no_outage(
+    database_url: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    """L8: whoever stores it again is refused, and the log says nothing of the database."""
+    create_table(database_url)
+    store, row = SqlStore(database_url), a_session()
+    store.insert(row)
+    with pytest.raises(StoreUnavailable):
+        store.insert(row)
+    store.close()
+    assert lines(caplog) == []
 
 
 @pytest.mark.parametrize("path", ["/read", "/set", "/sign_in", "/policy", "/end", "/fail"])

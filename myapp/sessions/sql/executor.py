@@ -41,6 +41,7 @@ class Executor:
         """`timeout`: after so many seconds nothing is tried again."""
         self._dialect, self._pools, self._timeout = engine.dialect, pools, timeout
         self._driver_error = engine.dialect.loaded_dbapi.Error
+        self._not_unique = engine.dialect.loaded_dbapi.IntegrityError
 
     def run(
         self,
@@ -71,7 +72,9 @@ class Executor:
                     return found
                 attempts = attempts or _Attempts(started + self._timeout)
                 if not attempts.allow_another(trouble):
-                    _tell(pool, trouble, use)
+                    # A digest that is stored already says nothing of the database's health.
+                    if not isinstance(error, self._not_unique):
+                        _tell(pool, trouble, use)
                     raise trouble from error
             except BaseException:
                 pool.close(connection)

@@ -161,7 +161,8 @@ class Save(Discreet, msgspec.Struct, eq=False):
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
         intent, state, draft = self.intent, self.state, self.draft
         if intent.token or intent.deadline or intent.absorb:
-            draft.check()
+            if state.lent:
+                draft.check()
         elif not (state.lent or state.assigned) or not draft.is_changed(row, lent=state.lent):
             return self._leave(row)
         try:

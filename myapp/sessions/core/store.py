@@ -24,7 +24,7 @@ class StoredSession(Discreet, msgspec.Struct, frozen=True):
     """32 bytes, the primary key."""
     manager: str
     handle: str | None
-    """Public and unique; None in a marker."""
+    """Public and unique. A marker may keep it, unless another session has it now, or have None."""
     version: int
     """1 when inserted, one more with each update; a touch leaves it."""
     data: bytes

@@ -571,8 +571,8 @@ class StoreContract:
         marker = self.only(store, new.digest)
         assert (marker.ended, marker.data, marker.version) == ("signed_out", b"rest", 2)
         assert (marker.manager, marker.expires_at) == ("session", NOW + 60_000)
-        nothing = (marker.handle, marker.user_id, marker.signed_in_at, marker.generation)
-        assert nothing == (None,) * 4
+        nothing = (marker.user_id, marker.signed_in_at, marker.generation)
+        assert nothing == (None,) * 3
         assert new.handle is not None
         assert store.find("session", new.handle) is None
 

@@ -95,10 +95,11 @@ def test_what_is_no_handle_finds_nothing(manager: SessionManager) -> None:
     ("statement", "index"),
     [
         (sql.of_user, "ix_sessions_user_id"),
+        (sql.last_sign_in, "ix_sessions_user_id"),
         (sql.beyond_limit, "ix_sessions_user_id"),
         (sql.find, "handle"),
     ],
-    ids=["of_user", "beyond_limit", "find"],
+    ids=["of_user", "last_sign_in", "beyond_limit", "find"],
 )
 def test_an_index_leads_to_what_is_asked_for(
     manager: SessionManager, database_url: str, statement: Executable, index: str

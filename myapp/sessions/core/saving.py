@@ -299,8 +299,8 @@ class Save(Discreet, msgspec.Struct, eq=False):
             return None
         if kind.settings.max_per_user is None:
             return sign_in.at
-        others = kind.store.of_user(kind.name, sign_in.user_id, sign_in.at)
-        return max([sign_in.at, *(1 + (row.signed_in_at or 0) for row in others)])
+        last = kind.store.last_sign_in(kind.name, sign_in.user_id, sign_in.at)
+        return sign_in.at if last is None else max(sign_in.at, last + 1)
 
     def _endings(self) -> list[Ending]:
         """The sessions that were merged into this one end with the save, or it is not made."""

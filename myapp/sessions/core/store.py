@@ -170,6 +170,11 @@ class SessionStore(Protocol):
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         """The sessions of a user that are not expired at `now`, last seen first; no markers."""
 
+    def last_sign_in(self, manager: str, user_id: str, now: int) -> int | None:
+        """The latest `signed_in_at` of the sessions that `of_user` would answer; None if none has
+        one.
+        """
+
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         """Delete all sessions of a user but the `keep` signed in to last. How many were deleted.
 

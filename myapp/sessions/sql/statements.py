@@ -187,6 +187,7 @@ of_user = (
     .where(_live_of_user)
     .order_by(_c.seen_at.desc(), _c.created_at.desc(), _c.digest)
 )
+last_sign_in = select(func.max(_c.signed_in_at)).where(_live_of_user)
 # All but the sessions that a limit lets a user keep.
 beyond_limit = (
     select(_c.digest)

@@ -645,6 +645,24 @@ class StoreContract:
             assert store.find("session", f"{user:x<21} ") is None
             assert store.end_oldest("session", user, 1, NOW) == 0
 
+    def test_the_last_sign_in_of_a_user_is_told(self, store: SessionStore) -> None:
+        """R8: as of the sessions that are listed, so that the next one can be later."""
+        assert store.last_sign_in("session", "ann", NOW) is None
+        store.insert(a_session(user_id="ann"))
+        assert store.last_sign_in("session", "ann", NOW) is None
+        ended = a_session(user_id="ann", signed_in_at=NOW + 9)
+        for each in (
+            a_session(user_id="ann", signed_in_at=NOW - 1),
+            a_session(user_id="ann", signed_in_at=NOW + 5),
+            a_session(user_id="ann", signed_in_at=NOW + 9, expires_at=NOW + 1),
+            a_session(user_id="ann", signed_in_at=NOW + 9, manager="admin_session"),
+            a_session(user_id="ann ", signed_in_at=NOW + 9),
+            ended,
+        ):
+            store.insert(each)
+        store.end([marking(ended)])
+        assert store.last_sign_in("session", "ann", NOW + 1) == NOW + 5
+
     def test_all_but_the_newest_of_a_user_are_ended(self, store: SessionStore) -> None:
         """R8: by sign-in; what is expired, ended, another's or another manager's doesn't count."""
         signed_in = [None, NOW + 1, NOW + 2, NOW + 3, NOW + 4]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import configparser
 import secrets
 import time
+from collections.abc import Callable
 from functools import partial
 from itertools import count
 from pathlib import Path
@@ -28,6 +29,8 @@ from bench.wsgi import CONFLICT, Application, Visitor, WsgiProgram
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, get_manager
 from myapp.sessions.sql.model import metadata, table
+
+Execute = Callable[..., Any]
 
 INI = Path(__file__).resolve().parent.parent.parent / "production.ini"
 IDLE_TIMEOUT = "30m"
@@ -84,6 +87,12 @@ class Myapp(WsgiProgram):
             chosen = table.update().where(table.c.handle.in_(handles))
             connection.execute(chosen.values(seen_at=_now() - TEN_MINUTES))
 
+    def watch(self, around: Callable[[Execute], Execute]) -> None:
+        """Let the statements of the connections that are open pass through a function."""
+        store: Any = self._manager.store
+        for connection in store._pool._idle:
+            connection.cursor = Watched(connection.cursor, around)
+
     def check_touches(self) -> None:
         visitor = Visitor(self.app, self.new_session())
         self.make_due([visitor.cookie])
@@ -106,7 +115,7 @@ class Myapp(WsgiProgram):
         environs = self.environs("conflicts", 20)
         for environ in environs:
             environ["HTTP_COOKIE"] = cookie
-        self._timed(environs)
+        self.call(environs)
         stored = self._stored(Visitor(self.app, cookie))
         if (stored[COUNTER], stored["theme"]) != (20, "light"):
             raise AssertionError(f"a change was lost: {stored}")
@@ -122,6 +131,16 @@ class Myapp(WsgiProgram):
         handle = self._handle(cookie)
         with self._engine.connect() as connection:
             return connection.execute(table.select().where(table.c.handle == handle)).one()
+
+
+class Watched:
+    """A driver's cursor, of which each statement passes through a function."""
+
+    def __init__(self, cursor: Any, around: Callable[[Execute], Execute]) -> None:
+        self._cursor, self.execute = cursor, around(cursor.execute)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 def shipped_settings(url: str) -> dict[str, Any]:

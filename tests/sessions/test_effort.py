@@ -113,9 +113,7 @@ def app(make_app: MakeApp) -> App:
         config.add_session("admin_session")
         configure(VIEWS | {"fill": fills})(config)
 
-    return make_app(
-        {}, configure=add, idle_timeout="1h", sweep_interval="off", max_per_user="10"
-    )
+    return make_app({}, configure=add, idle_timeout="1h", sweep_interval="off", max_per_user="10")
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from bench.works import COUNTER, KEY, WORKS, contents
 from bench.wsgi import CONFLICT, Application, Visitor, WsgiProgram
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, get_manager
+from myapp.sessions.core.token import new_handle
 from myapp.sessions.sql.model import metadata, table
 
 Execute = Callable[..., Any]
@@ -72,7 +73,7 @@ class Myapp(WsgiProgram):
         with self._engine.connect() as connection:
             (row,) = connection.execute(table.select().limit(1)).mappings().all()
             copies = [
-                {**row, "digest": secrets.token_bytes(32), "handle": secrets.token_urlsafe(16)}
+                {**row, "digest": secrets.token_bytes(32), "handle": new_handle(_now())}
                 for _ in range(rows)
             ]
             for start in range(0, rows, 1000):

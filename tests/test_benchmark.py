@@ -54,6 +54,18 @@ def test_contenders_take_turns_and_are_compared_within_a_round(tmp_path: Path) -
     assert rows[0]["times_bare"] == [1.0, 1.0, 1.0]
 
 
+def test_it_is_told_where_the_time_goes() -> None:
+    """Each statement of hand-written code and of ours, and what is left."""
+    command = [sys.executable, "-m", "bench.parts", "--rounds", "2", "--rows", "3"]
+    done = subprocess.run(
+        [*command, "first", "sign-out"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    first, sign_out = done.stdout.split("sign-out: ")
+    assert first.count(" INSERT INTO ") == 2
+    assert all(f" {word} " in sign_out for word in ("SELECT", "UPDATE", "DELETE"))
+    assert first.count("of them Python's") == sign_out.count("of them Python's") == 2
+
+
 def test_what_a_contender_can_not_do_is_said() -> None:
     """An unknown work is unsupported, and the contender goes on."""
     with Running(BY_NAME["bare Pyramid"], "none:", 0) as running:

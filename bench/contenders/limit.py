@@ -40,6 +40,7 @@ class Limit(WsgiProgram):
     def make_app(self) -> Application:
         driver = connect(self.url)
         driver.create_table()
+        self._driver = driver
         views = HandWritten(driver, packed=self.variant == "msgspec")
         joined = self.variant == "joined"
 
@@ -76,6 +77,10 @@ class Limit(WsgiProgram):
         for _ in range(rows):
             driver.insert(secrets.token_bytes(32), data)
         driver.close()
+
+    def watch(self, around: Callable[[Callable[..., Any]], Callable[..., Any]]) -> None:
+        """Let each statement pass through a function."""
+        self._driver.execute = around(self._driver.execute)
 
     def make_due(self, cookies: list[str]) -> None:
         """Nothing is ever due."""

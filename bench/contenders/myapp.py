@@ -10,7 +10,9 @@ from __future__ import annotations
 import configparser
 import secrets
 import time
+from collections.abc import Callable
 from functools import partial
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +25,19 @@ from sqlalchemy import select
 from bench.contenders import pyramid_app
 from bench.contenders.pyramid_app import View, make_router, session_views, text
 from bench.works import COUNTER, KEY, WORKS, contents
-from bench.wsgi import CONFLICT, USER, Application, Visitor, WsgiProgram
+from bench.wsgi import CONFLICT, Application, Visitor, WsgiProgram
 from myapp.database import create_database_engine
 from myapp.sessions import SessionSecurityPolicy, get_manager
+from myapp.sessions.core.token import new_handle
 from myapp.sessions.sql.model import metadata, table
+
+Execute = Callable[..., Any]
 
 INI = Path(__file__).resolve().parent.parent.parent / "production.ini"
 IDLE_TIMEOUT = "30m"
 TEN_MINUTES = 600_000
+USERS = count(1)
+"""One after the other signs in: a site has many, and one alone would always be over the limit."""
 
 
 class Myapp(WsgiProgram):
@@ -66,7 +73,7 @@ class Myapp(WsgiProgram):
         with self._engine.connect() as connection:
             (row,) = connection.execute(table.select().limit(1)).mappings().all()
             copies = [
-                {**row, "digest": secrets.token_bytes(32), "handle": secrets.token_urlsafe(16)}
+                {**row, "digest": secrets.token_bytes(32), "handle": new_handle(_now())}
                 for _ in range(rows)
             ]
             for start in range(0, rows, 1000):
@@ -80,6 +87,12 @@ class Myapp(WsgiProgram):
         with self._engine.connect() as connection:
             chosen = table.update().where(table.c.handle.in_(handles))
             connection.execute(chosen.values(seen_at=_now() - TEN_MINUTES))
+
+    def watch(self, around: Callable[[Execute], Execute]) -> None:
+        """Let the statements of the connections that are open pass through a function."""
+        store: Any = self._manager.store
+        for connection in store._pool._idle:
+            connection.cursor = Watched(connection.cursor, around)
 
     def check_touches(self) -> None:
         visitor = Visitor(self.app, self.new_session())
@@ -103,7 +116,7 @@ class Myapp(WsgiProgram):
         environs = self.environs("conflicts", 20)
         for environ in environs:
             environ["HTTP_COOKIE"] = cookie
-        self._timed(environs)
+        self.call(environs)
         stored = self._stored(Visitor(self.app, cookie))
         if (stored[COUNTER], stored["theme"]) != (20, "light"):
             raise AssertionError(f"a change was lost: {stored}")
@@ -119,6 +132,16 @@ class Myapp(WsgiProgram):
         handle = self._handle(cookie)
         with self._engine.connect() as connection:
             return connection.execute(table.select().where(table.c.handle == handle)).one()
+
+
+class Watched:
+    """A driver's cursor, of which each statement passes through a function."""
+
+    def __init__(self, cursor: Any, around: Callable[[Execute], Execute]) -> None:
+        self._cursor, self.execute = cursor, around(cursor.execute)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._cursor, name)
 
 
 def shipped_settings(url: str) -> dict[str, Any]:
@@ -170,7 +193,7 @@ def first_two(request: Request) -> Response:
 
 def sign_in(request: Request) -> None:
     """As a view would."""
-    remember(request, USER)
+    remember(request, next(USERS))
 
 
 def sign_out(request: Request) -> None:

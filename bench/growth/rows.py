@@ -108,7 +108,7 @@ class _Maker:
             yield {
                 "digest": digest(number),
                 "manager": NAME,
-                "handle": urlsafe_b64encode(own)[:22].decode(),
+                "handle": f"{began_at // 1000:08x}{urlsafe_b64encode(own)[:14].decode()}",
                 "version": 1,
                 "data": b"".join((self._before, own.hex()[: len(_MARK)].encode(), self._after)),
                 "created_at": began_at,

@@ -115,7 +115,7 @@ def _row(number: int, rows: int, now: int) -> dict[str, Any]:
     session = StoredSession(
         digest=os.urandom(32),
         manager="session",
-        handle=new_handle(),
+        handle=new_handle(began),
         version=1,
         data=os.urandom(500),
         created_at=began,

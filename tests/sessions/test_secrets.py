@@ -31,6 +31,7 @@ from myapp.sessions.sql.model import table
 from myapp.sessions.sql.store import SqlStore
 from myapp.sessions.testing import memory_manager
 from myapp.sessions.testing.contract import a_session
+from myapp.sessions.web.client import client_of
 from myapp.sessions.web.scope import RequestTransaction, Scope
 from myapp.settings import read_application_settings
 from tests.sessions.app import token_of
@@ -150,3 +151,22 @@ def test_the_client_is_recorded_as_far_as_allowed(
     assert row is not None
     assert token_of(response)
     assert (row.address, row.user_agent) == (address, agent)
+
+
+@pytest.mark.parametrize(
+    ("address", "recorded"),
+    [
+        ("203.0.113.77", "203.0.113.77"),
+        ("203.0.113.077", None),
+        ("203.0.113.77\n", None),
+        ("203.0.113.77\0", None),
+        ("203.0.113", None),
+        ("2001:DB8:0::1", "2001:db8::1"),
+        ("fe80::1%eth0", "fe80::1"),
+        ("\ud800", None),
+        ("", None),
+    ],
+)
+def test_an_address_is_recorded_in_one_spelling(address: str, recorded: str | None) -> None:
+    """I11: and nothing else is, such as the name of a Unix socket."""
+    assert client_of({"REMOTE_ADDR": address}, "full").address == recorded

@@ -98,12 +98,17 @@ def test_an_ending_is_one_update_more(app: App, tap: Tap) -> None:
 
 
 def test_a_renewal_is_one_transaction(app: App, tap: Tap) -> None:
-    """R1: the old row ends and the new one appears at once: by one statement where that can be."""
+    """R1: the old row ends and the new one appears at once: by one statement where that can be.
+
+    On SQLite, which has no round trips, the old one can't keep the handle, and is written anew.
+    """
     token = stored(app)
     with counting(tap) as wire:
         app.get("/renew", token)
-    at_once = make_url(app.url).get_backend_name() == "postgresql"
-    renewal = ["WITH"] if at_once else ["BEGIN", "UPDATE", "INSERT", "COMMIT"]
+    renewal = {
+        "postgresql": ["WITH"],
+        "sqlite": ["BEGIN", "UPDATE", "UPDATE", "INSERT", "COMMIT"],
+    }.get(make_url(app.url).get_backend_name(), ["BEGIN", "UPDATE", "INSERT", "COMMIT"])
     assert wire.verbs == ["SELECT", *renewal]
     assert wire.round_trips == 1 + len(renewal)
 

@@ -16,7 +16,7 @@ from harness.waiting import wait_until
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.sweep import BATCH, SHARE, TRY_AGAIN, Sweeper, sweep
 from myapp.sessions.sql.store import SqlStore
-from myapp.sessions.testing.contract import NOW, a_session
+from myapp.sessions.testing.contract import DAY, NOW, a_session, marking
 from myapp.sessions.testing.memory_store import MemoryStore
 from myapp.sessions.web.headers import REGISTRY_KEY
 from tests.sessions.app import create_table, token_of
@@ -53,6 +53,26 @@ def test_a_sweep_goes_on_until_nothing_is_due(sqlite_url: str) -> None:
         store.insert(each)
     assert list(sweep(store, lambda: NOW, batch=10)) == [10, 10, 5]
     assert [row.digest for row in store.iterate("session")] == [live.digest]
+    store.close()
+
+
+def test_a_marker_is_swept_when_it_expires_or_within_an_hour(sqlite_url: str) -> None:
+    """W1, R3: on SQLite it is left where the sweeper finds it, if that is soon enough."""
+    store = SqlStore(sqlite_url)
+    half_an_hour, minute = 30 * 60_000, 60_000
+    soon, late, renewed, signed_in = (
+        a_session(expires_at=NOW + lasts) for lasts in (half_an_hour, DAY, half_an_hour, DAY)
+    )
+    for each in (soon, late, renewed, signed_in):
+        store.insert(each)
+    store.end([marking(soon), marking(late)])
+    for old, handle in ((renewed, renewed.handle), (signed_in, "another")):
+        assert store.renew(marking(old, "renewed"), 1, a_session(handle=handle))
+    assert [row.handle for row in store.load([renewed.digest, soon.digest])].count(None) == 1
+    assert list(sweep(store, lambda: NOW + minute - 1)) == []
+    # All that had the same handle was written anew, and so was what would have stayed for long.
+    assert list(sweep(store, lambda: NOW + minute)) == [3]
+    assert list(sweep(store, lambda: NOW + half_an_hour)) == [1]
     store.close()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import string
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from functools import reduce
@@ -16,6 +15,7 @@ from myapp.sessions.core.token import (
     TOKEN_BYTES,
     TOKEN_LENGTH,
     digest,
+    is_handle,
     is_token,
     new_handle,
     new_token,
@@ -43,15 +43,31 @@ def test_a_token_has_256_bits_none_of_which_is_constant() -> None:
 
 def test_no_two_tokens_are_alike() -> None:
     """ASVS 7.2.3: nor is a handle made from the same randomness."""
-    made = [make() for make in (new_token, new_handle) for _ in range(10_000)]
+    made = [make() for make in (new_token, lambda: new_handle(0)) for _ in range(10_000)]
     assert len(set(made)) == len(made)
 
 
 def test_what_is_issued_has_the_shape_that_is_accepted() -> None:
     """L3: a new token is one, and a handle never passes for one."""
     assert all(is_token(new_token()) for _ in range(1000))
-    assert not is_token(new_handle())
-    assert re.fullmatch(r"[\w-]{22}", new_handle(), re.ASCII)
+    handle = new_handle(1_700_000_000_000)
+    assert is_handle(handle)
+    assert not is_token(handle)
+
+
+def test_handles_stand_in_the_order_of_their_seconds() -> None:
+    """P1: so that new ones share a page of their index; the rest of each is random, 80 bits."""
+    moments = range(1_700_000_000_000, 1_700_000_100_000, 1000)
+    handles = [new_handle(moment) for moment in moments]
+    assert handles == sorted(handles)
+    numbers = [bits(new_handle(0)[8:] + "A") for _ in range(1000)]
+    assert reduce(int.__or__, numbers) >> 8 == 2**80 - 1
+    assert reduce(int.__and__, numbers) == 0
+
+
+def test_a_handle_has_its_shape_whenever_it_is_made() -> None:
+    """I11: its column is no wider, not even after 2106."""
+    assert all(is_handle(new_handle(moment)) for moment in (0, 2**42, 2**62))
 
 
 @given(tokens)

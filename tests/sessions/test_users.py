@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from sqlalchemy import Executable
 
 import myapp.sessions.sql.statements as sql
 from myapp.sessions import SessionManager, make_manager
@@ -90,19 +91,33 @@ def test_what_is_no_handle_finds_nothing(manager: SessionManager) -> None:
     assert manager.end(handle) is True
 
 
-def test_a_users_list_is_read_by_the_index(manager: SessionManager, database_url: str) -> None:
-    """R8, P1: a comparison by bytes costs no look at the sessions of others."""
+@pytest.mark.parametrize(
+    ("statement", "index"),
+    [
+        (sql.of_user, "ix_sessions_user_id"),
+        (sql.last_sign_in, "ix_sessions_user_id"),
+        (sql.beyond_limit, "ix_sessions_user_id"),
+        (sql.find, "handle"),
+    ],
+    ids=["of_user", "last_sign_in", "beyond_limit", "find"],
+)
+def test_an_index_leads_to_what_is_asked_for(
+    manager: SessionManager, database_url: str, statement: Executable, index: str
+) -> None:
+    """R8, I11, P1: a comparison by bytes costs no look at the sessions of others."""
     assert isinstance(manager.store, SqlStore)
-    for number in range(300):
-        signed_in(manager, f"user {number}")
+    handles = [signed_in(manager, f"user {number}") for number in range(300)]
+    whose = {"user_id": "user 7", "handle": handles[7], "manager": "session"}
+    values = whose | {"now": 0, "keep": 3}
     with manager.store.engine.connect() as connection:
         dialect = connection.dialect
         if dialect.name == "postgresql":
             connection.exec_driver_sql("ANALYZE sessions")
         words = "EXPLAIN QUERY PLAN" if dialect.name == "sqlite" else "EXPLAIN"
-        statement, values = CompiledStatements(dialect)[sql.of_user](
-            {"user_id": "user 7", "manager": "session", "now": 0}
-        )
+        text, arguments = CompiledStatements(dialect)[statement](values)
         cursor = connection.connection.cursor()
-        cursor.execute(f"{words} {statement}", values)
-        assert "ix_sessions_user_id" in str(cursor.fetchall())
+        cursor.execute(f"{words} {text}", arguments)
+        plan = str(cursor.fetchall())
+    assert index in plan
+    # SQLite calls it a scan, too, to read all of an index.
+    assert "SCAN" not in plan

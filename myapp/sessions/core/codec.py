@@ -21,8 +21,9 @@ MAX_DEPTH: Final = 100
 """So many levels may lists and dictionaries be nested: few enough to be read on any stack."""
 
 _CONTAINERS: Final = (list, tuple, dict)
-_LEAVES: Final = frozenset({str, int, float, bool, bytes, type(None)})
-_EXACT: Final = _LEAVES - {float}  # a zero has two signs
+UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
+"""The types of which a value stays as it was assigned."""
+_EXACT: Final = UNCHANGEABLE - {float}  # a zero has two signs
 _BUILTINS: Final = (str, int, float, bytes, list, dict)
 
 # With these MessagePack begins a list or a dictionary; within texts and numbers they occur as well.
@@ -249,7 +250,7 @@ def _is_alike(value: Any, back: Any, levels: int) -> bool:
 
     Raises RecursionError below so many levels, and _Loss for what equals and has lost something.
     """
-    if type(value) in _LEAVES:
+    if type(value) in UNCHANGEABLE:
         return bool(value == back)
     if type(value) is not type(back):
         _refuse_loss(value)
@@ -283,7 +284,7 @@ def _holds_alike(value: Any, back: Any, levels: int) -> bool:
 
 def _are_leaves(members: Iterable[object]) -> bool:
     """Whether all are of plain types, said without a look into each."""
-    return _LEAVES.issuperset(map(type, members))
+    return UNCHANGEABLE.issuperset(map(type, members))
 
 
 class _Loss(Exception):

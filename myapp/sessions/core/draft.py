@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from myapp.sessions.core.codec import Codec, Content
+from myapp.sessions.core.codec import UNCHANGEABLE, Codec, Content
 from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.merge import merge, together
 from myapp.sessions.core.state import Absorbed
@@ -52,9 +52,13 @@ class Draft(Discreet, msgspec.Struct, eq=False):
         return self.data
 
     def check(self) -> None:
-        """Refuse what would not come back equal. Raises NotStorable."""
+        """Refuse what would not come back equal. Raises NotStorable.
+
+        Assigned it would have been refused then; only what was lent can have changed since.
+        """
         for key, value in self.content.values.items():
-            self.codec.check(key, value)
+            if type(value) not in UNCHANGEABLE:
+                self.codec.check(key, value)
 
     def is_changed(self, row: StoredSession, *, lent: bool) -> bool:
         """Whether the content means something else than what was loaded."""

@@ -39,7 +39,7 @@ def hold(state: State, timeout: float) -> Iterator[None]:
     if row is None:
         yield
         return
-    owner = new_handle()
+    owner = new_handle(state.kind.clock())
     until = _acquire(state, row, owner, timeout)
     try:
         _refresh(state, row)

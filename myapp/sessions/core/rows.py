@@ -26,7 +26,7 @@ def new_row(
     deadline = intent.deadline or now + lifetime
     return StoredSession(
         manager=kind.name,
-        handle=intent.handle or new_handle(),
+        handle=intent.handle or new_handle(now),
         version=1,
         data=data,
         created_at=now,

@@ -164,7 +164,8 @@ class Save(Discreet, msgspec.Struct, eq=False):
         """Update or renew a live session; what others saved meanwhile is merged in (S4)."""
         intent, state, draft = self.intent, self.state, self.draft
         if intent.token or intent.deadline or intent.absorb:
-            draft.check()
+            if state.lent:
+                draft.check()
         elif not (state.lent or state.assigned) or not draft.is_changed(row, lent=state.lent):
             return self._leave(row)
         try:
@@ -317,8 +318,8 @@ class Save(Discreet, msgspec.Struct, eq=False):
             return None
         if kind.settings.max_per_user is None:
             return sign_in.at
-        others = kind.store.of_user(kind.name, sign_in.user_id, sign_in.at)
-        return max([sign_in.at, *(1 + (row.signed_in_at or 0) for row in others)])
+        last = kind.store.last_sign_in(kind.name, sign_in.user_id, sign_in.at)
+        return sign_in.at if last is None else max(sign_in.at, last + 1)
 
     def _endings(self) -> list[Ending]:
         """The sessions that were merged into this one end with the save, or it is not made."""

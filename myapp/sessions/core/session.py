@@ -25,7 +25,7 @@ from uuid import UUID
 
 import msgspec
 
-from myapp.sessions.core.codec import Content, Proof
+from myapp.sessions.core.codec import UNCHANGEABLE, Content, Proof
 from myapp.sessions.core.errors import SessionClosed, SessionError, TooManyCookies, WrongType
 from myapp.sessions.core.lifetime import SECOND, from_datetime, to_datetime
 from myapp.sessions.core.loading import MAX_TOKENS
@@ -45,7 +45,6 @@ T = TypeVar("T")
 
 _MISSING: Final = object()
 _BUILTIN: Final = (bytes, bytearray, memoryview)
-_UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
 
 
 class Status(enum.StrEnum):
@@ -107,12 +106,12 @@ class Session(MutableMapping[str, Any]):
 
     def __getitem__(self, key: str) -> Any:
         value = self._seen().values[key]
-        if type(value) not in _UNCHANGEABLE:
+        if type(value) not in UNCHANGEABLE:
             self._state.lent = True
         return value
 
     def __setitem__(self, key: str, value: Any) -> None:
-        plain = type(value) in _UNCHANGEABLE
+        plain = type(value) in UNCHANGEABLE
         values = self._changing(lends=not plain).values
         self._state.kind.codec.check(key, value)
         values[key] = value
@@ -158,7 +157,7 @@ class Session(MutableMapping[str, Any]):
     def get(self, key: str, default: Any = None) -> Any:
         """The value of a key, or `default`."""
         value = self._seen().values.get(key, default)
-        if type(value) not in _UNCHANGEABLE:
+        if type(value) not in UNCHANGEABLE:
             self._state.lent = True
         return value
 
@@ -334,7 +333,7 @@ class Session(MutableMapping[str, Any]):
         if state.intent.handle is None and state.row is not None and state.row.handle is not None:
             return state.row.handle
         if state.intent.handle is None:
-            state.want(handle=new_handle())
+            state.want(handle=new_handle(state.kind.clock()))
         return state.intent.handle or ""
 
     @property
@@ -379,7 +378,7 @@ class Session(MutableMapping[str, Any]):
 
     def renew(self) -> None:
         """Go on with the same data under a new token, which voids the old one."""
-        self._changing()
+        self._changing(lends=False)
         self._state.want(token=new_token())
 
     def merge(self, token: str) -> bool:
@@ -499,7 +498,7 @@ class Session(MutableMapping[str, Any]):
         """
         name, generation = user_name(user_id), checked_generation(generation)
         method = checked_method(method)
-        content, state = self._changing(), self._state
+        content, state = self._changing(lends=False), self._state
         if state.loaded is not None and state.loaded.origin is Origin.TOO_MANY:
             raise TooManyCookies(MAX_TOKENS)
         now, user = state.kind.clock(), self.user_id
@@ -512,7 +511,8 @@ class Session(MutableMapping[str, Any]):
             if user not in (None, name):
                 content = state.content = Content()
             content.csrf = new_csrf_token()
-            state.want(token=new_token(), handle=new_handle(), sign_in=sign_in, deadline=None)
+            handle = new_handle(now)
+            state.want(token=new_token(), handle=handle, sign_in=sign_in, deadline=None)
         content.proof = Proof(now, method)
 
     def sign_out(self, reason: str = "signed_out") -> None:
@@ -520,7 +520,7 @@ class Session(MutableMapping[str, Any]):
         self._end(checked_reason(reason))
 
     def _end(self, reason: str) -> None:
-        self._changing()
+        self._changing(lends=False)
         state, intent = self._state, self._state.intent
         merged = tuple(each.row for each in intent.absorb)
         state.intent = Intent(end=reason, end_also=(*intent.end_also, *merged))

@@ -24,7 +24,7 @@ class StoredSession(Discreet, msgspec.Struct, frozen=True):
     """32 bytes, the primary key."""
     manager: str
     handle: str | None
-    """Public and unique; None in a marker."""
+    """Public and unique. A marker may keep it, unless another session has it now, or have None."""
     version: int
     """1 when inserted, one more with each update; a touch leaves it."""
     data: bytes
@@ -169,6 +169,11 @@ class SessionStore(Protocol):
 
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         """The sessions of a user that are not expired at `now`, last seen first; no markers."""
+
+    def last_sign_in(self, manager: str, user_id: str, now: int) -> int | None:
+        """The latest `signed_in_at` of the sessions that `of_user` would answer; None if none has
+        one.
+        """
 
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         """Delete all sessions of a user but the `keep` signed in to last. How many were deleted.

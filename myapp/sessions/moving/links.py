@@ -146,7 +146,7 @@ def _row(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool) ->
     return StoredSession(
         digest=digest_of(kind, arrival),
         manager=manager_of_links(kind.name),
-        handle=new_handle(),
+        handle=new_handle(now),
         version=1,
         data=_encode(Link(reader.name, handle, has_user)),
         created_at=now,

@@ -159,7 +159,7 @@ class MovingSource:
         state = self._state
         state.loaded, state.content, state.lent = nothing(), content, True
         if user_id is None:
-            state.want(handle=new_handle())
+            state.want(handle=new_handle(kind.clock()))
         else:
             self._sign_in(content, user_id, generation, olds)
         move.handle, move.user_id = state.intent.handle, user_id

@@ -8,17 +8,20 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import BindParameter, Boolean, ColumnElement, and_, func
+from sqlalchemy import BindParameter, ColumnElement, and_, func
 from sqlalchemy.ext.compiler import compiles
 from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 
-class Exactly(FunctionElement[bool]):
-    """`Exactly(column, parameter)`: a condition that lets the database use an index."""
+class Exactly(FunctionElement[Any]):
+    """`Exactly(column, parameter)`: a condition that lets the database use an index.
+
+    It has no type. SQLAlchemy compares a boolean with 1 where a database has none of its own, and
+    with `column = ? = 1` SQLite uses no index.
+    """
 
     name = "exactly"
-    type = Boolean()
     inherit_cache = True
 
     def __init__(self, column: ColumnElement[Any], given: BindParameter[Any]) -> None:

@@ -188,6 +188,11 @@ class SqlStore:
     def of_user(self, manager: str, user_id: str, now: int) -> Sequence[StoredSession]:
         return self._sessions(sql.of_user, manager=manager, user_id=user_id, now=now)
 
+    def last_sign_in(self, manager: str, user_id: str, now: int) -> int | None:
+        values = {"manager": manager, "user_id": user_id, "now": now}
+        row = self._executor.run(Connection.fetch_one, sql.last_sign_in, values)
+        return row[0] if row else None
+
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         # First a look, which locks nothing: mostly there is nothing to delete, and a DELETE by
         # user would make MariaDB lock whoever signs in at the same time.

@@ -261,7 +261,7 @@ def _write_and_delete(connection: Connection) -> None:
     nobody = StoredSession(
         digest=digest,
         manager="check",
-        handle=new_handle(),
+        handle=new_handle(0),
         version=1,
         data=b"",
         created_at=0,

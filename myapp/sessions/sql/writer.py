@@ -10,16 +10,20 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from operator import attrgetter, itemgetter
-from typing import Any
+from typing import Any, Final
 
 from msgspec.structs import asdict
 from sqlalchemy import Executable
 
 import myapp.sessions.sql.statements as sql
+from myapp.sessions.core.lifetime import MINUTE
 from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.sql.encoding import encodable
 
 Values = dict[str, Any]
+
+_LEFT_TO_SWEEP: Final = 60 * MINUTE
+"""So much longer at most a marker may stay that was made in place."""
 
 _DIGEST_OF = attrgetter("digest")
 
@@ -51,12 +55,7 @@ class SqlWriter(ABC):
         """As SessionStore has it."""
         if endings and not self._hold(endings, (changed.digest, version)):
             return False
-        values = _changes(changed, version)
-        updated = False
-        if self._dialect == "sqlite":
-            updated = self.execute(sql.update_unless_sooner, values) == 1
-        if not updated:
-            updated = self.execute(sql.update_one, values) == 1
+        updated = self._change(sql.update_one, _changes(changed, version))
         if endings and updated:
             self.end(endings)
         return updated
@@ -67,12 +66,13 @@ class SqlWriter(ABC):
         """As SessionStore has it."""
         if endings and not self._hold(endings, (old.digest, version)):
             return False
-        values = _place(old.digest, version) | _marker(old) | {"now": new.seen_at}
+        values = _place(old.digest, version) | _marker(old)
+        values |= {"now": new.seen_at, "b_handle": new.handle}
         if renews_at_once(self._dialect):
             row = {f"new_{name}": value for name, value in self._row(new).items()}
             renewed = self.execute(sql.renew_at_once, values | row) == 1
         else:
-            renewed = self.execute(sql.mark_unless_expired, values) == 1
+            renewed = self._change(sql.give_way, values)
             if renewed:
                 self.execute(sql.insert_one, self._row(new))
         if endings and renewed:
@@ -89,7 +89,13 @@ class SqlWriter(ABC):
         if ending.expires_at is None:
             return self.execute(sql.remove if anyway else sql.remove_at_version, values) == 1
         mark = sql.mark if anyway else sql.mark_at_version
-        return self.execute(mark, values | _marker(ending)) == 1
+        return self._change(mark, values | _marker(ending))
+
+    def _change(self, change: sql.Change, values: Values) -> bool:
+        """Change one row; whether it was as the statement wants it."""
+        if self._dialect == "sqlite" and self.execute(change.in_place, values) == 1:
+            return True
+        return self.execute(change.anyhow, values) == 1
 
     def _row(self, session: StoredSession) -> Values:
         row = _row(session)
@@ -138,4 +144,10 @@ def _changes(changed: StoredSession, version: int) -> Values:
 
 
 def _marker(ending: Ending) -> Values:
-    return {"ended": ending.reason, "data": ending.data, "expires_at": ending.expires_at}
+    expires_at = ending.expires_at or 0
+    return {
+        "ended": ending.reason,
+        "data": ending.data,
+        "expires_at": expires_at,
+        "swept_by": expires_at + _LEFT_TO_SWEEP,
+    }

@@ -571,8 +571,8 @@ class StoreContract:
         marker = self.only(store, new.digest)
         assert (marker.ended, marker.data, marker.version) == ("signed_out", b"rest", 2)
         assert (marker.manager, marker.expires_at) == ("session", NOW + 60_000)
-        nothing = (marker.handle, marker.user_id, marker.signed_in_at, marker.generation)
-        assert nothing == (None,) * 4
+        nothing = (marker.user_id, marker.signed_in_at, marker.generation)
+        assert nothing == (None,) * 3
         assert new.handle is not None
         assert store.find("session", new.handle) is None
 
@@ -644,6 +644,24 @@ class StoreContract:
             assert store.find("session", f"{user:x<21}") == each
             assert store.find("session", f"{user:x<21} ") is None
             assert store.end_oldest("session", user, 1, NOW) == 0
+
+    def test_the_last_sign_in_of_a_user_is_told(self, store: SessionStore) -> None:
+        """R8: as of the sessions that are listed, so that the next one can be later."""
+        assert store.last_sign_in("session", "ann", NOW) is None
+        store.insert(a_session(user_id="ann"))
+        assert store.last_sign_in("session", "ann", NOW) is None
+        ended = a_session(user_id="ann", signed_in_at=NOW + 9)
+        for each in (
+            a_session(user_id="ann", signed_in_at=NOW - 1),
+            a_session(user_id="ann", signed_in_at=NOW + 5),
+            a_session(user_id="ann", signed_in_at=NOW + 9, expires_at=NOW + 1),
+            a_session(user_id="ann", signed_in_at=NOW + 9, manager="admin_session"),
+            a_session(user_id="ann ", signed_in_at=NOW + 9),
+            ended,
+        ):
+            store.insert(each)
+        store.end([marking(ended)])
+        assert store.last_sign_in("session", "ann", NOW + 1) == NOW + 5
 
     def test_all_but_the_newest_of_a_user_are_ended(self, store: SessionStore) -> None:
         """R8: by sign-in; what is expired, ended, another's or another manager's doesn't count."""

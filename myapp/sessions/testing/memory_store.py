@@ -98,6 +98,10 @@ class MemoryStore:
         mine = [r for r in self.iterate(manager) if r.user_id == user_id and r.expires_at > now]
         return sorted(mine, key=lambda row: (-row.seen_at, -row.created_at, row.digest))
 
+    def last_sign_in(self, manager: str, user_id: str, now: int) -> int | None:
+        moments = [row.signed_in_at for row in self.of_user(manager, user_id, now)]
+        return max((each for each in moments if each is not None), default=None)
+
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         with self._lock:
             live = self.of_user(manager, user_id, now)

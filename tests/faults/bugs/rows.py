@@ -18,7 +18,7 @@ COMPILED = "myapp.sessions.sql.compiled:_on"
 
 @bug("upsert instead of update", function=COMPILED, caught_by=checker("ended"))
 def _revives(on: Replacement, table: Any, statement: Any) -> Any:
-    if statement in (sql.update_one, sql.update_unless_sooner):
+    if statement in sql.update_one:
         names = ("version", "data", "seen_at", "expires_at", "deadline")
         statement = (
             update(model.table)

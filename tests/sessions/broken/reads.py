@@ -72,6 +72,14 @@ class ListsFirstSeenFirst(MemoryStore):
         return super().of_user(manager, user_id, now)[::-1]
 
 
+@planted
+class TellsASignInThatExpired(MemoryStore):
+    """The last sign-in is that of a session which nobody has any more."""
+
+    def last_sign_in(self, manager: str, user_id: str, now: int) -> int | None:
+        return super().last_sign_in(manager, user_id, 0)
+
+
 class Batches(MemoryStore):
     """Reads five hundred rows at once, and looks again for the next."""
 

@@ -52,6 +52,21 @@ def take(pool: Pool, count: int) -> list[Connection]:
     return [pool.take() for _ in range(count)]
 
 
+def test_a_connect_that_takes_long_is_no_outage_while_statements_are_answered(
+    store: SqlStore,
+) -> None:
+    """L8, L11: on a busy machine the first connections may be long in coming."""
+    create_table(store.engine.url.render_as_string(hide_password=False))
+    store.count()
+    breaker = store._pool.breaker
+    attempt = breaker.admit()
+    attempt.since -= 10
+    breaker.answered -= 10
+    assert store.is_stuck
+    store.count()
+    assert not store.is_stuck
+
+
 def test_whoever_asked_first_is_served_first(store: SqlStore, threads: Threads) -> None:
     """L11: and nobody who comes later overtakes, not even to use a connection just given back."""
     pool = store._pool

@@ -19,7 +19,16 @@ Publish = Callable[[SessionEvent], None]
 class Kind:
     """One kind of session: its settings, its store, and the clock by which it is judged."""
 
-    __slots__ = ("_lines", "clock", "codec", "name", "publish", "settings", "store")
+    __slots__ = (
+        "_lines",
+        "clock",
+        "codec",
+        "has_closed_lines",
+        "name",
+        "publish",
+        "settings",
+        "store",
+    )
 
     def __init__(
         self,
@@ -34,6 +43,8 @@ class Kind:
         self.settings, self.store, self.codec = settings, store, codec
         self.clock, self.publish = clock, publish
         self._lines = PerProcess(Lines)
+        self.has_closed_lines = False
+        """Whether any line was ever closed: nobody has to look for it before."""
 
     def line(self, digest: bytes) -> Line:
         """Where the requests of this process wait that save the same session at the same time."""

@@ -220,10 +220,12 @@ class Save(Discreet, msgspec.Struct, eq=False):
         """
         if self.before is None or self.writer is not self.kind.store:
             return self._put() or self._put_again()
-        line = self.kind.line(self.before.digest)
-        if not line.is_closed and (row := self._put()):
+        kind, digest = self.kind, self.before.digest
+        is_closed = kind.has_closed_lines and kind.line(digest).is_closed
+        if not is_closed and (row := self._put()):
             return row
         self.give_up = time.monotonic() + PATIENCE
+        line = kind.line(digest)
         with line.turn(PATIENCE):
             return self._put_again(line)
 
@@ -236,6 +238,7 @@ class Save(Discreet, msgspec.Struct, eq=False):
                 return row
             if line is not None and self.tries >= _OVERTAKEN:
                 line.close()
+                self.kind.has_closed_lines = True
 
     def _put(self) -> StoredSession | None:
         """Write, if the store holds what we think; None if not."""

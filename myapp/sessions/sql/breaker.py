@@ -21,8 +21,8 @@ from myapp.sessions.sql.outages import Outages, Trouble
 
 FIRST_PAUSE: Final = 0.25  # seconds
 LONGEST_PAUSE: Final = 5.0
-STUCK: Final = 0.5
-"""So long may one thread wait for the answer to a connect before others no longer try."""
+STUCK: Final = 1.0
+"""Seconds for which one thread may wait for the answer to a connect before others no longer try."""
 
 
 class _Probe:
@@ -82,7 +82,10 @@ class Breaker:
         self._monotonic = monotonic
         self.outages = Outages(monotonic)
         self._attempts: set[weakref.ref[Attempt]] = set()
-        self._answered = -math.inf
+        self.answered = -math.inf
+        """When the database gave a sign of life last: a connect was answered, or a statement that
+        was sent then.
+        """
         self._pauses: dict[None, _Pause] = {}  # one at most
 
     def admit(self) -> Attempt:
@@ -98,12 +101,12 @@ class Breaker:
 
     @property
     def is_stuck(self) -> bool:
-        """Whether somebody has waited for a connect for long already, and nobody had one meanwhile:
-        a thread may wait long for its turn where many connect.
+        """Whether somebody has waited for a connect for long already, and nobody had an answer
+        meanwhile: a thread may wait long for its turn where many connect.
         """
         attempts = [reference() for reference in self._attempts.copy()]
         since = [each.since for each in attempts if each is not None and not each.is_over]
-        return bool(since) and self._monotonic() - max(min(since), self._answered) > STUCK
+        return bool(since) and self._monotonic() - max(min(since), self.answered) > STUCK
 
     def refuse_while_stuck(self) -> None:
         """Don't let every thread join the one that waits."""
@@ -123,7 +126,7 @@ class Breaker:
     def succeeded(self, attempt: Attempt) -> None:
         """A connection was had: everybody may try again."""
         attempt.end()
-        self._answered = self._monotonic()
+        self.answered = self._monotonic()
         self._pauses.pop(None, None)
         if self.outages.under_way:
             self.works()

@@ -13,10 +13,19 @@ from sqlalchemy.engine import Dialect
 from myapp.sessions.core.fork import keep_for_ever, process_id
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.encoding import codec_of
-from myapp.sessions.sql.places import Place
 from myapp.sessions.sql.writer import SqlWriter
 
 T = TypeVar("T")
+
+
+class Place:
+    """The right to have one connection; it ends when it is left, or dropped."""
+
+    __slots__ = ("__weakref__", "is_open")
+
+    def __init__(self) -> None:
+        self.is_open = False
+        """Whether it was used: there is a connection."""
 
 
 class Connection(SqlWriter):

@@ -80,6 +80,7 @@ class Executor:
                 pool.close(connection)
                 raise
             else:
+                pool.breaker.answered = started
                 pool.give_back(connection)
                 if pool.breaker.outages.under_way:
                     _tell_success(pool, use)

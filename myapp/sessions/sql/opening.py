@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 import time
+import weakref
 from typing import Final
 
 from sqlalchemy import Engine
@@ -13,15 +14,42 @@ from myapp.database import reason_of
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.sql.breaker import Attempt, Breaker
 from myapp.sessions.sql.compiled import CompiledStatements
-from myapp.sessions.sql.connection import Connection
+from myapp.sessions.sql.connection import Connection, Place
 from myapp.sessions.sql.errors import is_full
-from myapp.sessions.sql.places import Place, Places
 
 KEPT: Final = 10
 """So many connections stay open while nobody uses them."""
 
 _FULL_FOR: Final = 5.0
 """Seconds for which nobody asks again for a connection more than the server has granted."""
+
+
+class Places(set["weakref.ref[Place]"]):
+    """All places that are taken.
+
+    What is counted is what exists, by weak references: whatever an interrupt makes a thread drop is
+    gone from the count when it is collected, and nobody has to be told.
+    """
+
+    def take_one(self, most: int) -> Place | None:
+        """One more, unless that would be too many. Of several who come at once for the last one
+        all may step back: they look again.
+        """
+        if len(self) >= most:
+            return None
+        place = Place()
+        # In one line, or the reference would not be known when it is to be discarded.
+        self.add(weakref.ref(place, self.discard))
+        return place if len(self) <= most else None
+
+    def leave(self, place: Place) -> None:
+        """Leave a place at once, though a traceback may still hold it."""
+        self.discard(weakref.ref(place))
+
+    def count_open(self) -> int:
+        """How many connections there are."""
+        places = [reference() for reference in self.copy()]
+        return sum(place is not None and place.is_open for place in places)
 
 
 class Opener:

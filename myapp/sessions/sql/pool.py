@@ -23,9 +23,8 @@ from sqlalchemy import Engine
 from myapp.sessions.core.turn import Turn
 from myapp.sessions.sql.breaker import Breaker
 from myapp.sessions.sql.compiled import CompiledStatements
-from myapp.sessions.sql.connection import Connection
-from myapp.sessions.sql.opening import KEPT, Opener
-from myapp.sessions.sql.places import Place, Places
+from myapp.sessions.sql.connection import Connection, Place
+from myapp.sessions.sql.opening import KEPT, Opener, Places
 
 if TYPE_CHECKING:
     from weakref import ref

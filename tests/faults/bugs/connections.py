@@ -7,7 +7,7 @@ import weakref
 from typing import Any
 
 from myapp.database import reason_of
-from myapp.sessions.sql.places import Place
+from myapp.sessions.sql.connection import Place
 from tests.faults.bugs.bug import Replacement, bug, checker, pytest
 
 
@@ -33,7 +33,7 @@ def _prepares_anyway(settle: Replacement, connector: Any, connection: Any) -> No
 
 @bug(
     "a place that is not given back after an interrupt",
-    function="myapp.sessions.sql.places:Places.take_one",
+    function="myapp.sessions.sql.opening:Places.take_one",
     caught_by=pytest("tests/sessions/test_interrupts.py", "anywhere and load_anew and sqlite"),
 )
 def _counts_what_is_gone(take_one: Replacement, places: Any, most: int) -> Place | None:

@@ -49,11 +49,12 @@ def enumeration(seen: Evidence, profile: Profile) -> Verdict:
 
 def mail(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 6.3.7, 6.4.1: links and news reach their owner, and nobody who reads a log."""
-    how, _ = _given(seen, "mail")
+    how, evidence = _given(seen, "mail")
     shows, _ = _given(seen, "show_mail")
-    # The setting may hold a password.
-    evidence = f"accounts.mail = {how if how in (PRINT, OFF) else how.partition(':')[0] + '://…'}"
-    fits = how not in (PRINT, OFF) and not shows
+    if how not in (None, PRINT, OFF):
+        # The setting may hold a password.
+        evidence = f"accounts.mail = {how.partition(':')[0]}://…"
+    fits = how not in (None, PRINT, OFF) and not shows
     to_set = "accounts.mail = smtp://…, accounts.show_mail = false"
     return verdict("ASVS 6.3.7 6.4.1", evidence, fits, to_set)
 

@@ -72,6 +72,24 @@ def test_a_person_gets_a_line_for_each_rule(variables: dict[str, str]) -> None:
     assert line.endswith("audit --https")
 
 
+@pytest.mark.parametrize("missing", [*TOLD, "DATABASE_URL"])
+def test_what_was_never_told_fails_with_its_name(
+    variables: dict[str, str], missing: str, tmp_path: Path
+) -> None:
+    """O2: the application does not start without; each rule has its line all the same."""
+    if missing in TOLD:
+        pytest.importorskip("myapp.accounts", reason="nothing else has to be told")
+    del variables[missing]
+    # SQLite's file is looked for where the command is run.
+    ini = tmp_path / "production.ini"
+    ini.write_text((ROOT / "production.ini").read_text("utf-8"))
+    status, lines = audit(variables, "--https", ini=ini)
+    assert status == 1
+    assert len(lines) >= len(rules.RULES)
+    name = {"DATABASE_URL": "table"}.get(missing, missing.lower().replace("_", ".", 1))
+    assert any(name in line["evidence"] for line in failed(lines))
+
+
 # A name without a prefix, which would forbid what is tried.
 PLAIN = {"SESSION_COOKIE_NAME": "sid"}
 BRIEF = {"SESSION_IDLE_TIMEOUT": "15m", "SESSION_ANONYMOUS_LIFETIME": "1h"}

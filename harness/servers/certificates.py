@@ -9,6 +9,11 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+_USES = (
+    *("digital_signature", "content_commitment", "key_encipherment", "data_encipherment"),
+    *("key_agreement", "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"),
+)
+
 
 class Authority:
     """Signs certificates; its own is at `path`."""
@@ -20,7 +25,14 @@ class Authority:
         )
         self._key = ec.generate_private_key(ec.SECP256R1())
         basic = x509.BasicConstraints(ca=True, path_length=None)
-        made = self._unsigned(self._name, self._key).add_extension(basic, critical=True)
+        signs = x509.KeyUsage(
+            **dict.fromkeys(_USES, False) | {"key_cert_sign": True, "crl_sign": True}
+        )
+        made = (
+            self._unsigned(self._name, self._key)
+            .add_extension(basic, critical=True)
+            .add_extension(signs, critical=True)
+        )
         self.path = _written(folder / f"{name}.crt", _pem(made.sign(self._key, hashes.SHA256())))
 
     def issue(self, host: str) -> tuple[Path, Path]:
@@ -52,6 +64,11 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(now - timedelta(hours=1))
             .not_valid_after(now + timedelta(hours=1))
+            # From Python 3.13 on, each has to say by which key it was signed.
+            .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
+            .add_extension(
+                x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), False
+            )
         )
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from harness.processes import ROOT
 
 FOLDER = ROOT / ".sid"
-_BASE = "python3,python3-venv,ca-certificates"
+_BASE = "python3,python3-venv,ca-certificates,git,make"
 WITH_POSTGRESQL = "mariadb"
 PACKAGES = {
     WITH_POSTGRESQL: ("postgresql", "mariadb-server", "pgbouncer"),

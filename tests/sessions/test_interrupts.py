@@ -29,7 +29,7 @@ from tests.sessions.interrupting import FOLDER, interrupted_everywhere
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
     pytest.mark.filterwarnings(
-        "ignore:Exception ignored in. <function BaseConnection.__del__"
+        "ignore:Exception ignored (in.|while calling deallocator) <function BaseConnection.__del__"
         ":pytest.PytestUnraisableExceptionWarning"
     ),
 ]

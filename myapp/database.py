@@ -30,6 +30,9 @@ _MYSQL_CODES: Final = (1020, 1205, 1213)
 _MYSQL_NOT_THERE: Final = 1305
 _SQLITE_BUSY: Final = 5
 
+# A key that is there already: of PostgreSQL, of MariaDB and MySQL, of SQLite (primary, unique).
+_DUPLICATE: Final = frozenset({"23505", 1062, 1555, 2067})
+
 # A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
 _READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
 _SQLITE_READONLY: Final = 8
@@ -229,6 +232,12 @@ def is_lost_race(error: BaseException) -> bool:
     mysql_code = error.args[0] if error.args else None
     raced = sqlstate.startswith("40") or is_stale(error) or _lacks_savepoint(error)
     return raced or sqlite_code == _SQLITE_BUSY or mysql_code in _MYSQL_CODES
+
+
+def is_duplicate(error: BaseException) -> bool:
+    """Whether a driver's error says that a key is there already."""
+    codes = {getattr(error, name, None) for name in ("sqlstate", "sqlite_errorcode")}
+    return bool({*codes, *error.args[:1]} & _DUPLICATE)
 
 
 def _lacks_savepoint(error: BaseException) -> bool:

@@ -69,8 +69,27 @@ def test_what_is_stored_already_is_no_outage(
     store.insert(row)
     with pytest.raises(StoreUnavailable):
         store.insert(row)
-    store.close()
     assert lines(caplog) == []
+    # But where nothing can be stored, something is wrong with the database.
+    forbid_inserts(store)
+    with pytest.raises(StoreUnavailable):
+        store.insert(a_session())
+    store.close()
+    (line,) = lines(caplog)
+    assert line.startswith("sessions can't be written: ")
+
+
+def forbid_inserts(store: SqlStore) -> None:
+    """Let a constraint refuse every new row."""
+    refused = "created_at < 0"
+    with store.engine.connect() as connection:
+        if store.engine.dialect.name == "sqlite":
+            abort = f"SELECT RAISE(ABORT, 'CHECK {refused}')"
+            trigger = f"CREATE TRIGGER refuse BEFORE INSERT ON sessions BEGIN {abort}; END"
+            connection.exec_driver_sql(trigger)
+        else:
+            connection.exec_driver_sql("DELETE FROM sessions")
+            connection.exec_driver_sql(f"ALTER TABLE sessions ADD CHECK ({refused})")
 
 
 @pytest.mark.parametrize("path", ["/read", "/set", "/sign_in", "/policy", "/end", "/fail"])

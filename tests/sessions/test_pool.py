@@ -67,6 +67,17 @@ def test_a_connect_that_takes_long_is_no_outage_while_statements_are_answered(
     assert not store.is_stuck
 
 
+def test_a_statement_that_took_long_hides_no_later_answer(store: SqlStore) -> None:
+    """L8: it tells of the moment at which it was sent."""
+    create_table(store.engine.url.render_as_string(hide_password=False))
+    store.count()
+    breaker = store._pool.breaker
+    breaker.answered += 100
+    answered = breaker.answered
+    store.count()
+    assert breaker.answered == answered
+
+
 def test_whoever_asked_first_is_served_first(store: SqlStore, threads: Threads) -> None:
     """L11: and nobody who comes later overtakes, not even to use a connection just given back."""
     pool = store._pool

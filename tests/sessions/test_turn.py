@@ -1,6 +1,7 @@
 """Standing in line: first come, first served, and nobody is forgotten (S4, L11)."""
 
 import threading
+import weakref
 from collections.abc import Iterator
 from concurrent.futures import Future
 from concurrent.futures import ThreadPoolExecutor as Threads
@@ -9,7 +10,7 @@ import pytest
 
 import myapp.sessions.core
 from harness.waiting import wait_until
-from myapp.sessions.core.turn import Line
+from myapp.sessions.core.turn import Line, Lines, Turn
 from tests.sessions.interrupting import interrupted_everywhere
 
 PATIENCE = 60.0
@@ -67,6 +68,33 @@ def test_it_is_closed_until_its_first_one_leaves() -> None:
         fail()
     assert not line.is_closed
     assert raised.tb is not None
+
+
+def test_everybody_else_has_another_line() -> None:
+    """S4: a session that many save holds up no other. A line is gone with the last of them."""
+    lines = Lines()
+    hot, other = bytes(32), bytes(31) + b"1"
+    line = lines.of(hot)
+    assert lines.of(hot) is line
+    with line.turn(PATIENCE):
+        line.close()
+        assert lines.is_closed(hot)
+        assert not lines.is_closed(other)
+    gone = weakref.ref(line)
+    del line
+    assert gone() is None
+
+
+def test_two_who_leave_at_once_both_call_the_next_one(threads: Threads) -> None:
+    """L11: the second call is no error to whoever has just saved."""
+    line = Line()
+    following: Turn[bool] = Turn()
+    line._standing.append(following.reference)
+    for _ in range(2):
+        first: Turn[bool] = Turn()
+        line._standing.appendleft(first.reference)
+        line._leave(first)
+    assert following.given
 
 
 def test_whoever_waits_too_long_goes_on_and_harms_nobody(threads: Threads) -> None:

@@ -10,7 +10,7 @@ from myapp.sessions.core.fork import PerProcess, process_id
 from myapp.sessions.core.lifetime import Clock
 from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.store import SessionStore
-from myapp.sessions.core.turn import Line, Lines
+from myapp.sessions.core.turn import Lines
 
 Publish = Callable[[SessionEvent], None]
 """Tells subscribers of an event, once what it tells is committed."""
@@ -46,9 +46,10 @@ class Kind:
         self.has_closed_lines = False
         """Whether any line was ever closed: nobody has to look for it before."""
 
-    def line(self, digest: bytes) -> Line:
+    @property
+    def lines(self) -> Lines:
         """Where the requests of this process wait that save the same session at the same time."""
-        return self._lines[process_id()].of(digest)
+        return self._lines[process_id()]
 
 
 Tell = Callable[[Kind, SessionEvent], None]

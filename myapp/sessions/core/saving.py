@@ -221,12 +221,13 @@ class Save(Discreet, msgspec.Struct, eq=False):
         if self.before is None or self.writer is not self.kind.store:
             return self._put() or self._put_again()
         kind, digest = self.kind, self.before.digest
-        is_closed = kind.has_closed_lines and kind.line(digest).is_closed
+        is_closed = kind.has_closed_lines and kind.lines.is_closed(digest)
         if not is_closed and (row := self._put()):
             return row
         self.give_up = time.monotonic() + PATIENCE
-        line = kind.line(digest)
-        with line.turn(PATIENCE):
+        line = kind.lines.of(digest)
+        # Whoever waits in vain still tries for as long.
+        with line.turn(PATIENCE / 2):
             return self._put_again(line)
 
     def _put_again(self, line: Line | None = None) -> StoredSession:

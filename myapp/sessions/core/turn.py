@@ -46,7 +46,7 @@ class Turn(Generic[T]):
 class Line:
     """A queue before something that one at a time is to do."""
 
-    __slots__ = ("_closed_for", "_standing")
+    __slots__ = ("__weakref__", "_closed_for", "_standing")
 
     def __init__(self) -> None:
         self._standing: deque[weakref.ref[Turn[bool]]] = deque()
@@ -76,12 +76,14 @@ class Line:
             self._leave(turn)
 
     def _first(self) -> Turn[bool] | None:
-        while self._standing:
-            first = self._standing[0]
-            turn = first()
-            if turn is not None:
-                return turn
-            self._remove(first)
+        # Others leave at the same time.
+        with suppress(IndexError):
+            while True:
+                first = self._standing[0]
+                turn = first()
+                if turn is not None:
+                    return turn
+                self._remove(first)
         return None
 
     def _leave(self, turn: Turn[bool]) -> None:
@@ -89,9 +91,10 @@ class Line:
         if was_first:
             self._closed_for = None
         self._remove(turn.reference)
-        # Once, by the one before: a bell must not ring twice.
         if was_first and (following := self._first()) is not None:
-            following.give(True)
+            # Its bell may have been rung already, by one who left at the same time.
+            with suppress(RuntimeError):
+                following.give(True)
 
     def _remove(self, reference: weakref.ref[Turn[bool]]) -> None:
         with suppress(ValueError):
@@ -99,16 +102,21 @@ class Line:
 
 
 class Lines:
-    """A line for each of many things, which are told apart by their digests.
+    """A line for each of many things, by their digests, as long as anybody stands in it.
 
-    Some share one: then they wait a moment longer than they had to.
+    Of two who come first at once, each may get a line of its own.
     """
 
     __slots__ = ("_lines",)
 
     def __init__(self) -> None:
-        self._lines = tuple(Line() for _ in range(256))
+        self._lines: weakref.WeakValueDictionary[bytes, Line] = weakref.WeakValueDictionary()
 
     def of(self, digest: bytes) -> Line:
-        """The line of whoever this digest stands for."""
-        return self._lines[digest[0]]
+        """The line before whatever this digest stands for."""
+        return self._lines.setdefault(digest, Line())
+
+    def is_closed(self, digest: bytes) -> bool:
+        """Whether nobody may overtake those who stand there."""
+        line = self._lines.get(digest)
+        return line is not None and line.is_closed

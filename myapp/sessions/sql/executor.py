@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from sqlalchemy import Engine
 
-from myapp.database import is_read_only, reason_of
+from myapp.database import is_duplicate, is_read_only, reason_of
 from myapp.pooler import is_stale
 from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.fork import PerProcess, process_id
@@ -41,7 +41,6 @@ class Executor:
         """`timeout`: after so many seconds nothing is tried again."""
         self._dialect, self._pools, self._timeout = engine.dialect, pools, timeout
         self._driver_error = engine.dialect.loaded_dbapi.Error
-        self._not_unique = engine.dialect.loaded_dbapi.IntegrityError
 
     def run(
         self,
@@ -73,14 +72,15 @@ class Executor:
                 attempts = attempts or _Attempts(started + self._timeout)
                 if not attempts.allow_another(trouble):
                     # A digest that is stored already says nothing of the database's health.
-                    if not isinstance(error, self._not_unique):
+                    if not is_duplicate(error):
                         _tell(pool, trouble, use)
                     raise trouble from error
             except BaseException:
                 pool.close(connection)
                 raise
             else:
-                pool.breaker.answered = started
+                if started > pool.breaker.answered:
+                    pool.breaker.answered = started
                 pool.give_back(connection)
                 if pool.breaker.outages.under_way:
                     _tell_success(pool, use)

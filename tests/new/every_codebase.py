@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import http.client
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing, nullcontext
 from itertools import chain, combinations, product
 from pathlib import Path
 
@@ -52,27 +52,32 @@ def codebase(way: Way, workshop: Workshop, tmp_path: Path) -> Codebase:
 
 
 @pytest.fixture
-def url(way: Way, request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """An empty database of its kind."""
+def database(
+    way: Way, request: pytest.FixtureRequest, tmp_path: Path
+) -> Callable[[str], AbstractContextManager[str]]:
+    """Makes an empty database of its kind; what is given is its name where it is a file."""
     if way[0] == "sqlite":
-        yield f"sqlite:///{tmp_path / 'own.sqlite'}"
-    else:
-        server: Server = request.getfixturevalue(way[0])
-        with server.database() as url:
-            yield url
+        return lambda name: nullcontext(f"sqlite:///{tmp_path / name}.sqlite")
+    server: Server = request.getfixturevalue(way[0])
+    return lambda name: server.database()
 
 
 # One test for each, so that several processes can share them out.
 @pytest.mark.parametrize("way", WAYS, ids=name)
 def test_it_is_checked_tested_and_served(
-    way: Way, codebase: Codebase, url: str, tmp_path: Path
+    way: Way,
+    codebase: Codebase,
+    database: Callable[[str], AbstractContextManager[str]],
+    tmp_path: Path,
 ) -> None:
     """G5: form and types, with a long name; its tests on SQLite and its own database; its pages."""
     codebase.passes_its_checks()
     codebase.passes_its_tests()
-    if not url.startswith("sqlite"):
-        codebase.passes_its_tests(TEST_DATABASE_URL=url)
-    is_served(codebase, way, url, tmp_path / "served")
+    if way[0] != "sqlite":
+        with database("tested") as url:
+            codebase.passes_its_tests(TEST_DATABASE_URL=url)
+    with database("served") as url:
+        is_served(codebase, way, url, tmp_path / "served")
 
 
 def is_served(codebase: Codebase, way: Way, url: str, folder: Path) -> None:

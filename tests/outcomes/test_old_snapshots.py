@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from pyramid.request import Request
-from sqlalchemy import Engine, event, make_url, select
+from sqlalchemy import Engine, event, select
 
+from tests.conftest import STRICT_MARIADB, database_of
 from tests.outcomes.app import Note
 from tests.outcomes.site import Answer, Site, attempt_of, opened
 from tests.sessions.app import Clock
@@ -25,7 +26,8 @@ PLACES = {
     "postgresql-serializable": ("postgresql", "SERIALIZABLE"),
     "mariadb-repeatable": ("mariadb", "REPEATABLE READ"),
     "mariadb-serializable": ("mariadb", "SERIALIZABLE"),
-    "mariadb-snapshot": ("mariadb", "snapshot"),
+    "mariadb-strict-repeatable": (STRICT_MARIADB, "REPEATABLE READ"),
+    "mariadb-strict-serializable": (STRICT_MARIADB, "SERIALIZABLE"),
 }
 Change = Callable[[Any], Any]
 
@@ -51,13 +53,8 @@ def site_at(place: str, request: pytest.FixtureRequest, folder: Any) -> Iterator
                 _begin_as_documented(site.engine)
             yield site
         return
-    with request.getfixturevalue(kind).database() as url:
-        if level == "snapshot":
-            command = {"init_command": "SET SESSION innodb_snapshot_isolation = ON"}
-            url = make_url(url).update_query_dict(command).render_as_string(hide_password=False)
-        engine: dict[str, Any] = {"isolation_level": level} if level != "snapshot" else {}
-        with opened(url, engine=engine) as site:
-            yield site
+    with database_of(kind, request) as url, opened(url, engine={"isolation_level": level}) as site:
+        yield site
 
 
 def _begin_as_documented(engine: Engine) -> None:
@@ -179,7 +176,7 @@ def test_a_lock_comes_before_an_ending_too(site: Site, end: str) -> None:
     assert len(site.manager.of_user("ann")) == (1 if end == "renew" else 0)
 
 
-@pytest.mark.parametrize("place", ["postgresql-repeatable", "mariadb-snapshot"])
+@pytest.mark.parametrize("place", ["postgresql-repeatable", "mariadb-strict-repeatable"])
 def test_an_application_that_wrote_before_loses_nothing_either(
     place: str, request: pytest.FixtureRequest, tmp_path: Any
 ) -> None:

@@ -14,6 +14,7 @@ from harness.wire import Proxy
 from myapp.database import create_database_engine
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
 from tests.outcomes.app import Note, OutcomeApp
 
 
@@ -115,7 +116,8 @@ def test_a_connection_that_breaks_at_what_is_asked_before_is_a_503_too(
     token = app.start()
     verb = "SHOW"
     if app.engine.dialect.name == "postgresql":
-        assert app.manager.store.table_oid  # which is asked once, on a connection of the store's
+        assert isinstance(app.manager.store, SqlStore)
+        assert app.manager.store.table_oid  # asked once, on a connection of the store's own
         verb = "SELECT"
     app.before_response = lambda: getattr(app.proxy, cut)(verb)
     response, note = app.request(token, outcome="return_200", dbsession="written", action="changed")

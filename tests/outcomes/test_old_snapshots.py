@@ -12,8 +12,9 @@ from typing import Any
 
 import pytest
 from pyramid.request import Request
-from sqlalchemy import Engine, event, select
+from sqlalchemy import Engine, event, select, text
 
+from harness.wire import counting, tapped
 from tests.conftest import STRICT_MARIADB, database_of
 from tests.outcomes.app import Note
 from tests.outcomes.site import Answer, Site, attempt_of, opened
@@ -196,3 +197,26 @@ def test_an_application_that_wrote_before_loses_nothing_either(
         assert site.call(view, token).status == 200
         assert site.stored(token) == {"before": 1, "theirs": 1, "mine": 1}
         assert [site.has_note(note) for note in (100, 101)].count(True) == 1
+
+
+def test_a_strict_connection_is_asked_once_and_stays_strict(
+    request: pytest.FixtureRequest,
+) -> None:
+    """S6, P1: what MariaDB lets the session's statements do it lets no other statement do."""
+
+    def view(request: Request) -> None:
+        strict.append(request.dbsession.scalar(text("SELECT @@innodb_snapshot_isolation")))
+        request.session["count"] = len(strict)
+
+    strict: list[int] = []
+    questions: list[int] = []
+    with database_of(STRICT_MARIADB, request) as url, tapped(url) as tap, opened(tap.url) as site:
+        token = site.start()
+        for _ in range(3):
+            with counting(tap) as wire:
+                assert site.call(view, token).status == 200
+            questions.append(wire.verbs.count("SHOW"))
+            assert "UPDATE" in wire.verbs
+    assert strict == [1, 1, 1]
+    assert questions[1:] == [0, 0]
+    assert questions[0] >= 1

@@ -33,8 +33,8 @@ _MAY_WRITE: Final = text(
     " AND has_table_privilege(ours, 'SELECT') AND has_table_privilege(ours, 'INSERT')"
     " AND has_table_privilege(ours, 'UPDATE') AND has_table_privilege(ours, 'DELETE')"
 )
-# Of MariaDB, by itself ON from 11.6.2 on: then a write to a row that has changed since the snapshot
-# fails, and with it all that the transaction did. MySQL, and MariaDB before 10.6.18, answer nothing.
+# By itself ON from MariaDB 11.6.2 on: then a write to a row that has changed since the snapshot
+# fails, and undoes all of the transaction. MySQL, and MariaDB before 10.6.18, answer nothing.
 _IS_STRICT: Final = text("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'")
 # A write of ours says by itself which version of a row it is for (S4).
 _NOT_STRICTLY: Final = "SET STATEMENT innodb_snapshot_isolation = OFF FOR "

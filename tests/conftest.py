@@ -6,10 +6,12 @@ A test gets an empty database of its own; no test may see what another one wrote
 import os
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from sqlalchemy import make_url
 
 from harness.processes import clean_environment
 from harness.servers.mariadb import MariaDB
@@ -29,6 +31,8 @@ STOPS_WITHIN = 10.0
 """Seconds in which a sweeper that was told to stop has stopped, however busy the machine."""
 
 DATABASES = ("sqlite", "postgresql", "mariadb")
+STRICT_MARIADB = "mariadb-strict"
+"""MariaDB as it is by itself from 11.6.2 on, for the tests where that makes a difference."""
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -80,8 +84,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     if request.param == "sqlite":
         yield f"sqlite:///{tmp_path / 'test.sqlite'}"
     else:
-        server: Server = request.getfixturevalue(request.param)
-        with server.database() as url:
+        with database_of(request.param, request) as url:
             yield url
 
 
@@ -90,6 +93,22 @@ def tap(database_url: str) -> Iterator[Tap]:
     """A place to listen to ``database_url``; its own ``url`` is the one to connect to."""
     with tapped(database_url) as tap:
         yield tap
+
+
+@contextmanager
+def database_of(kind: str, request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty database on a server of this kind."""
+    server: Server = request.getfixturevalue("mariadb" if kind == STRICT_MARIADB else kind)
+    with server.database() as url:
+        yield _strict(url) if kind == STRICT_MARIADB else url
+
+
+def _strict(url: str) -> str:
+    """A MariaDB's URL by which a transaction can't write what has changed since its snapshot."""
+    if url.startswith("mysql"):
+        pytest.skip("MySQL has no strict snapshots")
+    command = {"init_command": "SET SESSION innodb_snapshot_isolation = ON"}
+    return make_url(url).update_query_dict(command).render_as_string(hide_password=False)
 
 
 def _running(kind: Callable[[], Started]) -> Iterator[Started]:

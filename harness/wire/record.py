@@ -76,8 +76,14 @@ class Tap(Protocol):
 
 
 def verb(statement: str) -> str:
-    """Return the first word of a statement in capitals, or an empty string."""
-    return next(iter(statement.upper().split()), "").rstrip(";")
+    """Return the first word of a statement in capitals, or an empty string.
+
+    MariaDB's `SET STATEMENT … FOR` belongs to the statement that follows it.
+    """
+    words = statement.upper().split()
+    if words[:2] == ["SET", "STATEMENT"] and "FOR" in words:
+        words = words[words.index("FOR") + 1 :]
+    return next(iter(words), "").rstrip(";")
 
 
 @contextmanager

@@ -14,6 +14,7 @@ from harness.wire import Proxy
 from myapp.database import create_database_engine
 from myapp.sessions.core.token import digest
 from myapp.sessions.sql.model import table
+from myapp.sessions.sql.store import SqlStore
 from tests.outcomes.app import Note, OutcomeApp
 
 
@@ -104,6 +105,25 @@ def test_a_connection_that_breaks_at_the_save_leaves_nothing_half_written(
     assert not app.has_note(note, "written")
     assert is_untouched(app, token)
     assert len(list(app.manager.store.iterate("session"))) == 1
+
+
+@pytest.mark.parametrize("cut", ["cut_before", "cut_after"])
+def test_a_connection_that_breaks_at_what_is_asked_before_is_a_503_too(
+    proxied_app: OutcomeApp, cut: str
+) -> None:
+    """S6: whether the session can be saved there, and how."""
+    app = proxied_app
+    token = app.start()
+    verb = "SHOW"
+    if app.engine.dialect.name == "postgresql":
+        assert isinstance(app.manager.store, SqlStore)
+        assert app.manager.store.table_oid  # asked once, on a connection of the store's own
+        verb = "SELECT"
+    app.before_response = lambda: getattr(app.proxy, cut)(verb)
+    response, note = app.request(token, outcome="return_200", dbsession="written", action="changed")
+    assert_unavailable(response)
+    assert not app.has_note(note, "written")
+    assert is_untouched(app, token)
 
 
 def assert_unavailable(response: Any) -> None:

@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 from pyramid.request import Request
-from sqlalchemy import Engine, event, make_url, select
+from sqlalchemy import Engine, event, select, text
 
+from harness.wire import counting, tapped
+from tests.conftest import STRICT_MARIADB, database_of
 from tests.outcomes.app import Note
 from tests.outcomes.site import Answer, Site, attempt_of, opened
 from tests.sessions.app import Clock
@@ -25,7 +27,8 @@ PLACES = {
     "postgresql-serializable": ("postgresql", "SERIALIZABLE"),
     "mariadb-repeatable": ("mariadb", "REPEATABLE READ"),
     "mariadb-serializable": ("mariadb", "SERIALIZABLE"),
-    "mariadb-snapshot": ("mariadb", "snapshot"),
+    "mariadb-strict-repeatable": (STRICT_MARIADB, "REPEATABLE READ"),
+    "mariadb-strict-serializable": (STRICT_MARIADB, "SERIALIZABLE"),
 }
 Change = Callable[[Any], Any]
 
@@ -51,13 +54,8 @@ def site_at(place: str, request: pytest.FixtureRequest, folder: Any) -> Iterator
                 _begin_as_documented(site.engine)
             yield site
         return
-    with request.getfixturevalue(kind).database() as url:
-        if level == "snapshot":
-            command = {"init_command": "SET SESSION innodb_snapshot_isolation = ON"}
-            url = make_url(url).update_query_dict(command).render_as_string(hide_password=False)
-        engine: dict[str, Any] = {"isolation_level": level} if level != "snapshot" else {}
-        with opened(url, engine=engine) as site:
-            yield site
+    with database_of(kind, request) as url, opened(url, engine={"isolation_level": level}) as site:
+        yield site
 
 
 def _begin_as_documented(engine: Engine) -> None:
@@ -179,7 +177,7 @@ def test_a_lock_comes_before_an_ending_too(site: Site, end: str) -> None:
     assert len(site.manager.of_user("ann")) == (1 if end == "renew" else 0)
 
 
-@pytest.mark.parametrize("place", ["postgresql-repeatable", "mariadb-snapshot"])
+@pytest.mark.parametrize("place", ["postgresql-repeatable", "mariadb-strict-repeatable"])
 def test_an_application_that_wrote_before_loses_nothing_either(
     place: str, request: pytest.FixtureRequest, tmp_path: Any
 ) -> None:
@@ -199,3 +197,26 @@ def test_an_application_that_wrote_before_loses_nothing_either(
         assert site.call(view, token).status == 200
         assert site.stored(token) == {"before": 1, "theirs": 1, "mine": 1}
         assert [site.has_note(note) for note in (100, 101)].count(True) == 1
+
+
+def test_a_strict_connection_is_asked_once_and_stays_strict(
+    request: pytest.FixtureRequest,
+) -> None:
+    """S6, P1: what MariaDB lets the session's statements do it lets no other statement do."""
+
+    def view(request: Request) -> None:
+        strict.append(request.dbsession.scalar(text("SELECT @@innodb_snapshot_isolation")))
+        request.session["count"] = len(strict)
+
+    strict: list[int] = []
+    questions: list[int] = []
+    with database_of(STRICT_MARIADB, request) as url, tapped(url) as tap, opened(tap.url) as site:
+        token = site.start()
+        for _ in range(3):
+            with counting(tap) as wire:
+                assert site.call(view, token).status == 200
+            questions.append(wire.verbs.count("SHOW"))
+            assert "UPDATE" in wire.verbs
+    assert strict == [1, 1, 1]
+    assert questions[1:] == [0, 0]
+    assert questions[0] >= 1

@@ -14,8 +14,11 @@ from sqlalchemy import event, select
 
 from myapp.sessions import get_manager
 from myapp.sessions.testing.contract import at_once
+from tests.conftest import DATABASES, STRICT_MARIADB
 from tests.outcomes.app import Note
 from tests.outcomes.site import Answer, Site, opened
+
+pytestmark = pytest.mark.parametrize("database_url", [*DATABASES, STRICT_MARIADB], indirect=True)
 
 KINDS = ("session", "admin_session")
 

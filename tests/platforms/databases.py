@@ -15,7 +15,10 @@ TESTS = (
     "tests/sessions/test_stores.py",
     "tests/sessions/test_races.py",
     "tests/sessions/test_lost_races.py",
+    "tests/sessions/test_joined_truth.py",
     "tests/outcomes/test_outcomes.py",
+    "tests/outcomes/test_old_snapshots.py",
+    "tests/outcomes/test_two_kinds.py",
 )
 # The servers that a Debian folder has: what the tests call them, and who says their version.
 SERVERS = {

@@ -15,6 +15,7 @@ from sqlalchemy.orm import Session as DbSession
 
 from myapp.database import create_database_engine
 from myapp.sessions import SessionEnded, get_manager
+from tests.conftest import DATABASES, STRICT_MARIADB
 from tests.sessions.app import App, create_table
 from tests.sessions.conftest import MakeApp
 from tests.sessions.meanwhile import (
@@ -26,6 +27,8 @@ from tests.sessions.meanwhile import (
     stored,
 )
 from tests.sessions.views import Heard
+
+pytestmark = pytest.mark.parametrize("database_url", [*DATABASES, STRICT_MARIADB], indirect=True)
 
 Serving = Callable[..., App]
 

@@ -15,7 +15,7 @@ from sqlalchemy import URL, Connection, Executable, Table, text
 from sqlalchemy.engine import Dialect
 
 from myapp.database import is_read_only
-from myapp.sessions.core.errors import StoreUnavailable
+from myapp.sessions.core.errors import SessionError, StoreUnavailable
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.sql.compiled import CompiledStatements
 from myapp.sessions.sql.encoding import codec_of, is_unicode
@@ -33,8 +33,13 @@ _MAY_WRITE: Final = text(
     " AND has_table_privilege(ours, 'SELECT') AND has_table_privilege(ours, 'INSERT')"
     " AND has_table_privilege(ours, 'UPDATE') AND has_table_privilege(ours, 'DELETE')"
 )
-# Of MariaDB; MySQL, and MariaDB before 10.6.18, know no such thing.
-_SEES_A_SNAPSHOT: Final = text("SELECT @@innodb_snapshot_isolation")
+# By itself ON from MariaDB 11.6.2 on: then a write to a row that has changed since the snapshot
+# fails, and undoes all of the transaction. MySQL, and MariaDB before 10.6.18, answer nothing.
+_IS_STRICT: Final = text("SHOW VARIABLES LIKE 'innodb_snapshot_isolation'")
+# A write of ours says by itself which version of a row it is for (S4).
+_NOT_STRICTLY: Final = "SET STATEMENT innodb_snapshot_isolation = OFF FOR "
+# Where a connection's own dictionary keeps which of the two it needs.
+_PREFIX: Final = "myapp.sessions.prefix"
 # What MariaDB and MySQL say to a user without the right to do it.
 _NOT_ALLOWED: Final = frozenset({1044, 1142, 1143})
 
@@ -65,6 +70,7 @@ class JoinedWriter(SqlWriter):
         self._connect, self._joined, self._store = connect, joined, store
         self._cursor: Any = None
         self._isolation = ""
+        self._prefix = ""
         self._wrote = False
 
     def execute(self, statement: Executable, values: Mapping[str, Any]) -> int:
@@ -78,9 +84,7 @@ class JoinedWriter(SqlWriter):
             trouble = translated(error)
             if not self._wrote and (_is_not_allowed(error) or self._has_lost_on_sqlite(trouble)):
                 raise CannotJoin from error
-            if isinstance(trouble, StoreUnavailable) and not isinstance(trouble, RaceLost):
-                self._store.outages.refused("writing", trouble.reason)
-            raise trouble from error
+            raise self._noted(trouble) from error
         if not self._wrote:
             self._wrote = True
             self._store.outages.works("writing")
@@ -91,32 +95,26 @@ class JoinedWriter(SqlWriter):
     def sees_the_present(self, digest: bytes) -> bool:
         """Whether the transaction sees a row as it is now, and not by an old snapshot.
 
-        Raises CannotJoin. A second attempt at ending a session would only meet what another
-        request has made of it: so this is asked before the first.
+        Raises CannotJoin and this package's errors. A second attempt at ending a session would only
+        meet what another request has made of it: so this is asked before the first.
         """
         if self._cursor is None:
             self._open()
         if not self._sees_a_snapshot():
             return True
-        try:
-            seen = self._ask(load_some, {"digests": [digest]})
-        except self._driver_error as error:
-            # MariaDB's strict snapshots refuse to show a row that has changed: a lost race.
-            raise translated(error) from error
+        seen = self._ask(load_some, {"digests": [digest]})
         return [StoredSession(*row) for row in seen] == list(self._store.load([digest]))
 
     def _sees_a_snapshot(self) -> bool:
         if self._dialect == "postgresql":
             return self._isolation != "read committed"
-        if self._dialect == "sqlite":
-            return True
-        try:
-            return bool(self._ask(_SEES_A_SNAPSHOT, {})[0][0])
-        except self._driver_error:
-            return False
+        # What MariaDB and MySQL write is not the snapshot's row, but the present one.
+        return self._dialect == "sqlite"
 
     def _open(self) -> None:
-        """Look at the connection. Raises CannotJoin for what can be told without a write."""
+        """Look at the connection. Raises CannotJoin for what can be told without a write, and this
+        package's errors.
+        """
         connection = self._connect()
         driver: Any = connection.connection.dbapi_connection
         if _is_autocommit(self._dialect, driver):
@@ -135,18 +133,32 @@ class JoinedWriter(SqlWriter):
             if not answer:
                 raise CannotJoin
             self._isolation = answer[0][0]
+        elif self._dialect != "sqlite":
+            self._prefix = self._prefix_on(connection)
+
+    def _prefix_on(self, connection: Connection) -> str:
+        """What our statements on MariaDB and MySQL begin with. A connection is asked once."""
+        prefix: str | None = connection.info.get(_PREFIX)
+        if prefix is None:
+            is_strict = any(value == "ON" for _, value in self._ask(_IS_STRICT, {}))
+            prefix = connection.info[_PREFIX] = _NOT_STRICTLY if is_strict else ""
+        return prefix
 
     def _ask(self, question: Executable, values: Mapping[str, Any]) -> Sequence[Any]:
         # Not prepared, so that it does not fail after the table was altered: an error would end
         # the application's transaction.
         unprepared = {"prepare": False} if self._is_psycopg else {}
-        self._run(question, values, **unprepared)
-        rows: Sequence[Any] = self._cursor.fetchall()
+        try:
+            self._run(question, values, **unprepared)
+            rows: Sequence[Any] = self._cursor.fetchall()
+        except self._driver_error as error:
+            raise self._noted(translated(error)) from error
         return rows
 
     def _run(self, statement: Executable, values: Mapping[str, Any], **options: Any) -> None:
         try:
-            self._cursor.execute(*self._statements[statement](values), **options)
+            words, places = self._statements[statement](values)
+            self._cursor.execute(self._prefix + words, places, **options)
         except Exception:
             raise
         except BaseException:
@@ -154,6 +166,12 @@ class JoinedWriter(SqlWriter):
             # for its own. SQLAlchemy does the same after an interrupt.
             self._connection.invalidate()
             raise
+
+    def _noted(self, trouble: SessionError) -> SessionError:
+        """An error that is going to be raised. If it is an outage, that has begun."""
+        if isinstance(trouble, StoreUnavailable) and not isinstance(trouble, RaceLost):
+            self._store.outages.refused("writing", trouble.reason)
+        return trouble
 
     def _has_lost_on_sqlite(self, trouble: Exception) -> bool:
         """Whether the file has changed since it was read: the transaction goes on, reading."""

@@ -67,7 +67,8 @@ def _keeps_what_was_interrupted(close: Replacement, pool: Any, connection: Any) 
 def _leaves_an_answer(
     run: Replacement, writer: Any, statement: Any, values: Any, **options: Any
 ) -> None:
-    writer._cursor.execute(*writer._statements[statement](values), **options)
+    words, places = writer._statements[statement](values)
+    writer._cursor.execute(writer._prefix + words, places, **options)
 
 
 @bug(

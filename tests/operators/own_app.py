@@ -24,7 +24,11 @@ Handler = Callable[[Request], Response]
 
 def main(global_config: dict[str, str], **settings: str) -> Any:
     """The WSGI application; `pyramid.includes` is Pyramid's own setting."""
-    given = {name: text for name, text in settings.items() if name != "own.lifetime"}
+    given: dict[str, Any] = {
+        name: text for name, text in settings.items() if name != "own.lifetime"
+    }
+    # Settings in Python may be anything, and this one is of no ini file.
+    given["own.cache"] = None
     if "own.lifetime" in settings:
         given["session.lifetime"] = settings["own.lifetime"]
     with Configurator(settings=given) as config:

@@ -116,6 +116,12 @@ def test_settings_are_those_that_the_application_has(ini: Path) -> None:
     assert evidence == "session.lifetime = 60d (the application's settings)"
 
 
+def test_a_setting_of_its_own_may_be_none(ini: Path) -> None:
+    """O2, C4: what it sets in Python, the ini file need not have."""
+    assert failed(audit(write(ini))) == []
+    assert "session.lifetime" in {line["setting"] for line in shown(ini)}
+
+
 # Features that it includes.
 
 

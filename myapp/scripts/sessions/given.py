@@ -58,7 +58,7 @@ class Given:
         """The settings of a loaded application; what is as in the ini file remembers that."""
         own = self.settings
         return {
-            name: own[name] if str(own.get(name)) == str(value) else value
+            name: own[name] if name in own and str(own[name]) == str(value) else value
             for name, value in settings.items()
         }
 

@@ -213,8 +213,8 @@ def test_each_feature_notes_that_it_was_included(
     ini = str(ROOT / "production.ini")
     given = Given(environment.application(ini), "session.", ini=ini)
     folders = {*given.included}
-    with given.loaded():
-        assert {*given.included} == folders
+    with given.loaded() as application:
+        assert {*application.included} == {*given.included} == folders
 
 
 def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:

@@ -143,7 +143,8 @@ def test_so_does_one_that_brings_pickle_along(seen: Evidence, function: str, is_
     given = {"moving.from": "session_redis", "moving.session_redis.deserialize": function}
     reading = read_table(TABLE, given, {}, prefix=PREFIX, owned=(PREFIX,))
     verdict = moving.readers(
-        replace(seen, readings={**seen.readings, "moving": reading}), PROFILES["aal1"]
+        replace(seen, readings={**seen.readings, "myapp.sessions.moving": reading}),
+        PROFILES["aal1"],
     )
     assert verdict.is_met is is_met
     assert f"moving.session_redis.deserialize = {function}" in verdict.evidence
@@ -184,3 +185,31 @@ def test_an_error_tells_no_secret(ini: Path) -> None:
     result = called(cli, ini, "config")
     assert "moving.signed_cokie.secret = ***" in result.stderr
     assert "hush" not in result.output + result.stderr
+
+
+# Features that others wrote.
+
+PRESS = "tests.operators.press"
+
+
+def test_a_feature_of_a_codebase_need_not_note_itself_for_its_rules(ini: Path) -> None:
+    """O2: one that is included is asked, settings or not; one that is not included, is not."""
+    ini.write_text(write(ini).read_text().replace(f"{OWN}main", f"use = call:{PRESS}:main"))
+    lines = audit(ini)
+    assert "SILENT" in failed(lines)
+    assert "UNUSED" not in lines
+
+
+def test_a_table_is_all_that_a_feature_needs(ini: Path) -> None:
+    """O2, C4: what it owns, and a prefix, may be left out."""
+    write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.literal"})
+    assert failed(audit(ini)) == []
+    assert "literal.on" in {line["setting"] for line in shown(ini)}
+
+
+def test_two_features_may_have_the_same_last_name(ini: Path) -> None:
+    """O2: neither's settings are taken for the other's."""
+    pytest.importorskip("myapp.logs", reason="it was taken out")
+    for features in (f"myapp.logs {PRESS}.logs", f"{PRESS}.logs myapp.logs"):
+        write(ini, **{"pyramid.includes": f"myapp.sessions {features}"})
+        assert failed(audit(ini)) == []

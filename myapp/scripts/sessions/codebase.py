@@ -34,9 +34,10 @@ class Codebase:
         found: Iterator[ModuleType] = import_module(f"{self.package}.features").modules(name)
         return found
 
-    def with_settings(self) -> Sequence[str]:
-        """The packages of the features that have settings."""
-        return [module.__name__.rpartition(".")[0] for module in self.modules("settings")]
+    def features(self) -> Sequence[str]:
+        """The packages of the features that have settings, or rules for `audit`."""
+        found = (*self.modules("settings"), *self.modules("audit"))
+        return sorted({module.__name__.rpartition(".")[0] for module in found})
 
 
 def codebase_of(main: object) -> Codebase | None:
@@ -46,6 +47,13 @@ def codebase_of(main: object) -> Codebase | None:
     if package and all(_has(f"{package}.{module}", name) for module, name in named.items()):
         return Codebase(package=package)
     return None
+
+
+def module_of(package: str, name: str) -> ModuleType | None:
+    """The module of this name of a feature; None if it has none, or is a single file."""
+    is_package = hasattr(import_module(package), "__path__")
+    whole = f"{package}.{name}"
+    return import_module(whole) if is_package and find_spec(whole) else None
 
 
 def _has(module: str, name: str) -> bool:

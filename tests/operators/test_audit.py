@@ -86,7 +86,9 @@ def test_what_was_never_told_fails_with_its_name(
     status, lines = audit(variables, "--https", ini=ini)
     assert status == 1
     assert len(lines) >= len(rules.RULES)
-    name = {"DATABASE_URL": "table"}.get(missing, missing.lower().replace("_", ".", 1))
+    name = {"DATABASE_URL": "there is no database"}.get(
+        missing, missing.lower().replace("_", ".", 1)
+    )
     assert any(name in line["evidence"] for line in failed(lines))
 
 
@@ -220,6 +222,7 @@ def test_each_feature_notes_that_it_was_included(
 def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:
     """O2: a database without tables is a failure, and has none afterwards."""
     file, before = tmp_path / "new.sqlite", {*threading.enumerate()}
+    file.touch()
     new = {"DATABASE_URL": f"sqlite:///{file}", "DATABASE_MIGRATE_ON_START": "true"}
     status, lines = audit(TOLD | new, "--https")
     assert status == 1

@@ -97,9 +97,10 @@ def test_a_neighbour_s_page_is_no_evidence(ini: Path) -> None:
 
 def test_one_that_does_not_start_or_answer_fails(ini: Path) -> None:
     """O2: evidence that can't be had is none."""
-    broken = audit(write(ini), "--page", "/broken")
-    assert failed(broken) == [*HEADERS]
-    assert "GET /broken raises ValueError" in broken["ASVS 3.4.1"]["evidence"]
+    for page, error in (("/broken", "ValueError"), ("/leaving", "SystemExit")):
+        broken = audit(write(ini), "--page", page)
+        assert failed(broken) == [*HEADERS]
+        assert f"GET {page} raises {error}" in broken["ASVS 3.4.1"]["evidence"]
     lines = audit(write(ini, **{"pyramid.includes": "no.such.package"}))
     assert failed(lines) == [*HEADERS]
     assert "the application does not start" in lines["ASVS 3.4.1"]["evidence"]

@@ -63,12 +63,20 @@ class Loaded:
 
 @contextmanager
 def loaded(described: Described) -> Iterator[Loaded]:
-    """Load an application with all that its server loads around it, and close it in the end."""
+    """Load an application with all that its server loads around it, and close it in the end.
+
+    What it prints meanwhile, be it asked for a page, is no part of what a command says.
+    """
+    with redirect_stdout(sys.stderr), _loaded(described) as application:
+        yield application
+
+
+@contextmanager
+def _loaded(described: Described) -> Iterator[Loaded]:
     before = list(global_registries)
     known = {id(each) for each in before}
     wsgi, failure = None, None
-    # What the application prints is no part of what a command says.
-    with changed_environment(_UNTOUCHED), redirect_stdout(sys.stderr), _noting() as included:
+    with changed_environment(_UNTOUCHED), _noting() as included:
         try:
             wsgi = described.outermost.create()
         except (Exception, SystemExit) as error:

@@ -48,7 +48,7 @@ def ask(loaded: Loaded, path: str) -> Page:
     try:
         response = request.get_response(loaded.wsgi)
         _close(response.app_iter)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Page(words=f"GET {path} raises {type(error).__name__}")
     if not reached:
         return Page(

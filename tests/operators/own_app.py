@@ -25,6 +25,8 @@ Handler = Callable[[Request], Response]
 
 def main(global_config: dict[str, str], **settings: str) -> Any:
     """The WSGI application; `pyramid.includes` is Pyramid's own setting."""
+    if "own.cache_url" in settings:
+        raise OSError(f"can't reach {settings['own.cache_url']}, since nothing answers")
     given: dict[str, Any] = {
         name: text for name, text in settings.items() if name != "own.lifetime"
     }

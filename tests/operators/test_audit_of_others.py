@@ -188,6 +188,16 @@ def test_an_error_tells_no_secret(ini: Path) -> None:
     assert "hush" not in result.output + result.stderr
 
 
+def test_an_error_of_its_own_tells_no_password_either(ini: Path) -> None:
+    """R6: other packages quote the URL that they can't reach."""
+    write(ini, **{"own.cache_url": "redis://us:top secret@h/0"})
+    for command in ("config", "audit"):
+        result = called(cli, ini, command)
+        words = result.output + result.stderr
+        assert "can't reach redis://us:***@h/0, since nothing answers" in words
+        assert "secret" not in words
+
+
 # Features that others wrote.
 
 PRESS = "tests.operators.press"

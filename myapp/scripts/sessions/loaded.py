@@ -16,7 +16,7 @@ from pyramid.config import Configurator, global_registries
 from pyramid.registry import Registry
 from sqlalchemy import Engine
 
-from myapp.environment import Described
+from myapp.environment import Described, without_passwords
 from myapp.sessions.testing.memory_store import MemoryStore
 from myapp.sessions.web.headers import REGISTRY_KEY
 from myapp.setting_table import INCLUDED
@@ -43,8 +43,9 @@ class Loaded:
 
     @property
     def why_not(self) -> str:
-        """Why it does not start, in one line."""
-        return " ".join(str(self.failure).split()) or type(self.failure).__name__
+        """Why it does not start, in one line and without passwords."""
+        words = without_passwords(str(self.failure))
+        return " ".join(words.split()) or type(self.failure).__name__
 
     @property
     def settings(self) -> Mapping[str, Any]:

@@ -123,6 +123,13 @@ def test_a_setting_of_its_own_may_be_none(ini: Path) -> None:
     assert "session.lifetime" in {line["setting"] for line in shown(ini)}
 
 
+@pytest.mark.parametrize("module", ["settings", "features"])
+def test_modules_of_its_own_are_left_alone(ini: Path, module: str) -> None:
+    """O2: one is not even imported, and the other may raise what it likes."""
+    ini.write_text(write(ini).read_text().replace("own_app", f"shop_with_{module}"))
+    assert failed(audit(ini)) == []
+
+
 # Features that it includes.
 
 

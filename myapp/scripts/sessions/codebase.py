@@ -43,7 +43,9 @@ class Codebase:
 def codebase_of(main: object) -> Codebase | None:
     """The codebase of what an ini file names as its application; None if it is another's."""
     package = getattr(main, "__module__", None) or ""
-    named = {"settings": "read_application_settings", "features": "modules"}
+    # In this order: many an application has a module `settings`, which may be meant for another
+    # program, and few have one named `features`.
+    named = {"features": "modules", "settings": "read_application_settings"}
     if package and all(_has(f"{package}.{module}", name) for module, name in named.items()):
         return Codebase(package=package)
     return None
@@ -59,5 +61,6 @@ def module_of(package: str, name: str) -> ModuleType | None:
 def _has(module: str, name: str) -> bool:
     try:
         return find_spec(module) is not None and hasattr(import_module(module), name)
-    except ImportError:
+    except Exception:
+        # Whatever another's module raises, it is none of ours.
         return False

@@ -176,7 +176,7 @@ def test_config_leaves_another_applications_names_alone(tmp_path: Path) -> None:
     ini = tmp_path / "shop.ini"
     ini.write_text(
         "[app:main]\nuse = call:tests.foreign_app:main\n"
-        "session.url = sqlite:////x\ndatabase.pool = 3\n"
+        "session.url = sqlite:///%(here)s/shop.sqlite\ndatabase.pool = 3\n"
     )
     found = shown(run(ini, "config"))
     assert list(found) == ["sqlalchemy.url", *(f"session.{name}" for name in TABLE)]

@@ -233,6 +233,17 @@ def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:
     assert {*threading.enumerate()} <= before
 
 
+def test_what_the_audit_overrules_is_not_called_ignored(
+    variables: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """O2, C2: whoever set it by `--set` sees nothing of the variable by which we did that."""
+    given = ("--set", "database.migrate_on_start=true", "--set", "session.lifetime=1d")
+    more = variables | {"SESSION_LIFETIME": "2d"}
+    called(cli, *given, ROOT / "production.ini", "audit", environment=more)
+    assert "session.lifetime=1d on the command line is ignored" in caplog.text
+    assert "database.migrate_on_start" not in caplog.text
+
+
 def test_auditing_writes_nothing_and_takes_the_manager_that_is_meant(
     variables: dict[str, str],
 ) -> None:

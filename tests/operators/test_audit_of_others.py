@@ -93,6 +93,7 @@ def test_a_neighbour_s_page_is_no_evidence(ini: Path) -> None:
     lines = audit(write(ini, AROUND["a composite"]), "--page", "/static")
     assert failed(lines) == [*HEADERS]
     assert "does not reach the application with the sessions" in lines["ASVS 3.4.1"]["evidence"]
+    assert {lines[rule]["to_set"] for rule in HEADERS} == {"--page with a path of that application"}
 
 
 def test_one_that_does_not_start_or_answer_fails(ini: Path) -> None:
@@ -180,11 +181,14 @@ def test_config_shows_what_the_application_includes(ini: Path) -> None:
 
 
 def test_config_of_one_that_does_not_start_says_so(ini: Path) -> None:
-    """C4: and shows what the ini file says."""
-    write(ini, **{"pyramid.includes": "no.such.package"})
-    result = called(cli, ini, "config")
-    assert "session.cookie_name" in result.stdout
-    assert "does not start" in result.stderr
+    """C4: and shows what the ini file says, but no exit status as if that were all."""
+    for more in ({"pyramid.includes": "no.such.package"}, MOVING | {"moving.from": "nowhere"}):
+        write(ini, **more)
+        result = called(cli, ini, "config")
+        assert "session.cookie_name" in result.stdout
+        assert "does not start" in result.stderr
+        assert result.exit_code == 1
+    assert "moving.from = nowhere" in result.stderr
 
 
 def test_an_error_tells_no_secret(ini: Path) -> None:

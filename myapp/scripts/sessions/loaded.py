@@ -5,6 +5,7 @@ Nothing may be left behind: no thread is started, no row is written, no migratio
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,6 +17,7 @@ from pyramid.config import Configurator, global_registries
 from pyramid.registry import Registry
 from sqlalchemy import Engine
 
+from myapp import environment
 from myapp.environment import Described, without_passwords
 from myapp.sessions.testing.memory_store import MemoryStore
 from myapp.sessions.web.headers import REGISTRY_KEY
@@ -77,7 +79,7 @@ def _loaded(described: Described) -> Iterator[Loaded]:
     before = list(global_registries)
     known = {id(each) for each in before}
     wsgi, failure = None, None
-    with changed_environment(_UNTOUCHED), _noting() as included:
+    with _untouched(), _noting() as included:
         try:
             wsgi = described.outermost.create()
         except (Exception, SystemExit) as error:
@@ -94,6 +96,24 @@ def _loaded(described: Described) -> Iterator[Loaded]:
     finally:
         for each in ours:
             _close(each)
+
+
+@contextmanager
+def _untouched() -> Iterator[None]:
+    """With variables that keep what is loaded from changing anything.
+
+    Whoever set the same on the command line is not told that it is ignored: nobody but us set them.
+    """
+    environment.log.addFilter(_is_news)
+    try:
+        with changed_environment(_UNTOUCHED):
+            yield
+    finally:
+        environment.log.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return _UNTOUCHED.keys().isdisjoint(map(str, record.args or ()))
 
 
 @contextmanager

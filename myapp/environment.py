@@ -36,6 +36,8 @@ _NOT_A_PORT: Final = re.compile(
 )
 # One `name=value`, whose name or value may be percent-encoded.
 _PARAMETER: Final = re.compile(r"((?:^|[?&])[^?&=]*)=[^&]*")
+# A URL within a sentence, up to its host at least: an unescaped password may hold a blank.
+_URL: Final = re.compile(r"[\w+.-]+://(?:[^\s/@:]*:[^@]*@)?\S*")
 _SECRETS: Final = ("pass", "pwd", "secret", "token")
 
 # How the name of a setting ends whose value is a secret as it stands.
@@ -261,6 +263,11 @@ def printable(value: object) -> str:
     """A value as one line, without the password that a URL may hold."""
     text = _without_password(str(value))
     return text if text.isprintable() and text and text.strip() == text else repr(text)
+
+
+def without_passwords(sentence: str) -> str:
+    """Somebody else's words, without the passwords that URLs in them may hold."""
+    return _URL.sub(lambda url: _without_password(url[0]), sentence)
 
 
 def _without_password(text: str) -> str:

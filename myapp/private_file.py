@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import sqlite3
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import Any, Final
 from urllib.parse import parse_qs, unquote
+
+from sqlalchemy import Engine, event
+from sqlalchemy.engine import Dialect
 
 _PRIVATE: Final = 0o600
 
@@ -26,6 +30,27 @@ def make_private(dialect: object, record: object, arguments: Sequence[Any], opti
         # Whatever the process's umask has left of it.
         os.fchmod(made, _PRIVATE)
         os.close(made)
+
+
+@contextmanager
+def making_none() -> Iterator[None]:
+    """Where a SQLite file is missing, let connecting fail as in an outage, whoever's engine it is.
+
+    SQLite itself would make an empty one, also for whoever only wants to look.
+    """
+    event.listen(Engine, "do_connect", _refuse_missing)
+    try:
+        yield
+    finally:
+        event.remove(Engine, "do_connect", _refuse_missing)
+
+
+def _refuse_missing(
+    dialect: Dialect, record: object, arguments: Sequence[Any], options: Any
+) -> None:
+    path = _path(str(arguments[0]), options) if dialect.name == "sqlite" else None
+    if path and path != ":memory:" and not os.path.exists(path):
+        raise sqlite3.OperationalError(f"there is no database {path}")
 
 
 def _path(name: str, options: Mapping[str, Any]) -> str | None:

@@ -176,7 +176,7 @@ def test_config_leaves_another_applications_names_alone(tmp_path: Path) -> None:
     ini = tmp_path / "shop.ini"
     ini.write_text(
         "[app:main]\nuse = call:tests.foreign_app:main\n"
-        "session.url = sqlite:////x\ndatabase.pool = 3\n"
+        "session.url = sqlite:///%(here)s/shop.sqlite\ndatabase.pool = 3\n"
     )
     found = shown(run(ini, "config"))
     assert list(found) == ["sqlalchemy.url", *(f"session.{name}" for name in TABLE)]
@@ -234,12 +234,25 @@ def test_an_unknown_setting_is_one_line(ini: Path, name: str, nearest: str) -> N
 
 def test_a_missing_table_is_one_line(ini: Path) -> None:
     """I14: with what to do."""
+    (ini.parent / "some.sqlite").touch()
     assert_one_line(
         run(ini, "sweep"),
         "there is no table 'sessions': run `alembic upgrade head`, with DATABASE_URL if the"
         " sessions have a database of their own; where alembic does not know the table,"
         " `myapp-sessions INI schema` prints its SQL",
     )
+
+
+@pytest.mark.parametrize("command", ["stats", "sweep", "config", "audit", "check"])
+@pytest.mark.parametrize("main", ["egg:myapp", "call:tests.foreign_app:main"])
+def test_no_command_makes_a_database(ini: Path, command: str, main: str) -> None:
+    """I14, O2: one that is missing is as one that can't be reached, be it looked at or loaded."""
+    ini.write_text(ini.read_text().replace("egg:myapp", main))
+    result = run(ini, command, ACCOUNTS_MAIL="off")
+    assert [path.name for path in ini.parent.iterdir()] == [ini.name]
+    if command != "config":
+        assert result.exit_code == 1
+        assert f"there is no database {ini.parent}/some.sqlite" in result.output + result.stderr
 
 
 def test_an_unreachable_database_is_one_line(ini: Path) -> None:

@@ -227,6 +227,22 @@ def test_a_password_is_not_shown(url: str, shown: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("sentence", "shown"),
+    [
+        ("can't reach redis://u:p@ss@h/0: ask ann", "can't reach redis://u:***@h/0: ask ann"),
+        ("(redis://u:two words@h/0)", "(redis://u:***@h/0)"),
+        ("redis://a:x@h/0, redis://b:y@h/1", "redis://a:***@h/0, redis://b:***@h/1"),
+        ("no host in redis://h:secret", "no host in redis://h:***"),
+        ("https://h/d?password=x is down", "https://h/d?password=*** is down"),
+        ("sqlite:///a.db: expected: ann@h", "sqlite:///a.db: expected: ann@h"),
+    ],
+)
+def test_nor_is_one_within_a_sentence(sentence: str, shown: str) -> None:
+    """R6: the rest of the sentence stays."""
+    assert environment.without_passwords(sentence) == shown
+
+
+@pytest.mark.parametrize(
     ("value", "shown"),
     [("", "''"), (" a", "' a'"), ("a\nb", r"'a\nb'"), ("a\x00", r"'a\x00'"), (7, "7"), ("é", "é")],
 )

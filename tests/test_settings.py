@@ -946,9 +946,14 @@ def test_no_message_shows_a_password(start: Started, bad: str, source: str, key:
             "expected a name that can be imported: No module named 'no_such_module'",
         ),
         ("session.serializer", "os", "expected an object that has loads and dumps"),
+        (
+            "session.store",
+            "tests.sessions.broken.unfinished:Unfinished",
+            "expected a store that has last_sign_in",
+        ),
     ],
 )
-def test_a_name_that_leads_nowhere_is_refused(
+def test_a_name_that_leads_to_nothing_of_use_is_refused(
     start: Started, url: str, key: str, value: str, reason: str, source: str
 ) -> None:
     """C2: what is named is looked for at start."""

@@ -17,7 +17,7 @@ _SHORTEST: Final = 15
 
 
 def _given(seen: Evidence, name: str) -> tuple[Any, str]:
-    return seen.given("accounts", f"accounts.{name}")
+    return seen.given("myapp.accounts", f"accounts.{name}")
 
 
 def password_length(seen: Evidence, profile: Profile) -> Verdict:

@@ -16,7 +16,7 @@ _MASKED: Final = "logging.Formatter"
 def masking(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 16.2.5: whatever is logged, no line holds a token or the path of a link."""
     own = {name: each for name, each in seen.formatters.items() if each != _MASKED}
-    _, evidence = seen.given("logs", "logs.format")
+    _, evidence = seen.given("myapp.logs", "logs.format")
     shown = [evidence, *(f"[{name}] class = {each}" for name, each in own.items())]
     to_set = ", ".join(f"no class in [{name}]: logs.format decides" for name in own)
     return verdict("ASVS 16.2.5", ", ".join(shown), not own, to_set)

@@ -13,9 +13,9 @@ from myapp.scripts.sessions.audit.rules import Rule, Verdict, verdict
 
 def address(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 13.4.5: monitoring is not open to the world."""
-    listen, evidence = seen.given("metrics", "metrics.listen")
+    listen, evidence = seen.given("myapp.metrics", "metrics.listen")
     if listen is not None:
-        _, public = seen.given("metrics", "metrics.public")
+        _, public = seen.given("myapp.metrics", "metrics.public")
         evidence = f"{evidence}, {public}"
     fits = listen is None or _is_within(listen[0])
     to_set = "metrics.public = false, or metrics.listen at a private address such as 10.0.0.5:9464"

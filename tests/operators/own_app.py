@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -24,7 +25,13 @@ Handler = Callable[[Request], Response]
 
 def main(global_config: dict[str, str], **settings: str) -> Any:
     """The WSGI application; `pyramid.includes` is Pyramid's own setting."""
-    given = {name: text for name, text in settings.items() if name != "own.lifetime"}
+    if "own.cache_url" in settings:
+        raise OSError(f"can't reach {settings['own.cache_url']}, since nothing answers")
+    given: dict[str, Any] = {
+        name: text for name, text in settings.items() if name != "own.lifetime"
+    }
+    # Settings in Python may be anything, and this one is of no ini file.
+    given["own.cache"] = None
     if "own.lifetime" in settings:
         given["session.lifetime"] = settings["own.lifetime"]
     with Configurator(settings=given) as config:
@@ -33,8 +40,9 @@ def main(global_config: dict[str, str], **settings: str) -> Any:
             config.add_tween(f"{__name__}.tween_factory")
         config.add_route("home", "/")
         config.add_view(home, route_name="home")
-        config.add_route("broken", "/broken")
-        config.add_view(broken, route_name="broken")
+        for view in (broken, leaving):
+            config.add_route(view.__name__, f"/{view.__name__}")
+            config.add_view(view, route_name=view.__name__)
     return config.make_wsgi_app()
 
 
@@ -51,6 +59,7 @@ def tween_factory(handler: Handler, registry: Registry) -> Handler:
 
 def home(request: Request) -> Response:
     """A page that begins a session for everybody, and leads elsewhere whoever comes by HTTP."""
+    print("not for whoever reads what a command says")
     request.session["seen"] = True
     return Response("hello") if request.scheme == "https" else HTTPFound("https://example.com/")
 
@@ -58,6 +67,11 @@ def home(request: Request) -> Response:
 def broken(request: Request) -> Response:
     """A page that fails."""
     raise ValueError("broken")
+
+
+def leaving(request: Request) -> Response:
+    """A page that wants the whole process to end."""
+    sys.exit("leaving")
 
 
 def nothing(global_config: dict[str, str], **settings: str) -> Any:

@@ -86,7 +86,9 @@ def test_what_was_never_told_fails_with_its_name(
     status, lines = audit(variables, "--https", ini=ini)
     assert status == 1
     assert len(lines) >= len(rules.RULES)
-    name = {"DATABASE_URL": "table"}.get(missing, missing.lower().replace("_", ".", 1))
+    name = {"DATABASE_URL": "there is no database"}.get(
+        missing, missing.lower().replace("_", ".", 1)
+    )
     assert any(name in line["evidence"] for line in failed(lines))
 
 
@@ -213,13 +215,14 @@ def test_each_feature_notes_that_it_was_included(
     ini = str(ROOT / "production.ini")
     given = Given(environment.application(ini), "session.", ini=ini)
     folders = {*given.included}
-    with given.loaded():
-        assert {*given.included} == folders
+    with given.loaded() as application:
+        assert {*application.included} == {*given.included} == folders
 
 
 def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:
     """O2: a database without tables is a failure, and has none afterwards."""
     file, before = tmp_path / "new.sqlite", {*threading.enumerate()}
+    file.touch()
     new = {"DATABASE_URL": f"sqlite:///{file}", "DATABASE_MIGRATE_ON_START": "true"}
     status, lines = audit(TOLD | new, "--https")
     assert status == 1
@@ -228,6 +231,17 @@ def test_auditing_migrates_nothing_and_starts_no_thread(tmp_path: Path) -> None:
     with closing(sqlite3.connect(file)) as connection:
         assert connection.execute("SELECT name FROM sqlite_master").fetchall() == []
     assert {*threading.enumerate()} <= before
+
+
+def test_what_the_audit_overrules_is_not_called_ignored(
+    variables: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """O2, C2: whoever set it by `--set` sees nothing of the variable by which we did that."""
+    given = ("--set", "database.migrate_on_start=true", "--set", "session.lifetime=1d")
+    more = variables | {"SESSION_LIFETIME": "2d"}
+    called(cli, *given, ROOT / "production.ini", "audit", environment=more)
+    assert "session.lifetime=1d on the command line is ignored" in caplog.text
+    assert "database.migrate_on_start" not in caplog.text
 
 
 def test_auditing_writes_nothing_and_takes_the_manager_that_is_meant(

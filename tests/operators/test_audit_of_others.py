@@ -93,13 +93,15 @@ def test_a_neighbour_s_page_is_no_evidence(ini: Path) -> None:
     lines = audit(write(ini, AROUND["a composite"]), "--page", "/static")
     assert failed(lines) == [*HEADERS]
     assert "does not reach the application with the sessions" in lines["ASVS 3.4.1"]["evidence"]
+    assert {lines[rule]["to_set"] for rule in HEADERS} == {"--page with a path of that application"}
 
 
 def test_one_that_does_not_start_or_answer_fails(ini: Path) -> None:
     """O2: evidence that can't be had is none."""
-    broken = audit(write(ini), "--page", "/broken")
-    assert failed(broken) == [*HEADERS]
-    assert "GET /broken raises ValueError" in broken["ASVS 3.4.1"]["evidence"]
+    for page, error in (("/broken", "ValueError"), ("/leaving", "SystemExit")):
+        broken = audit(write(ini), "--page", page)
+        assert failed(broken) == [*HEADERS]
+        assert f"GET {page} raises {error}" in broken["ASVS 3.4.1"]["evidence"]
     lines = audit(write(ini, **{"pyramid.includes": "no.such.package"}))
     assert failed(lines) == [*HEADERS]
     assert "the application does not start" in lines["ASVS 3.4.1"]["evidence"]
@@ -114,6 +116,19 @@ def test_settings_are_those_that_the_application_has(ini: Path) -> None:
     assert failed(lines) == ["ASVS 7.1.1 7.3.2, NIST 5.2"]
     evidence = lines["ASVS 7.1.1 7.3.2, NIST 5.2"]["evidence"]
     assert evidence == "session.lifetime = 60d (the application's settings)"
+
+
+def test_a_setting_of_its_own_may_be_none(ini: Path) -> None:
+    """O2, C4: what it sets in Python, the ini file need not have."""
+    assert failed(audit(write(ini))) == []
+    assert "session.lifetime" in {line["setting"] for line in shown(ini)}
+
+
+@pytest.mark.parametrize("module", ["settings", "features"])
+def test_modules_of_its_own_are_left_alone(ini: Path, module: str) -> None:
+    """O2: one is not even imported, and the other may raise what it likes."""
+    ini.write_text(write(ini).read_text().replace("own_app", f"shop_with_{module}"))
+    assert failed(audit(ini)) == []
 
 
 # Features that it includes.
@@ -137,7 +152,8 @@ def test_so_does_one_that_brings_pickle_along(seen: Evidence, function: str, is_
     given = {"moving.from": "session_redis", "moving.session_redis.deserialize": function}
     reading = read_table(TABLE, given, {}, prefix=PREFIX, owned=(PREFIX,))
     verdict = moving.readers(
-        replace(seen, readings={**seen.readings, "moving": reading}), PROFILES["aal1"]
+        replace(seen, readings={**seen.readings, "myapp.sessions.moving": reading}),
+        PROFILES["aal1"],
     )
     assert verdict.is_met is is_met
     assert f"moving.session_redis.deserialize = {function}" in verdict.evidence
@@ -165,11 +181,14 @@ def test_config_shows_what_the_application_includes(ini: Path) -> None:
 
 
 def test_config_of_one_that_does_not_start_says_so(ini: Path) -> None:
-    """C4: and shows what the ini file says."""
-    write(ini, **{"pyramid.includes": "no.such.package"})
-    result = called(cli, ini, "config")
-    assert "session.cookie_name" in result.stdout
-    assert "does not start" in result.stderr
+    """C4: and shows what the ini file says, but no exit status as if that were all."""
+    for more in ({"pyramid.includes": "no.such.package"}, MOVING | {"moving.from": "nowhere"}):
+        write(ini, **more)
+        result = called(cli, ini, "config")
+        assert "session.cookie_name" in result.stdout
+        assert "does not start" in result.stderr
+        assert result.exit_code == 1
+    assert "moving.from = nowhere" in result.stderr
 
 
 def test_an_error_tells_no_secret(ini: Path) -> None:
@@ -178,3 +197,41 @@ def test_an_error_tells_no_secret(ini: Path) -> None:
     result = called(cli, ini, "config")
     assert "moving.signed_cokie.secret = ***" in result.stderr
     assert "hush" not in result.output + result.stderr
+
+
+def test_an_error_of_its_own_tells_no_password_either(ini: Path) -> None:
+    """R6: other packages quote the URL that they can't reach."""
+    write(ini, **{"own.cache_url": "redis://us:top secret@h/0"})
+    for command in ("config", "audit"):
+        result = called(cli, ini, command)
+        words = result.output + result.stderr
+        assert "can't reach redis://us:***@h/0, since nothing answers" in words
+        assert "secret" not in words
+
+
+# Features that others wrote.
+
+PRESS = "tests.operators.press"
+
+
+def test_a_feature_of_a_codebase_need_not_note_itself_for_its_rules(ini: Path) -> None:
+    """O2: one that is included is asked, settings or not; one that is not included, is not."""
+    ini.write_text(write(ini).read_text().replace(f"{OWN}main", f"use = call:{PRESS}:main"))
+    lines = audit(ini)
+    assert "SILENT" in failed(lines)
+    assert "UNUSED" not in lines
+
+
+def test_a_table_is_all_that_a_feature_needs(ini: Path) -> None:
+    """O2, C4: what it owns, and a prefix, may be left out."""
+    write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.literal"})
+    assert failed(audit(ini)) == []
+    assert "literal.on" in {line["setting"] for line in shown(ini)}
+
+
+def test_two_features_may_have_the_same_last_name(ini: Path) -> None:
+    """O2: neither's settings are taken for the other's."""
+    pytest.importorskip("myapp.logs", reason="it was taken out")
+    for features in (f"myapp.logs {PRESS}.logs", f"{PRESS}.logs myapp.logs"):
+        write(ini, **{"pyramid.includes": f"myapp.sessions {features}"})
+        assert failed(audit(ini)) == []

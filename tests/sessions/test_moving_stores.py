@@ -12,17 +12,20 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from pyramid.request import Request
+from sqlalchemy import create_engine, update
 from webob.cookies import SignedSerializer
 
 from myapp.scripts.sessions import cli
 from myapp.sessions import SettingError
+from myapp.sessions.moving.links import digest_of, write_link
 from myapp.sessions.moving.old import Old, Reader
 from myapp.sessions.moving.redis_readers import RedisSessionsReader, SessionRedisReader
 from myapp.sessions.moving.signed_cookie import Verbatim
+from myapp.sessions.sql.model import table
 from tests.command_line import called
 from tests.sessions.app import App
 from tests.sessions.conftest import MakeApp
@@ -174,6 +177,28 @@ def test_a_command_tells_how_far_the_move_has_come(app: App, tmp_path: Path) -> 
     bad = called(cli, "--set", "session.lifetime=long", ini, "moving")
     assert bad.exit_code == 1
     assert bad.stderr.startswith("Error: session.lifetime = long")
+
+
+def test_an_old_session_counts_once_and_what_is_damaged_apart(app: App, tmp_path: Path) -> None:
+    """O7: though two requests of one instant adopted it; a bad row hides no other."""
+    ini = tmp_path / "some.ini"
+    ini.write_text(f"[app:main]\nuse = egg:myapp\nsqlalchemy.url = {app.url}\n")
+
+    def counted() -> dict[str, Any]:
+        found = json.loads(called(cli, ini, "moving", "--json").output).items()
+        return {name: (each["moved"], each["ended"]) for name, each in found}
+
+    kind, reader = app.manager.kind, cast(Reader, SimpleNamespace(name="beaker", lasts=0))
+    for handle in ("one", "another", "a third"):
+        write_link(kind, (reader, "old"), handle)
+    write_link(kind, (reader, "other"), None)
+    assert counted() == {"beaker": (1, 1)}
+    damaged = digest_of(kind, (reader, "other"))
+    engine = create_engine(app.url)
+    with engine.begin() as connection:
+        connection.execute(update(table).where(table.c.digest == damaged).values(data=b"\xff"))
+    engine.dispose()
+    assert counted() == {"beaker": (1, 0), "unreadable": (1, 0)}
 
 
 def test_an_unsigned_id_of_beaker_is_taken_to_the_letter(make_app: MakeApp, database: Path) -> None:

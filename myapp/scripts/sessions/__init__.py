@@ -8,6 +8,7 @@ from typing import Final
 
 import click
 
+from myapp.private_file import making_none
 from myapp.scripts.command import Ini, OneLineErrors, application
 from myapp.scripts.sessions import (
     backup,
@@ -76,6 +77,8 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
     """
     if not _PREFIX.fullmatch(prefix):
         raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
+    # A misspelt name must not become an empty database.
+    ctx.with_resource(making_none())
     ctx.obj = Given(application(ini, options), prefix, ini=ini.partition("#")[0])
 
 

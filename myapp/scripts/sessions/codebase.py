@@ -34,22 +34,33 @@ class Codebase:
         found: Iterator[ModuleType] = import_module(f"{self.package}.features").modules(name)
         return found
 
-    def with_settings(self) -> Sequence[str]:
-        """The packages of the features that have settings."""
-        return [module.__name__.rpartition(".")[0] for module in self.modules("settings")]
+    def features(self) -> Sequence[str]:
+        """The packages of the features that have settings, or rules for `audit`."""
+        found = (*self.modules("settings"), *self.modules("audit"))
+        return sorted({module.__name__.rpartition(".")[0] for module in found})
 
 
 def codebase_of(main: object) -> Codebase | None:
     """The codebase of what an ini file names as its application; None if it is another's."""
     package = getattr(main, "__module__", None) or ""
-    named = {"settings": "read_application_settings", "features": "modules"}
+    # In this order: many an application has a module `settings`, which may be meant for another
+    # program, and few have one named `features`.
+    named = {"features": "modules", "settings": "read_application_settings"}
     if package and all(_has(f"{package}.{module}", name) for module, name in named.items()):
         return Codebase(package=package)
     return None
 
 
+def module_of(package: str, name: str) -> ModuleType | None:
+    """The module of this name of a feature; None if it has none, or is a single file."""
+    is_package = hasattr(import_module(package), "__path__")
+    whole = f"{package}.{name}"
+    return import_module(whole) if is_package and find_spec(whole) else None
+
+
 def _has(module: str, name: str) -> bool:
     try:
         return find_spec(module) is not None and hasattr(import_module(module), name)
-    except ImportError:
+    except Exception:
+        # Whatever another's module raises, it is none of ours.
         return False

@@ -20,13 +20,14 @@ def command(given: Given, as_json: bool) -> None:
     source.
 
     Passwords and secrets are hidden, and nothing is cut. To know which features it includes, an
-    application of your own is loaded, but not served.
+    application of your own is loaded, but not served. If it does not start, settings of its
+    features may be missing.
 
     \b
     Example:      myapp-sessions production.ini config
-    Exit status:  0 shown, 1 a setting can't be used.
+    Exit status:  0 shown, 1 a setting can't be used, or the application does not start.
     """
-    with _known(given):
+    with _known(given) as is_known:
         readings = (
             given.application(),
             given.parsed().reading,
@@ -41,20 +42,22 @@ def command(given: Given, as_json: bool) -> None:
         print_json([dict(zip(("setting", "value", "from"), row, strict=True)) for row in rows])
     else:
         print_table(("setting", "value", "from"), rows)
+    raise click.exceptions.Exit(int(not is_known))
 
 
 @contextmanager
-def _known(given: Given) -> Iterator[None]:
-    """Look at the application itself, unless its codebase tells which features it has.
+def _known(given: Given) -> Iterator[bool]:
+    """Look at the application itself, unless its codebase tells which features it has: whether it
+    is known.
 
     A database that is down may be why somebody looks at the settings: nothing waits for it here.
     """
     moves = any(name.startswith("moving.") for name in given.settings)
     if given.codebase is not None and not moves:
-        yield
+        yield True
         return
     with given.loaded() as application:
-        if application.registry is None:
-            words = "what it includes can't be told, since the application does not start"
+        if application.failure is not None:
+            words = "settings may be missing, since the application does not start"
             click.echo(f"{words}: {application.why_not}", err=True)
-        yield
+        yield application.failure is None

@@ -7,7 +7,7 @@ import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
-from importlib import import_module
+from functools import cached_property
 from typing import Any, Final
 
 import click
@@ -16,7 +16,7 @@ from sqlalchemy import event
 from myapp import environment
 from myapp.database import URL_SETTING, read_url
 from myapp.environment import Described
-from myapp.scripts.sessions.codebase import Codebase, codebase_of
+from myapp.scripts.sessions.codebase import Codebase, codebase_of, module_of
 from myapp.scripts.sessions.loaded import Loaded, loaded
 from myapp.sessions.core.lifetime import MINUTE
 from myapp.sessions.core.manager import SessionManager
@@ -39,8 +39,13 @@ class Given:
         self.settings = environment.merge(context.local_conf, context.global_conf)
         self.codebase: Codebase | None = codebase_of(context.object)
         """None: the application only includes our sessions."""
-        self.included: Sequence[str] = self.codebase.with_settings() if self.codebase else ()
-        """The packages of its features that have settings."""
+
+    @cached_property
+    def included(self) -> Sequence[str]:
+        """The packages of its features that have settings or rules; of a codebase all that are
+        there, until the application tells.
+        """
+        return self.codebase.features() if self.codebase else ()
 
     @contextmanager
     def loaded(self) -> Iterator[Loaded]:
@@ -51,14 +56,26 @@ class Given:
         with loaded(self.described) as application:
             if application.registry is not None:
                 self.settings = self._with_sources(application.settings)
-                self.included = application.included
+                self.included = self._included_in(application)
             yield application
+
+    def _included_in(self, application: Loaded) -> Sequence[str]:
+        """What a loaded application includes: a feature of a codebase need not say so itself.
+
+        Where it does not start, nobody can tell, and each feature of its codebase counts.
+        """
+        silent = [
+            package
+            for package in (self.codebase.features() if self.codebase else ())
+            if application.failure is not None or application.has_included(package)
+        ]
+        return [*dict.fromkeys((*application.included, *silent))]
 
     def _with_sources(self, settings: Mapping[str, Any]) -> dict[str, Any]:
         """The settings of a loaded application; what is as in the ini file remembers that."""
         own = self.settings
         return {
-            name: own[name] if str(own.get(name)) == str(value) else value
+            name: own[name] if name in own and str(own[name]) == str(value) else value
             for name, value in settings.items()
         }
 
@@ -72,16 +89,16 @@ class Given:
         return Reading("", {URL_SETTING.name: read_url(self.settings, os.environ)})
 
     def of_features(self) -> Iterator[tuple[str, Reading]]:
-        """The settings of each feature by the name of its package. Raises SettingError."""
+        """The settings of each feature that has some, by its package. Raises SettingError."""
         for package in self.included:
-            module = import_module(f"{package}.settings")
-            prefix = getattr(module, "PREFIX", "")
-            yield (
-                package,
-                read_table(
-                    module.TABLE, self.settings, os.environ, prefix=prefix, owned=module.OWNED
-                ),
-            )
+            module = module_of(package, "settings")
+            table = getattr(module, "TABLE", None)
+            if table is not None:
+                prefix, owned = getattr(module, "PREFIX", ""), getattr(module, "OWNED", ())
+                yield (
+                    package,
+                    read_table(table, self.settings, os.environ, prefix=prefix, owned=owned),
+                )
 
     def parsed(self) -> SessionSettings:
         """The manager's settings, with the database they lead to, unless they name a store.

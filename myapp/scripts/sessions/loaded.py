@@ -5,6 +5,7 @@ Nothing may be left behind: no thread is started, no row is written, no migratio
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,11 +13,12 @@ from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyramid.config import global_registries
+from pyramid.config import Configurator, global_registries
 from pyramid.registry import Registry
 from sqlalchemy import Engine
 
-from myapp.environment import Described
+from myapp import environment
+from myapp.environment import Described, without_passwords
 from myapp.sessions.testing.memory_store import MemoryStore
 from myapp.sessions.web.headers import REGISTRY_KEY
 from myapp.setting_table import INCLUDED
@@ -38,11 +40,14 @@ class Loaded:
     """What kept it from starting."""
     registry: Registry | None
     """That of the application with the sessions; None if it did not get so far."""
+    modules: Sequence[str] = ()
+    """What that application has included, by the names of the modules."""
 
     @property
     def why_not(self) -> str:
-        """Why it does not start, in one line."""
-        return " ".join(str(self.failure).split()) or type(self.failure).__name__
+        """Why it does not start, in one line and without passwords."""
+        words = without_passwords(str(self.failure))
+        return " ".join(words.split()) or type(self.failure).__name__
 
     @property
     def settings(self) -> Mapping[str, Any]:
@@ -51,18 +56,30 @@ class Loaded:
 
     @property
     def included(self) -> Sequence[str]:
-        """The packages with a table of settings that it has included."""
+        """The packages of features that noted themselves."""
         return [] if self.registry is None else self.registry.get(INCLUDED, ())
+
+    def has_included(self, package: str) -> bool:
+        """Whether it has included a package, or a module within."""
+        return any(f"{module}.".startswith(f"{package}.") for module in self.modules)
 
 
 @contextmanager
 def loaded(described: Described) -> Iterator[Loaded]:
-    """Load an application with all that its server loads around it, and close it in the end."""
+    """Load an application with all that its server loads around it, and close it in the end.
+
+    What it prints meanwhile, be it asked for a page, is no part of what a command says.
+    """
+    with redirect_stdout(sys.stderr), _loaded(described) as application:
+        yield application
+
+
+@contextmanager
+def _loaded(described: Described) -> Iterator[Loaded]:
     before = list(global_registries)
     known = {id(each) for each in before}
     wsgi, failure = None, None
-    # What the application prints is no part of what a command says.
-    with changed_environment(_UNTOUCHED), redirect_stdout(sys.stderr):
+    with _untouched(), _noting() as included:
         try:
             wsgi = described.outermost.create()
         except (Exception, SystemExit) as error:
@@ -70,13 +87,33 @@ def loaded(described: Described) -> Iterator[Loaded]:
             failure = error
     made = [each for each in global_registries if id(each) not in known]
     ours = [each for each in made if REGISTRY_KEY in each]
-    for registry in ours:
-        _quieten(registry)
+    for each in ours:
+        _quieten(each)
+    registry = _of(described, ours)
+    modules = [module for within, module in included if within is registry]
     try:
-        yield Loaded(wsgi=wsgi, failure=failure, registry=_of(described, ours))
+        yield Loaded(wsgi=wsgi, failure=failure, registry=registry, modules=modules)
     finally:
-        for registry in ours:
-            _close(registry)
+        for each in ours:
+            _close(each)
+
+
+@contextmanager
+def _untouched() -> Iterator[None]:
+    """With variables that keep what is loaded from changing anything.
+
+    Whoever set the same on the command line is not told that it is ignored: nobody but us set them.
+    """
+    environment.log.addFilter(_is_news)
+    try:
+        with changed_environment(_UNTOUCHED):
+            yield
+    finally:
+        environment.log.removeFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    return _UNTOUCHED.keys().isdisjoint(map(str, record.args or ()))
 
 
 @contextmanager
@@ -88,6 +125,27 @@ def changed_environment(changes: Mapping[str, str | None]) -> Iterator[None]:
         yield
     finally:
         _change(before)
+
+
+@contextmanager
+def _noting() -> Iterator[Sequence[tuple[Registry, str]]]:
+    """What is included meanwhile, by its registry and the name of its module.
+
+    Pyramid knows it while it includes, and forgets it: there is no other way to ask.
+    """
+    noted: list[tuple[Registry, str]] = []
+    include = Configurator.include
+
+    def noting(config: Configurator, callable: Any, *args: Any, **options: Any) -> None:
+        include(config, callable, *args, **options)
+        found = config.maybe_dotted(callable)
+        noted.append((config.registry, getattr(found, "__module__", None) or found.__name__))
+
+    Configurator.include = noting
+    try:
+        yield noted
+    finally:
+        Configurator.include = include
 
 
 def _change(variables: Mapping[str, str | None]) -> None:

@@ -42,10 +42,14 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
     """The session of ours; None if the old one was ended."""
     has_user: bool = False
     """Whether the old session said who is signed in, and not another one that came with it."""
+    is_second: bool = False
+    """Whether another link, too, tells of the same old session, which was adopted twice."""
 
 
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Link).decode
+_UNREADABLE: Final = Link("unreadable", "?")
+"""What counts in place of a link that can't be read."""
 
 
 def manager_of_links(name: str) -> str:
@@ -114,7 +118,8 @@ def write_link(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bo
     there = _write(kind, _row(kind, arrival, handle, has_user=has_user))
     if there is not None and handle not in (None, _decode(there.data).handle):
         log.info("old session %s was adopted twice, at once", shortened(there.digest))
-        _write(kind, _row(kind, _second(arrival), handle, has_user=has_user))
+        second = _row(kind, _second(arrival), handle, has_user=has_user, is_second=True)
+        _write(kind, second)
 
 
 def _write(kind: Kind, row: StoredSession) -> StoredSession | None:
@@ -135,12 +140,23 @@ def _of(kind: Kind, digest: bytes) -> StoredSession | None:
 
 
 def links(store: SessionStore, name: str) -> Iterator[tuple[Link, int]]:
-    """All links of a manager and when each was written, streamed."""
+    """A link for each old session of a manager and when it was written, streamed."""
     for row in store.iterate(manager_of_links(name)):
-        yield _decode(row.data), row.created_at
+        link = _read(row)
+        if not link.is_second:
+            yield link, row.created_at
 
 
-def _row(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool) -> StoredSession:
+def _read(row: StoredSession) -> Link:
+    try:
+        return _decode(row.data)
+    except msgspec.DecodeError:
+        return _UNREADABLE
+
+
+def _row(
+    kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool, is_second: bool = False
+) -> StoredSession:
     now, reader = kind.clock(), arrival[0]
     until = now + min(max(reader.lasts, 2 * GRACE), MAX_LIFETIME)
     return StoredSession(
@@ -148,7 +164,7 @@ def _row(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bool) ->
         manager=manager_of_links(kind.name),
         handle=new_handle(now),
         version=1,
-        data=_encode(Link(reader.name, handle, has_user)),
+        data=_encode(Link(reader.name, handle, has_user, is_second)),
         created_at=now,
         seen_at=now,
         deadline=until,

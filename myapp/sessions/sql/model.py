@@ -76,7 +76,8 @@ class SessionRow(Base):
     seen_at: Mapped[int] = mapped_column(BigInteger)
     deadline: Mapped[int] = mapped_column(BigInteger)
     expires_at: Mapped[int] = mapped_column(BigInteger)
-    # When the sweeper is to look at this row: not later than it can expire, seldom moved.
+    # When the sweeper is to look at this row, seldom moved: not later than a session can expire; a
+    # marker made in place on SQLite may wait for a while longer.
     sweep_at: Mapped[int] = mapped_column(BigInteger)
     # Until when at the latest the session's lock is held (S13), and by whom.
     locked_until: Mapped[int | None] = mapped_column(BigInteger)

@@ -133,8 +133,8 @@ def open_manager(settings: SessionSettings) -> SessionManager:
 
     Where no `store` is set, the settings name a database, as `with_place` gives it.
     """
-    make = _own_store(settings) if settings.store else SqlStore.from_settings
-    return make_manager(settings, make(settings), serializer=_serializer(settings))
+    store = _complete(settings, _maker(settings)(settings))
+    return make_manager(settings, store, serializer=_serializer(settings))
 
 
 def get_client(request: Request, name: str = "session") -> Client:
@@ -197,7 +197,7 @@ def _shared_store(
     sessions: SessionRegistry, given: Mapping[str, Any], settings: SessionSettings
 ) -> SessionStore:
     """The store of a manager: managers that mean the same database share it and its sweeper."""
-    make = _own_store(settings) if settings.store else SqlStore.from_settings
+    make = _maker(settings)
     if not settings.store:
         first = sessions.managers.get("session")
         shared = first.settings if first else settings
@@ -206,16 +206,31 @@ def _shared_store(
     timeouts = settings.connect_timeout, settings.statement_timeout
     key = (make, settings.url, settings.table, settings.pooler, *timeouts)
     if key not in sessions.stores:
-        sessions.stores[key] = make(settings)
+        sessions.stores[key] = _complete(settings, make(settings))
     return sessions.stores[key]
 
 
-def _own_store(settings: SessionSettings) -> Callable[[SessionSettings], SessionStore]:
+def _maker(settings: SessionSettings) -> Callable[[SessionSettings], SessionStore]:
+    """What makes the store of these settings: a name of your own, or ours for a database."""
+    if not settings.store:
+        return SqlStore.from_settings
     found: Any = _resolve(settings, "store")
     if not callable(found):
         settings.refuse("store", "something that can be called with the settings")
     make: Callable[[SessionSettings], SessionStore] = found
     return make
+
+
+def _complete(settings: SessionSettings, store: SessionStore) -> SessionStore:
+    """The store, unless it lacks a method, which some request would be the first to miss (C3).
+
+    Raises SettingError.
+    """
+    methods = [name for name in vars(SessionStore) if not name.startswith("_")]
+    missing = [name for name in methods if not callable(getattr(store, name, None))]
+    if missing:
+        settings.refuse("store", f"a store that has {', '.join(missing)}")
+    return store
 
 
 def with_place(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from importlib import import_module
-from importlib.util import find_spec
 
 import click
 
+# <workshop>
+from myapp.scripts.sessions.audit import moving
+
+# </workshop>
 from myapp.scripts.sessions.audit.evidence import gather
 from myapp.scripts.sessions.audit.page import ask
 from myapp.scripts.sessions.audit.profiles import PROFILES
 from myapp.scripts.sessions.audit.rules import RULES, Rule
+from myapp.scripts.sessions.codebase import module_of
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.output import json_option, print_json, print_table
 
@@ -61,11 +64,10 @@ def command(
 
 def _rules_of(included: Sequence[str]) -> Iterator[Rule]:
     for package in included:
-        module = f"{package}.audit"
+        module = module_of(package, "audit")
         # <workshop>
         if package == "myapp.sessions.moving":
             # The sessions themselves know nothing of commands.
-            module = f"{__package__}.moving"
+            module = moving
         # </workshop>
-        if find_spec(module):
-            yield from import_module(module).RULES
+        yield from getattr(module, "RULES", ())

@@ -42,7 +42,7 @@ class Evidence:
 
     sessions: SessionSettings
     readings: Mapping[str, Reading] = field(repr=False)
-    """The settings of the application, and of each included feature by its folder's name."""
+    """The settings of the application, and of each included feature by its package."""
     server: Mapping[str, str]
     """[server:main] of the ini file."""
     formatters: Mapping[str, str]
@@ -85,10 +85,9 @@ def gather(given: Given, page: Page, *, https_declared: bool) -> Evidence:
     """Look at everything else once. Raises SettingError for what stops the start anyway."""
     sessions = given.parsed()
     signed_in, signed_out = _responses(sessions)
-    features = {package.rpartition(".")[2]: each for package, each in given.of_features()}
     return Evidence(
         sessions=sessions,
-        readings={"application": given.application()} | features,
+        readings={"application": given.application(), **dict(given.of_features())},
         server=_sections(given.ini).get("server:main", {}),
         formatters=_formatters(given.ini),
         page=page,

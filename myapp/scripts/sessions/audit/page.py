@@ -26,6 +26,8 @@ class Page:
     """What was answered, or why nothing was."""
     headers: Mapping[str, str] = field(default_factory=dict)
     """By their names in small letters."""
+    instead: str = "nothing, before the application answers"
+    """What to do where there are none."""
 
     def header(self, name: str) -> str:
         """A header; empty if it is missing."""
@@ -48,11 +50,12 @@ def ask(loaded: Loaded, path: str) -> Page:
     try:
         response = request.get_response(loaded.wsgi)
         _close(response.app_iter)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return Page(words=f"GET {path} raises {type(error).__name__}")
     if not reached:
         return Page(
-            words=f"GET {path} does not reach the application with the sessions: --page PATH"
+            words=f"GET {path} does not reach the application with the sessions",
+            instead="--page with a path of that application",
         )
     headers: dict[str, str] = {}
     for name, text in response.headerlist:

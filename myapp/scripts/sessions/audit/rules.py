@@ -155,7 +155,7 @@ def https(seen: Evidence, profile: Profile) -> Verdict:
 def _of_page(rule: str, seen: Evidence, header: str, is_met: bool, to_set: str) -> Verdict:
     """What a rule found in a header of the application's page; without a page it is not met."""
     if not seen.page.headers:
-        to_set = "nothing, before the application answers"
+        to_set = seen.page.instead
     return verdict(rule, seen.page.shown(header), is_met, to_set)
 
 

@@ -1,0 +1,3 @@
+"""For another program, which imports it in its own way."""
+
+raise SystemExit("not for you")

@@ -29,7 +29,7 @@ from tests.sessions.interrupting import FOLDER, interrupted_everywhere
 pytestmark = [
     pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
     pytest.mark.filterwarnings(
-        "ignore:Exception ignored (in.|while calling deallocator) <function BaseConnection.__del__"
+        "ignore:Exception ignored .* <function BaseConnection.__del__"
         ":pytest.PytestUnraisableExceptionWarning"
     ),
 ]
@@ -217,7 +217,7 @@ def test_one_that_tries_after_an_outage_leaves_it_to_the_next(
 # Nor has PyMySQL thought of an interrupt before a result is complete, or where its connection is
 # closed by the garbage collector.
 @pytest.mark.filterwarnings(
-    "ignore:Exception ignored in. <function (MySQLResult.__del__|Connection._force_close)"
+    "ignore:Exception ignored .* <function (MySQLResult.__del__|Connection._force_close)"
     ":pytest.PytestUnraisableExceptionWarning"
 )
 def test_an_interrupt_leaves_no_answer_on_the_applications_connection(

@@ -55,7 +55,9 @@ class Line:
     @property
     def is_closed(self) -> bool:
         """Whether nobody may overtake: whoever comes has to stand in line."""
-        return self._closed_for is not None and self._closed_for() is not None
+        # Taken once: the one who closed it may be leaving.
+        closed_for = self._closed_for
+        return closed_for is not None and closed_for() is not None
 
     def close(self) -> None:
         """Let nobody overtake the first one any more, who calls this, until it leaves."""

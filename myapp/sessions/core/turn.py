@@ -34,7 +34,7 @@ class Turn(Generic[T]):
         self.reference = weakref.ref(self)
 
     def give(self, thing: T) -> None:
-        """Hand over what was waited for; called once at most."""
+        """Hand over what was waited for. Raises RuntimeError the second time."""
         self.given = thing
         self._bell.release()
 

@@ -71,9 +71,7 @@ class Executor:
                     return found
                 attempts = attempts or _Attempts(started + self._timeout)
                 if not attempts.allow_another(trouble):
-                    # A digest that is stored already says nothing of the database's health.
-                    if not is_duplicate(error):
-                        _tell(pool, trouble, use)
+                    _tell(pool, trouble, error, use)
                     raise trouble from error
             except BaseException:
                 pool.close(connection)
@@ -107,9 +105,13 @@ class Executor:
         return translated(error)
 
 
-def _tell(pool: Pool, trouble: SessionError, use: Callable[..., object]) -> None:
-    """Note what a request is refused for. A missing table is no outage."""
-    if not isinstance(trouble, StoreUnavailable):
+def _tell(
+    pool: Pool, trouble: SessionError, error: BaseException, use: Callable[..., object]
+) -> None:
+    """Note what a request is refused for. A missing table is no outage, nor is a digest that is
+    stored already.
+    """
+    if not isinstance(trouble, StoreUnavailable) or is_duplicate(error):
         return
     lost = isinstance(trouble, ConnectionLost) and not trouble.read_only
     what: Trouble = "connecting" if lost or use in _READS else "writing"

@@ -22,6 +22,7 @@ from harness.servers.programs import ServerMissing, skip_or_fail
 from harness.servers.server import Server
 from harness.wire import Tap, tapped
 from tests.browser.fixtures import browser as browser
+from tests.browser.fixtures import chromium as chromium
 from tests.browser.fixtures import context as context
 from tests.browser.fixtures import page as page
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,7 @@ def test_a_disabled_user_is_out(
     """A15: with the next page that they open."""
     desk, _ = people
     sign_up(desk)
-    with sqlite3.connect(tmp_path / "story.sqlite") as connection:
+    with closing(sqlite3.connect(tmp_path / "story.sqlite")) as connection, connection:
         connection.execute("UPDATE users SET disabled_at = 1")
     desk.is_out()
     desk.signs_in(PASSWORD)

@@ -64,10 +64,9 @@ def test_the_pages_say_nothing_to_the_console(running: Pserve, page: Page) -> No
 def test_what_is_told_has_the_focus(running: Pserve, page: Page) -> None:
     """After a form was sent: the message, or the first field in error; without a script."""
     store(page, running.url, "foo", "bar")
-    focus = "document.activeElement."
-    assert page.evaluate(f"{focus}className") == "message"
+    expect(page.locator(".message")).to_be_focused()
     store(page, running.url, " ", "bar")
-    assert page.evaluate(f"{focus}id") == "key"
+    expect(page.locator("#key")).to_be_focused()
 
 
 def test_no_button_is_cut_off(running: Pserve, page: Page) -> None:

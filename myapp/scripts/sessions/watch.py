@@ -8,7 +8,7 @@ import select
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from datetime import UTC, datetime
 from typing import Any
 
@@ -48,15 +48,17 @@ def command(given: Given, interval: int, times: int | None, as_json: bool) -> No
             except StoreUnavailable as error:
                 return {"at": datetime.now(UTC), "error": str(error)}
 
-        looks = _looks(look, interval / 1000, times)
+        # Asked before anything is drawn: while rich draws, standard output is its own.
+        by_hand = on_terminal()
+        looks = _looks(look, interval / 1000, times, typing=by_hand and sys.stdin.isatty())
         try:
-            _draw(looks) if on_terminal() and not as_json else _print(looks, as_json=as_json)
+            _draw(looks) if by_hand and not as_json else _print(looks, as_json=as_json)
         except KeyboardInterrupt:
             return
 
 
-def _looks(look: Any, pause: float, times: int | None) -> Iterator[dict[str, Any]]:
-    with _keys() as q_was_pressed:
+def _looks(look: Any, pause: float, times: int | None, *, typing: bool) -> Iterator[dict[str, Any]]:
+    with _keys() if typing else nullcontext(_wait) as q_was_pressed:
         done = 0
         while True:
             yield look()
@@ -68,9 +70,6 @@ def _looks(look: Any, pause: float, times: int | None) -> Iterator[dict[str, Any
 @contextmanager
 def _keys() -> Iterator[Any]:
     """What waits for so many seconds, and tells whether somebody pressed q."""
-    if not (sys.stdin.isatty() and on_terminal()):
-        yield _wait
-        return
     import termios
     import tty
 

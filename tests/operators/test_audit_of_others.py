@@ -222,6 +222,52 @@ def test_a_feature_of_a_codebase_need_not_note_itself_for_its_rules(ini: Path) -
     assert "UNUSED" not in lines
 
 
+RAISING = {
+    f"{PRESS}.raising.audit.looks_up": "raises KeyError: 'no.such.feature'",
+    f"{PRESS}.raising.audit.quotes": "raises OSError: can't reach redis://us:***@h/0",
+    f"{PRESS}.raising.audit.leaves": "raises SystemExit: 3",
+    f"{PRESS}.raising.audit.forgets": "raises TypeError: a NoneType in place of a Verdict",
+    f"{PRESS}.broken.audit": "raises RuntimeError: these rules were never tried",
+}
+
+
+def test_a_rule_that_raises_fails_alone(ini: Path) -> None:
+    """O2: its line names it and the error, and hides no other; so for rules that aren't there."""
+    whole = audit(write(ini))
+    write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.broken {PRESS}.raising"})
+    lines = audit(ini)
+    called_amiss = f"{PRESS}.raising.audit.Rule"
+    assert {*failed(lines)} == {*RAISING, called_amiss}
+    assert {name: lines[name]["evidence"] for name in RAISING} == RAISING
+    assert lines[called_amiss]["evidence"].startswith("raises TypeError: ")
+    assert {*lines} == {*whole, *RAISING, called_amiss, "WORKS"}
+    result = called(cli, ini, "audit", "--https")
+    assert result.exit_code == 1
+    assert sum(line.startswith("failed") for line in result.stdout.splitlines()) == len(RAISING) + 1
+    assert "secret" not in result.output
+
+
+def test_a_codebase_s_broken_rules_are_a_line_as_well(ini: Path) -> None:
+    """O2: of a feature that did not note itself, too, and only if it is included."""
+    text = write(ini).read_text()
+    ini.write_text(text.replace(f"{OWN}main", f"use = call:{PRESS}:main"))
+    assert f"{PRESS}.broken.audit" not in audit(ini)
+    ini.write_text(ini.read_text() + f"pyramid.includes = {PRESS}.broken\n")
+    lines = audit(ini)
+    assert f"{PRESS}.broken.audit" in failed(lines)
+    assert "SILENT" in failed(lines)
+
+
+@pytest.mark.parametrize("command", ["audit", "config"])
+def test_a_table_that_is_none_is_one_line(ini: Path, command: str) -> None:
+    """C4: and names the feature."""
+    write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.tableless"})
+    result = called(cli, ini, command)
+    assert result.exit_code == 1
+    assert f"Error: the settings of {PRESS}.tableless can't be read: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_table_is_all_that_a_feature_needs(ini: Path) -> None:
     """O2, C4: what it owns, and a prefix, may be left out."""
     write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.literal"})

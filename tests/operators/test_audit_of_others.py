@@ -258,6 +258,32 @@ def test_a_codebase_s_broken_rules_are_a_line_as_well(ini: Path) -> None:
     assert "SILENT" in failed(lines)
 
 
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_feature_that_can_tell_nothing_hides_no_sessions(ini: Path, words: Sequence[str]) -> None:
+    """O1, R6: the sessions of the user come first, and one line says why there is no more."""
+    ini.write_text(write(ini).read_text().replace(f"{OWN}main", f"use = call:{PRESS}:main"))
+    result = called(cli, ini, "user", "ann", *words)
+    assert result.exit_code == 1
+    assert "sessions" in result.output + result.stderr
+    assert result.stderr.endswith(
+        f"Error: {PRESS}.raising.operators can't tell of the user:"
+        " OSError: can't reach redis://us:***@h/0\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["stats", "list"])
+def test_a_database_that_refuses_us_is_told_in_a_sentence(ini: Path, command: str) -> None:
+    """O1: what was expected, and what the database says."""
+    write(ini)
+    (ini.parent / "own.sqlite").write_text("no database at all, but a text of some length" * 9)
+    result = called(cli, ini, command)
+    assert result.exit_code == 1
+    assert (
+        "the session store can't be used: expected a database that this user may use"
+        " (DatabaseError: file is not a database)"
+    ) in result.output + result.stderr
+
+
 @pytest.mark.parametrize("command", ["audit", "config"])
 def test_a_table_that_is_none_is_one_line(ini: Path, command: str) -> None:
     """C4: and names the feature."""

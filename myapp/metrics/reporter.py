@@ -12,7 +12,8 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final
+from multiprocessing.util import Finalize
+from typing import Any, Final
 
 from myapp.metrics.exporter import Exporter
 from myapp.metrics.instruments import Instruments
@@ -46,6 +47,7 @@ class Reporter:
         self._stores, self._to, self._exporter = stores, instruments, exporter
         self._clock, self._add_up = clock, add_up
         self._threads: dict[int, tuple[threading.Thread, threading.Event]] = {}
+        self._endings: dict[int, Any] = {}
         self._waits: dict[int, int] = {}
         self._next_count = -math.inf
         self.process = 0
@@ -60,6 +62,9 @@ class Reporter:
         )
         # Of those who come at once one starts it.
         if self._threads.setdefault(process, (thread, stopped))[0] is thread:
+            # What was noted since the last look is to outlive the process, in the sums of all. By
+            # atexit alone it would not where a server forks workers by multiprocessing.
+            self._endings[process] = Finalize(None, self._add_up, exitpriority=0)
             # Where no thread can be had there are no metrics; the request must not suffer.
             with suppress(RuntimeError):
                 thread.start()
@@ -71,6 +76,8 @@ class Reporter:
         if thread is not None and stopped is not None:
             stopped.set()
             thread.join(timeout=2)
+        if ending := self._endings.pop(process_id(), None):
+            ending.cancel()
         self._exporter.close()
 
     def _run(self, stopped: threading.Event) -> None:

@@ -21,6 +21,7 @@ from myapp.sessions import (
     SessionMoved,
     SessionRenewed,
     SessionStarted,
+    StoreUnavailable,
     UnknownToken,
     UnreadableSession,
 )
@@ -110,6 +111,8 @@ class Watch:
         key = operation, transaction
         if key not in self._durations:
             self._durations[key] = Durations(self._to.seconds.labels(*key))
+            # A zero from the start, as of events: how most failures of a database are raised.
+            self._to.failures.labels(*key, StoreUnavailable.__name__)
         return self._durations[key]
 
     def add_up(self) -> None:

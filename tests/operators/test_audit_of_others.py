@@ -222,6 +222,78 @@ def test_a_feature_of_a_codebase_need_not_note_itself_for_its_rules(ini: Path) -
     assert "UNUSED" not in lines
 
 
+RAISING = {
+    f"{PRESS}.raising.audit.looks_up": "raises KeyError: 'no.such.feature'",
+    f"{PRESS}.raising.audit.quotes": "raises OSError: can't reach redis://us:***@h/0",
+    f"{PRESS}.raising.audit.leaves": "raises SystemExit: 3",
+    f"{PRESS}.raising.audit.forgets": "raises TypeError: a NoneType in place of a Verdict",
+    f"{PRESS}.broken.audit": "raises RuntimeError: these rules were never tried",
+}
+
+
+def test_a_rule_that_raises_fails_alone(ini: Path) -> None:
+    """O2: its line names it and the error, and hides no other; so for rules that aren't there."""
+    whole = audit(write(ini))
+    write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.broken {PRESS}.raising"})
+    lines = audit(ini)
+    called_amiss = f"{PRESS}.raising.audit.Rule"
+    assert {*failed(lines)} == {*RAISING, called_amiss}
+    assert {name: lines[name]["evidence"] for name in RAISING} == RAISING
+    assert lines[called_amiss]["evidence"].startswith("raises TypeError: ")
+    assert {*lines} == {*whole, *RAISING, called_amiss, "WORKS"}
+    result = called(cli, ini, "audit", "--https")
+    assert result.exit_code == 1
+    assert sum(line.startswith("failed") for line in result.stdout.splitlines()) == len(RAISING) + 1
+    assert "secret" not in result.output
+
+
+def test_a_codebase_s_broken_rules_are_a_line_as_well(ini: Path) -> None:
+    """O2: of a feature that did not note itself, too, and only if it is included."""
+    text = write(ini).read_text()
+    ini.write_text(text.replace(f"{OWN}main", f"use = call:{PRESS}:main"))
+    assert f"{PRESS}.broken.audit" not in audit(ini)
+    ini.write_text(ini.read_text() + f"pyramid.includes = {PRESS}.broken\n")
+    lines = audit(ini)
+    assert f"{PRESS}.broken.audit" in failed(lines)
+    assert "SILENT" in failed(lines)
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_a_feature_that_can_tell_nothing_hides_no_sessions(ini: Path, words: Sequence[str]) -> None:
+    """O1, R6: the sessions of the user come first, and one line says why there is no more."""
+    ini.write_text(write(ini).read_text().replace(f"{OWN}main", f"use = call:{PRESS}:main"))
+    result = called(cli, ini, "user", "ann", *words)
+    assert result.exit_code == 1
+    assert "sessions" in result.output + result.stderr
+    assert result.stderr.endswith(
+        f"Error: {PRESS}.raising.operators can't tell of the user:"
+        " OSError: can't reach redis://us:***@h/0\n"
+    )
+
+
+@pytest.mark.parametrize("command", ["stats", "list"])
+def test_a_database_that_refuses_us_is_told_in_a_sentence(ini: Path, command: str) -> None:
+    """O1: what was expected, and what the database says."""
+    write(ini)
+    (ini.parent / "own.sqlite").write_text("no database at all, but a text of some length" * 9)
+    result = called(cli, ini, command)
+    assert result.exit_code == 1
+    assert (
+        "the session store can't be used: expected a database that this user may use"
+        " (DatabaseError: file is not a database)"
+    ) in result.output + result.stderr
+
+
+@pytest.mark.parametrize("command", ["audit", "config"])
+def test_a_table_that_is_none_is_one_line(ini: Path, command: str) -> None:
+    """C4: and names the feature."""
+    write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.tableless"})
+    result = called(cli, ini, command)
+    assert result.exit_code == 1
+    assert f"Error: the settings of {PRESS}.tableless can't be read: " in result.stderr
+    assert "Traceback" not in result.stderr
+
+
 def test_a_table_is_all_that_a_feature_needs(ini: Path) -> None:
     """O2, C4: what it owns, and a prefix, may be left out."""
     write(ini, **{"pyramid.includes": f"myapp.sessions {PRESS}.literal"})

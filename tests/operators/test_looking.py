@@ -217,3 +217,14 @@ def test_a_wrong_word_is_answered_with_the_nearest_right_one(any_shop: Shop) -> 
     """O1: a command's name, and an option's."""
     assert "The nearest is sweep." in any_shop.run("swep").stderr
     assert "--older-than" in any_shop.run("list", "--older").stderr
+
+
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_moments_that_no_calendar_has_are_shown_all_the_same(
+    shop: Shop, words: tuple[str, ...]
+) -> None:
+    """O1: a broken clock has written them, and other sessions are to be seen beside."""
+    shop.has(user_id="ann")
+    broken = shop.has(age=-(2**61), idle=-(2**61), user_id="ann", signed_in_at=2**61)
+    for command in (("list",), ("user", "ann"), ("show", broken)):
+        assert "ms since 1970" in shop.says(*command, *words)

@@ -21,6 +21,7 @@ from webob.cookies import SignedSerializer
 
 from myapp.scripts.sessions import cli
 from myapp.sessions import SettingError
+from myapp.sessions.core.token import new_handle
 from myapp.sessions.moving.links import digest_of, write_link
 from myapp.sessions.moving.old import Old, Reader
 from myapp.sessions.moving.redis_readers import RedisSessionsReader, SessionRedisReader
@@ -143,9 +144,15 @@ def test_an_outage_of_the_old_store_signs_nobody_out(app: App, database: Path) -
 
 
 @pytest.mark.parametrize(
-    "data", [b"", b"junk", pickle.dumps({"session": b"%"}), pickle.dumps(print)]
+    "data",
+    [
+        *(b"", b"junk", None, "a text", 7),
+        *(pickle.dumps({"session": b"%"}), pickle.dumps(print)),
+        *(stored(VALUES | {"_creation_time": value}) for value in (1e300, float("inf"), "then")),
+        stored(VALUES | {"_accessed_time": float("nan")}),
+    ],
 )
-def test_what_can_not_be_read_stays(app: App, database: Path, data: bytes) -> None:
+def test_what_can_not_be_read_stays(app: App, database: Path, data: object) -> None:
     """O7, L7: the user is not signed in, and nothing is deleted: a setting may be wrong."""
     connection = sqlite3.connect(database)
     with connection:
@@ -189,16 +196,18 @@ def test_an_old_session_counts_once_and_what_is_damaged_apart(app: App, tmp_path
         return {name: (each["moved"], each["ended"]) for name, each in found}
 
     kind, reader = app.manager.kind, cast(Reader, SimpleNamespace(name="beaker", lasts=0))
-    for handle in ("one", "another", "a third"):
-        write_link(kind, (reader, "old"), handle)
+    for _ in range(3):
+        write_link(kind, (reader, "old"), new_handle(0))
     write_link(kind, (reader, "other"), None)
     assert counted() == {"beaker": (1, 1)}
     damaged = digest_of(kind, (reader, "other"))
     engine = create_engine(app.url)
-    with engine.begin() as connection:
-        connection.execute(update(table).where(table.c.digest == damaged).values(data=b"\xff"))
+    with engine.connect() as connection:
+        for values in ({"data": b"\xff"}, {"data": b"\x91\xa2\xff"}, {"created_at": 2**62}):
+            connection.execute(update(table).where(table.c.digest == damaged).values(values))
+            connection.commit()
+            assert counted() == {"beaker": (1, 0), "unreadable": (1, 0)}
     engine.dispose()
-    assert counted() == {"beaker": (1, 0), "unreadable": (1, 0)}
 
 
 def test_an_unsigned_id_of_beaker_is_taken_to_the_letter(make_app: MakeApp, database: Path) -> None:

@@ -7,6 +7,7 @@ one includes the sessions and is otherwise its own affair.
 from __future__ import annotations
 
 import os
+import pkgutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -35,9 +36,17 @@ class Codebase:
         return found
 
     def features(self) -> Sequence[str]:
-        """The packages of the features that have settings, or rules for `audit`."""
-        found = (*self.modules("settings"), *self.modules("audit"))
-        return sorted({module.__name__.rpartition(".")[0] for module in found})
+        """The packages of the features that have settings, or rules for `audit`.
+
+        Neither module is imported for that: one may be broken, which is told where it is used.
+        """
+        folders = pkgutil.iter_modules(import_module(self.package).__path__, f"{self.package}.")
+        packages = [each.name for each in folders if each.ispkg]
+        return sorted(
+            package
+            for package in packages
+            if _is_there(f"{package}.settings") or _is_there(f"{package}.audit")
+        )
 
 
 def codebase_of(main: object) -> Codebase | None:
@@ -56,6 +65,14 @@ def module_of(package: str, name: str) -> ModuleType | None:
     is_package = hasattr(import_module(package), "__path__")
     whole = f"{package}.{name}"
     return import_module(whole) if is_package and find_spec(whole) else None
+
+
+def _is_there(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except Exception:
+        # A package that can't be imported is no feature that anybody includes.
+        return False
 
 
 def _has(module: str, name: str) -> bool:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import replace
 from functools import cached_property
+from types import ModuleType
 from typing import Any, Final
 
 import click
@@ -15,9 +16,10 @@ from sqlalchemy import event
 
 from myapp import environment
 from myapp.database import URL_SETTING, read_url
-from myapp.environment import Described
+from myapp.environment import Described, SettingError
 from myapp.scripts.sessions.codebase import Codebase, codebase_of, module_of
 from myapp.scripts.sessions.loaded import Loaded, loaded
+from myapp.scripts.sessions.output import one_line
 from myapp.sessions.core.lifetime import MINUTE
 from myapp.sessions.core.manager import SessionManager
 from myapp.sessions.core.settings import SessionSettings, read_session_settings
@@ -89,16 +91,26 @@ class Given:
         return Reading("", {URL_SETTING.name: read_url(self.settings, os.environ)})
 
     def of_features(self) -> Iterator[tuple[str, Reading]]:
-        """The settings of each feature that has some, by its package. Raises SettingError."""
+        """The settings of each feature that has some, by its package. Raises SettingError, and
+        click's one line where its table is not one.
+        """
         for package in self.included:
-            module = module_of(package, "settings")
-            table = getattr(module, "TABLE", None)
-            if table is not None:
-                prefix, owned = getattr(module, "PREFIX", ""), getattr(module, "OWNED", ())
-                yield (
-                    package,
-                    read_table(table, self.settings, os.environ, prefix=prefix, owned=owned),
-                )
+            try:
+                reading = self._of_feature(module_of(package, "settings"))
+            except SettingError:
+                raise
+            except Exception as error:
+                why = f"{type(error).__name__}: {error}"
+                raise one_line(f"the settings of {package} can't be read: {why}") from error
+            if reading is not None:
+                yield package, reading
+
+    def _of_feature(self, module: ModuleType | None) -> Reading | None:
+        table = getattr(module, "TABLE", None)
+        if table is None:
+            return None
+        prefix, owned = getattr(module, "PREFIX", ""), getattr(module, "OWNED", ())
+        return read_table(table, self.settings, os.environ, prefix=prefix, owned=owned)
 
     def parsed(self) -> SessionSettings:
         """The manager's settings, with the database they lead to, unless they name a store.

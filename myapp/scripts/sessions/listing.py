@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, Final
 
 import click
@@ -10,7 +11,7 @@ import click
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.output import json_option, print_json, print_table
 from myapp.scripts.sessions.words import USER, duration
-from myapp.sessions.core.lifetime import to_datetime
+from myapp.sessions.core.lifetime import shown, to_datetime
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.survey import Which
 
@@ -71,12 +72,20 @@ def described(row: StoredSession) -> dict[str, Any]:
     return {
         "handle": row.handle,
         "user_id": row.user_id,
-        "began": to_datetime(row.created_at),
-        "last_seen": to_datetime(row.seen_at),
-        "expires": to_datetime(row.expires_at),
+        "began": moment(row.created_at),
+        "last_seen": moment(row.seen_at),
+        "expires": moment(row.expires_at),
         "address": row.address,
         "user_agent": row.user_agent,
     }
+
+
+def moment(value: int) -> datetime | str:
+    """A moment, be it one that no calendar has: a broken clock may have written it."""
+    try:
+        return to_datetime(value)
+    except OverflowError:
+        return shown(value)
 
 
 def print_sessions(sessions: Sequence[Mapping[str, Any]], *, as_json: bool) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from myapp.scripts.sessions.given import Given, pass_given
-from myapp.scripts.sessions.listing import described
+from myapp.scripts.sessions.listing import described, moment
 from myapp.scripts.sessions.output import (
     json_option,
     one_line,
@@ -17,7 +17,7 @@ from myapp.scripts.sessions.output import (
 )
 from myapp.sessions.core.codec import Content
 from myapp.sessions.core.errors import UnreadableData
-from myapp.sessions.core.lifetime import is_expired, to_datetime
+from myapp.sessions.core.lifetime import is_expired
 from myapp.sessions.core.manager import SessionManager
 from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import is_handle
@@ -57,13 +57,13 @@ def _facts(manager: SessionManager, row: StoredSession) -> dict[str, Any]:
     expired = is_expired(manager.kind.clock(), row, manager.settings.idle_timeout)
     content = _content(manager, row)
     proof = None if content is None else content.proof
-    signed_in = None if row.signed_in_at is None else to_datetime(row.signed_in_at)
+    signed_in = None if row.signed_in_at is None else moment(row.signed_in_at)
     return described(row) | {
         "state": "expired" if expired else "live",
         "signed_in_at": signed_in,
-        "confirmed_at": None if proof is None else to_datetime(proof.confirmed_at),
+        "confirmed_at": None if proof is None else moment(proof.confirmed_at),
         "method": None if proof is None else proof.method,
-        "deadline": to_datetime(row.deadline),
+        "deadline": moment(row.deadline),
         "version": row.version,
         "data_bytes": len(row.data),
     }

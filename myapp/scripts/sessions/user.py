@@ -7,9 +7,17 @@ from typing import Any, Final
 
 import click
 
+from myapp.environment import SettingError, without_passwords
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.listing import MOST, described, print_sessions
-from myapp.scripts.sessions.output import json_option, print_facts, print_json, print_table
+from myapp.scripts.sessions.output import (
+    json_option,
+    one_line,
+    print_facts,
+    print_json,
+    print_table,
+)
+from myapp.sessions import SessionError
 from myapp.sessions.core.survey import Which
 
 HOOK: Final = "operators"
@@ -59,7 +67,13 @@ def _known(given: Given, user_id: str) -> dict[str, Any]:
     """What each feature knows, by its own titles."""
     known: dict[str, Any] = {}
     for module in given.codebase.modules(HOOK) if given.codebase else ():
-        known |= module.about_user(given.settings, user_id)
+        try:
+            known |= module.about_user(given.settings, user_id)
+        except (click.ClickException, SettingError, SessionError):
+            raise
+        except Exception as error:
+            why = without_passwords(f"{type(error).__name__}: {error}")
+            raise one_line(f"{module.__name__} can't tell of the user: {why}") from error
     return known
 
 

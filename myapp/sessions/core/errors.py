@@ -70,8 +70,12 @@ class StoreUnavailable(SessionError):
 
 class StoreRefused(StoreUnavailable):
     """The store answers, and lets us in neither now nor later unless somebody mends it: a wrong
-    password, an unknown database, a missing right.
+    password, an unknown database, a missing right. `reason` is what was expected.
     """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.args = (f"the session store can't be used: expected {reason}",)
 
 
 class DoubtfulClock(SessionError):

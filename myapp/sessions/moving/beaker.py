@@ -21,7 +21,7 @@ from myapp.database import create_database_engine
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.moving.old import Old, cookie_value, deleted
 from myapp.sessions.moving.pickles import loads, open_shell
-from myapp.sessions.moving.reading import BadUrl, reaching, unreadable
+from myapp.sessions.moving.reading import BadUrl, moment, reaching, unreadable
 from myapp.sessions.moving.redis_store import RedisStore
 
 # What Beaker names its sessions; as a part of a path or a key, nothing else is let through.
@@ -72,10 +72,10 @@ class BeakerReader:
             return None
         try:
             values = self._values(data)
-            accessed = float(values.get("_accessed_time") or 0)
+            accessed = moment(values.get("_accessed_time") or 0)
             created = values.get("_creation_time")
             kept = {name: value for name, value in values.items() if name not in _OWN_KEYS}
-            old = Old(values=kept, created=float(created) if created else None)
+            old = Old(values=kept, created=moment(created) if created else None)
         except Exception as error:
             raise unreadable(self.name, error) from error
         is_over = self._timeout is not None and time.time() - accessed > self._timeout
@@ -145,7 +145,10 @@ class _Database:
         with reaching("beaker", SQLAlchemyError), self._engine.connect() as connection:
             row = connection.execute(self._select, {"key": key}).first()
             # MySQL finds it in either case, and an id that is not signed could be rewritten.
-            return bytes(row.data) if row is not None and row.namespace == key else None
+            if row is None or row.namespace != key:
+                return None
+            # Whatever else a damaged row may hold is told by whoever reads it.
+            return b"" if row.data is None else row.data
 
     def delete(self, key: str) -> None:
         with reaching("beaker", SQLAlchemyError), self._engine.begin() as connection:

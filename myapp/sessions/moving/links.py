@@ -21,7 +21,7 @@ from myapp.sessions.core.kind import Kind
 from myapp.sessions.core.lifetime import MINUTE
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.core.store import SessionStore, StoredSession
-from myapp.sessions.core.token import digest, new_handle, shortened
+from myapp.sessions.core.token import digest, is_handle, new_handle, shortened
 from myapp.sessions.moving.old import Reader
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,13 @@ log = logging.getLogger(__name__)
 GRACE: Final = MINUTE
 """For so long other requests may have been on their way with the old cookie."""
 
+_UTMOST: Final = 10**14
+"""The year 5138."""
+
 Arrival = tuple[Reader, str]
 """An old session that a client named, and how: the reader and its key."""
+Damaged = tuple[Arrival, Exception]
+"""An old session of which the record can't be read, and why."""
 
 
 class Link(msgspec.Struct, array_like=True, frozen=True):
@@ -49,7 +54,7 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
 _encode: Final = msgspec.msgpack.Encoder().encode
 _decode: Final = msgspec.msgpack.Decoder(Link).decode
 _UNREADABLE: Final = Link("unreadable", "?")
-"""What counts in place of a link that can't be read."""
+"""What counts in place of a link that can't be read. It names no session that there could be."""
 
 
 def manager_of_links(name: str) -> str:
@@ -78,29 +83,60 @@ class Found:
     """Whether two requests of the same instant adopted one, so that two sessions came of it."""
 
 
-def find_link(kind: Kind, arrivals: Sequence[Arrival]) -> Found | None:
-    """What is on record of these old sessions. May raise StoreUnavailable."""
-    digests = [digest_of(kind, each) for each in arrivals]
+def find_link(kind: Kind, arrivals: Sequence[Arrival]) -> tuple[Found | None, Sequence[Damaged]]:
+    """What is on record of these old sessions; beside it those of which the record can't be read.
+
+    Raises StoreUnavailable.
+    """
+    digests = {digest_of(kind, each): each for each in arrivals}
     seconds = [digest_of(kind, _second(each)) for each in arrivals]
-    rows = {
-        row.digest: row
-        for row in kind.store.load([*digests, *seconds])
-        if row.ended is None and kind.clock() < row.expires_at
-    }
-    live = [rows[digest] for digest in digests if digest in rows]
+    notes = {row.digest: _note(kind, row) for row in kind.store.load([*digests, *seconds])}
+    there = {its: note for its, note in notes.items() if note is not None}
+    damaged = [
+        (digests[its], note)
+        for its, note in there.items()
+        if its in digests and isinstance(note, Exception)
+    ]
+    noted = [there[its] for its in digests if its in there]
+    readable = [note for note in noted if not isinstance(note, Exception)]
     # What was ended beside an adopted one, since it came too late, counts for less.
-    noted = [(_decode(row.data), row.created_at) for row in live]
-    newest = max(noted, key=lambda note: (note[0].handle is not None, note[1]), default=None)
+    newest = max(readable, key=lambda note: (note[0].handle is not None, note[1]), default=None)
     if newest is None:
-        return None
+        return None, damaged
     link, since = newest
-    has_user = any(each.has_user for each, _ in noted if each.handle == link.handle)
-    return Found(
+    has_user = any(each.has_user for each, _ in readable if each.handle == link.handle)
+    found = Found(
         link=replace(link, has_user=has_user),
         since=since,
-        missing=[each for each, its in zip(arrivals, digests, strict=True) if its not in rows],
-        twice=any(digest in rows for digest in seconds),
+        missing=[each for its, each in digests.items() if its not in there],
+        twice=any(its in there for its in seconds),
     )
+    return found, damaged
+
+
+def _note(kind: Kind, row: StoredSession) -> tuple[Link, int] | Exception | None:
+    """A link and when it was written, or why it can't be read; None for one that has expired.
+
+    SQLite lets a damaged row hold anything in any column.
+    """
+    try:
+        is_over = row.ended is not None or kind.clock() >= row.expires_at
+        return None if is_over else (_link(row), row.created_at)
+    except Exception as error:
+        return error
+
+
+def _link(row: StoredSession) -> Link:
+    """What a row says. Raises anything at all for one that says nothing that we wrote."""
+    link = _decode(row.data)
+    # PostgreSQL would not even look for a text with a NUL.
+    if not (link.handle is None or is_handle(link.handle)) or not _is_moment(row.created_at):
+        raise ValueError("not as we write it")
+    return link
+
+
+def _is_moment(value: object) -> bool:
+    return isinstance(value, int) and 0 <= value < _UTMOST
 
 
 def _second(arrival: Arrival) -> Arrival:
@@ -116,7 +152,7 @@ def write_link(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bo
     Raises StoreUnavailable.
     """
     there = _write(kind, _row(kind, arrival, handle, has_user=has_user))
-    if there is not None and handle not in (None, _decode(there.data).handle):
+    if there is not None and handle not in (None, _read(there).handle):
         log.info("old session %s was adopted twice, at once", shortened(there.digest))
         second = _row(kind, _second(arrival), handle, has_user=has_user, is_second=True)
         _write(kind, second)
@@ -140,17 +176,19 @@ def _of(kind: Kind, digest: bytes) -> StoredSession | None:
 
 
 def links(store: SessionStore, name: str) -> Iterator[tuple[Link, int]]:
-    """A link for each old session of a manager and when it was written, streamed."""
+    """A link for each old session of a manager and when it was written, streamed; 0 where that
+    can't be read.
+    """
     for row in store.iterate(manager_of_links(name)):
         link = _read(row)
         if not link.is_second:
-            yield link, row.created_at
+            yield link, row.created_at if _is_moment(row.created_at) else 0
 
 
 def _read(row: StoredSession) -> Link:
     try:
-        return _decode(row.data)
-    except msgspec.DecodeError:
+        return _link(row)
+    except Exception:
         return _UNREADABLE
 
 

@@ -5,11 +5,15 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any, Final
 
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.moving.pickles import NotAllowed
 
 log = logging.getLogger(__name__)
+
+_UTMOST: Final = 1e11
+"""The year 5138, in seconds."""
 
 
 class BadUrl(ValueError):
@@ -25,11 +29,22 @@ class Unreadable(Exception):
     """An old session that is there, and can't be read: it stays as it is."""
 
 
-def unreadable(name: str, error: Exception) -> Unreadable:
+def unreadable(name: str, error: Exception, what: str = "") -> Unreadable:
     """The error to raise; its text tells why, without the contents."""
     # What another error says may quote the contents.
     reason = str(error) if isinstance(error, NotAllowed) else type(error).__name__
-    return Unreadable(f"an old session of {name} can't be read, and stays as it is: {reason}")
+    return Unreadable(f"{what}an old session of {name} can't be read, and stays as it is: {reason}")
+
+
+def moment(value: Any) -> float:
+    """A moment that an old library wrote, in seconds since 1970.
+
+    Raises ValueError, among others, for what no clock has shown: it could not be reckoned with.
+    """
+    seconds = float(value)
+    if not -_UTMOST < seconds < _UTMOST:
+        raise ValueError("no moment")
+    return seconds
 
 
 @contextmanager

@@ -17,7 +17,7 @@ from webob.cookies import SignedSerializer
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.moving.old import Old, cookie_value, deleted
 from myapp.sessions.moving.pickles import loads, open_shell
-from myapp.sessions.moving.reading import unreadable
+from myapp.sessions.moving.reading import moment, unreadable
 from myapp.sessions.moving.redis_store import RedisStore
 from myapp.sessions.moving.signed_cookie import Verbatim
 
@@ -89,9 +89,9 @@ class SessionRedisReader(_RedisReader):
 
     def _old(self, structure: Any) -> Old | None:
         expires = structure.get("x")
-        if expires and time.time() > expires:
+        if expires and time.time() > moment(expires):
             return None
-        return Old(values=dict(structure["m"]), created=float(structure["c"]))
+        return Old(values=dict(structure["m"]), created=moment(structure["c"]))
 
 
 class RedisSessionsReader(_RedisReader):
@@ -111,4 +111,4 @@ class RedisSessionsReader(_RedisReader):
         return str(open_shell(pickled))
 
     def _old(self, structure: Any) -> Old | None:
-        return Old(values=dict(structure["managed_dict"]), created=float(structure["created"]))
+        return Old(values=dict(structure["managed_dict"]), created=moment(structure["created"]))

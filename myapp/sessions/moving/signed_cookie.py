@@ -14,7 +14,7 @@ from myapp.sessions.core.lifetime import SECOND
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.moving.old import Old, cookie_value, deleted
 from myapp.sessions.moving.pickles import loads
-from myapp.sessions.moving.reading import unreadable
+from myapp.sessions.moving.reading import moment, unreadable
 
 
 class Verbatim:
@@ -58,8 +58,8 @@ class SignedCookieReader:
         try:
             read = json.loads(payload) if self._is_json else loads(payload, self._pickle)
             renewed, created, values = read
-            age = time.time() - float(renewed)
-            old = Old(values=dict(values), created=float(created))
+            age = time.time() - moment(renewed)
+            old = Old(values=dict(values), created=moment(created))
         except Exception as error:
             raise unreadable(self.name, error) from error
         return None if self._timeout is not None and age > self._timeout else old

@@ -30,7 +30,7 @@ from myapp.sessions.moving.contents import content_of, user_of
 from myapp.sessions.moving.links import GRACE, Arrival, Found, find_link
 from myapp.sessions.moving.old import Old, Reader
 from myapp.sessions.moving.outcome import Move, Parts, settle_move
-from myapp.sessions.moving.reading import Unreadable
+from myapp.sessions.moving.reading import Unreadable, unreadable
 from myapp.sessions.web.policy import SessionSecurityPolicy
 from myapp.sessions.web.scope import Scope, SessionUnavailable
 
@@ -82,13 +82,13 @@ class MovingSource:
         self._scope.publish(kind, event)
 
     def _arrive(self, kind: Kind, move: Move) -> Loaded | None:
-        found = find_link(kind, move.arrivals)
+        found = self._find(kind, move)
         if found is None:
             read = self._read(move)
             if olds := [(each, old) for each, old in read if old and self._is_recent(old)]:
                 return self._adopt(kind, move, olds)
             # Whoever was faster has written the link before it deleted the old session.
-            found = find_link(kind, move.arrivals)
+            found = self._find(kind, move)
         elif found.link.handle is not None and not found.link.has_user:
             adopted = self._adopt_user(kind, move, found.missing)
             if adopted is not None:
@@ -96,23 +96,38 @@ class MovingSource:
         move.is_late = found is not None
         return None if found is None else self._follow(kind, found)
 
+    def _find(self, kind: Kind, move: Move) -> Found | None:
+        """What is on record of them; leaves out of the move those whose record can't be read.
+
+        Nobody knows whether such a one was signed out. Raises Unreadable if nothing is left.
+        """
+        found, damaged = find_link(kind, move.arrivals)
+        for (reader, _), error in damaged:
+            self._parts.tell_once(str(unreadable(reader.name, error, "what became of ")))
+        self._leave_out(move, [arrival for arrival, _ in damaged])
+        return found
+
     def _read(self, move: Move) -> list[tuple[Arrival, Old | None]]:
         """What the old stores hold; leaves out of the move what can't be read.
 
         Raises Unreadable if nothing is left.
         """
         read: list[tuple[Arrival, Old | None]] = []
+        damaged: list[Arrival] = []
         for reader, key in move.arrivals:
             try:
                 read.append(((reader, key), reader.read(self._request, key)))
             except Unreadable as error:
                 self._parts.tell_once(str(error))
-        if not read:
-            raise Unreadable
-        known = [each for each, _ in read]
-        move.unread = [each for each in move.arrivals if each not in known]
-        move.arrivals = known
+                damaged.append((reader, key))
+        self._leave_out(move, damaged)
         return read
+
+    def _leave_out(self, move: Move, damaged: Sequence[Arrival]) -> None:
+        if len(damaged) == len(move.arrivals):
+            raise Unreadable
+        move.unread = [*move.unread, *damaged]
+        move.arrivals = [each for each in move.arrivals if each not in damaged]
 
     # One that was adopted before.
 

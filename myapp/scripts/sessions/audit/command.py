@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-
 import click
 
-# <workshop>
-from myapp.scripts.sessions.audit import moving
-
-# </workshop>
 from myapp.scripts.sessions.audit.evidence import gather
+from myapp.scripts.sessions.audit.judging import judge
 from myapp.scripts.sessions.audit.page import ask
 from myapp.scripts.sessions.audit.profiles import PROFILES
-from myapp.scripts.sessions.audit.rules import RULES, Rule
-from myapp.scripts.sessions.codebase import module_of
 from myapp.scripts.sessions.given import Given, pass_given
 from myapp.scripts.sessions.output import json_option, print_json, print_table
 
@@ -52,7 +45,7 @@ def command(
     with given.loaded() as application:
         page = ask(application, path or f"{given.described.path}/")
     seen = gather(given, page, https_declared=https_declared)
-    found = [rule(seen, PROFILES[level]) for rule in (*RULES, *_rules_of(given.included))]
+    found = [*judge(given.included, seen, PROFILES[level])]
     columns = ("result", "rule", "evidence", "to_set")
     rows = [("ok" if v.is_met else "failed", v.rule, v.evidence, v.to_set) for v in found]
     if as_json:
@@ -60,14 +53,3 @@ def command(
     else:
         print_table([name.replace("_", " ") for name in columns], rows)
     raise click.exceptions.Exit(int(not all(v.is_met for v in found)))
-
-
-def _rules_of(included: Sequence[str]) -> Iterator[Rule]:
-    for package in included:
-        module = module_of(package, "audit")
-        # <workshop>
-        if package == "myapp.sessions.moving":
-            # The sessions themselves know nothing of commands.
-            module = moving
-        # </workshop>
-        yield from getattr(module, "RULES", ())

@@ -1,0 +1,3 @@
+"""Its rules."""
+
+raise RuntimeError("these rules were never tried")

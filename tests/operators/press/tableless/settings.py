@@ -1,0 +1,3 @@
+"""Its table."""
+
+TABLE = {"tableless.on": True}

@@ -57,7 +57,7 @@ serve: $(STAMP) ## Run the application: make serve PORT=8080 DATABASE_URL=postgr
 	@exec $(PSERVE)
 
 .PHONY: serve/live
-serve/live: $(STAMP) ## Run it and start it anew whenever a file changes
+serve/live: $(STAMP) ## Run it and restart it whenever a file changes
 	$(SAY_SHIPPED)
 	$(SAY_URL)
 	@exec $(PSERVE) --reload
@@ -88,7 +88,7 @@ test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database
 		tests/metrics/processes.py $(ARGS)
 
 .PHONY: test/pythons
-test/pythons: $(STAMP) servers ## Run every test with each Python from 3.11 on that is here, and sid's: 6 minutes for each
+test/pythons: $(STAMP) servers ## Run every test with each installed Python from 3.11 on, and sid's: 6 minutes for each
 	$(BIN)/python -m tests.platforms.pythons $(ARGS)
 
 .PHONY: test/lowest
@@ -113,7 +113,7 @@ test/codebases: $(STAMP) servers ## Make every codebase that can be made, and ru
 		tests/new/changed_codebase.py tests/new/every_codebase.py $(ARGS)
 
 .PHONY: test/applications
-test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes
+test/applications: $(STAMP) ## Try other projects' packages with our sessions, each in an environment of its own: 5 minutes
 	$(BIN)/python -m tests.applications.run $(ARGS)
 
 .PHONY: test/moving
@@ -140,17 +140,17 @@ torture/sweep: $(STAMP) servers ## Sweep a million rows with four processes, amo
 	done
 
 .PHONY: torture/operators
-torture/operators: $(STAMP) servers ## Ask and end a million sessions by the commands: make torture/operators ROWS=1000000
+torture/operators: $(STAMP) servers ## Query and end a million sessions with the commands: make torture/operators ROWS=1000000
 	@for database in sqlite postgresql mariadb; do \
 		$(BIN)/python -m tests.operators.million --database $$database --rows $(ROWS) || exit; \
 	done
 
 .PHONY: torture/planted
-torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see each of them caught
+torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and check that each is caught
 	$(BIN)/python -m tests.faults.planted
 
 .PHONY: servers
-servers: $(STAMP) ## Install the databases, browser and proxies of the tests, and wrk, where we may
+servers: $(STAMP) ## Install the databases, browser and proxies for the tests, and wrk, where allowed
 	@$(BIN)/python -m harness.servers.install
 
 # ---- Measure
@@ -173,17 +173,17 @@ bench/http: $(BENCH_STAMP) servers ## Measure requests per second in waitress, g
 	$(BENCH).http $(ARGS)
 
 .PHONY: bench/report
-bench/report: $(BENCH_STAMP) ## Write docs/performance.md anew from what was measured last
+bench/report: $(BENCH_STAMP) ## Rewrite docs/performance.md from what was measured last
 	$(BENCH).report
 
 .PHONY: bench/servers
-bench/servers: $(BENCH_STAMP) ## Install the databases of the benchmark, where we may
+bench/servers: $(BENCH_STAMP) ## Install the databases for the benchmark, where allowed
 	@$(BENCH).servers
 
 # ---- Quality
 
 .PHONY: check
-check: $(STAMP) ## Look for mistakes of form and of type, and change nothing
+check: $(STAMP) ## Check formatting, mistakes and types, and change nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -197,7 +197,7 @@ format: $(STAMP) ## Format the code and repair what can be repaired
 tidy: format lock ## Format, and bring the locked requirements in line with setup.cfg
 
 .PHONY: audit
-audit: check ## Check, and look the locked packages up among the known vulnerabilities
+audit: check ## Check, and look for known vulnerabilities in the locked packages
 	@$(BIN)/python .ci/audit.py requirements-dev.txt
 
 # ---- Migrations
@@ -214,7 +214,7 @@ migrations/up up: $(STAMP) ## Migrate the database to the newest revision
 	$(BIN)/alembic upgrade head
 
 .PHONY: migrations/down down
-migrations/down down: $(STAMP) ## Take the newest migration back
+migrations/down down: $(STAMP) ## Undo the newest migration
 	$(BIN)/alembic downgrade -1
 
 .PHONY: migrations/goto
@@ -235,7 +235,7 @@ docs: $(DOCS_STAMP) ## Build the documentation as a site, build/site/index.html:
 	@echo "build/site/index.html"
 
 .PHONY: docs/drawings
-docs/drawings: ## Draw docs/drawings/*.dot anew, by Graphviz: apt-get install graphviz
+docs/drawings: ## Draw docs/drawings/*.dot again, with Graphviz: apt-get install graphviz
 	@for drawing in docs/drawings/*.dot; do dot -Tsvg -o "$${drawing%.dot}.svg" "$$drawing" || exit; done
 
 # ---- Packaging

@@ -99,7 +99,7 @@ class Pserve:
         except subprocess.TimeoutExpired:
             child.kill()
             raise AssertionError(
-                f"it started, and ought to have refused:\n{self.output()}"
+                f"it started, but should have refused to:\n{self.output()}"
             ) from None
 
     def output(self) -> str:

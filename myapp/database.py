@@ -65,11 +65,11 @@ URL_SETTING: Final = Setting(
     "",
     _checked_url,
     A_URL,
-    "The database, by its SQLAlchemy URL: sqlite:////path/to/file.sqlite,"
-    " postgresql://user:password@host/database or mysql://user:password@host/database."
-    " Its variable is DATABASE_URL.",
-    "For anything but the SQLite file that both ini files name. `postgres://`, `postgresql://`,"
-    " `mysql://` and `mariadb://` mean the drivers that are installed with myapp.",
+    "The URL of the database: sqlite:////path/to/file.sqlite,"
+    " postgresql://user:password@host/database or mysql://user:password@host/database. Its"
+    " environment variable is DATABASE_URL.",
+    "Set it for any database other than the SQLite file in both ini files. `postgres://`,"
+    " `postgresql://`, `mysql://` and `mariadb://` use the drivers that are installed with myapp.",
     required=True,
 )
 

@@ -94,7 +94,7 @@ def read_names(
     reading = Reading(_SESSION, {TABLE_SETTING.name: given})
     refused = refused_name(given.value, parse_url(application.url))
     if given.value.lower() == application.version_table.lower():
-        refused = "another name than that of database.version_table"
+        refused = "a name other than that of database.version_table"
     if refused is not None:
         reading.refuse(TABLE_SETTING.name, refused)
     return Names(sessions=given.value, versions=application.version_table)

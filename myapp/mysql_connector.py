@@ -62,7 +62,7 @@ def _level(query: Mapping[str, Any]) -> int | None:
             levels.append(level if query[name] == "true" else _REQUIRED)
     if query.get("ssl_disabled") == "true":
         if levels and max(levels) != _DISABLED:
-            raise Expected("TLS to be asked for or to be disabled, not both")
+            raise Expected("TLS to be either requested or disabled, not both")
         return _DISABLED
     if "ssl_ca" in query or "ssl_capath" in query:
         # Whoever names certificates wants them to be looked at.

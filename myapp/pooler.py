@@ -28,11 +28,11 @@ POOLER_SETTING: Final = Setting(
     AUTO,
     _pooler,
     "auto, none or transaction",
-    "Whether a pooler such as PgBouncer in transaction mode stands before PostgreSQL, so that"
-    " nothing is prepared and no `options` are sent. auto: each new connection finds out. It"
-    " goes for the application's own connections too.",
-    "none if PostgreSQL is reached directly and each round trip of a new connection counts,"
-    " transaction for a pooler that auto does not recognise.",
+    "Whether a pooler such as PgBouncer in transaction mode is in front of PostgreSQL. If so, no"
+    " statements are prepared and no `options` are sent. auto: each new connection finds out. Also"
+    " applies to the application's own connections.",
+    "Choose none if there is no pooler and new connections must not cost another round trip,"
+    " transaction if auto does not recognise your pooler.",
 )
 """The row of the sessions' table of settings; `create_database_engine` takes the value."""
 

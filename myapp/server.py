@@ -49,5 +49,5 @@ def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> A
         raise SettingError("[server:main]", settings.address, settings.source, str(error)) from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        expected = f"an address that is free, of this machine and allowed ({why})"
+        expected = f"a free address of this machine that this user may use ({why})"
         raise SettingError(settings.named, settings.address, settings.source, expected) from None

@@ -61,4 +61,4 @@ def tell_of_start(url: str, cookie_name: str, *, was_new: bool) -> None:
         cookie_name,
     )
     if was_new:
-        log.warning("the database was not there, and was made: %s", printable(url))
+        log.warning("the database did not exist and was created: %s", printable(url))

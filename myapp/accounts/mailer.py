@@ -81,7 +81,7 @@ class Mailer:
 
     def _put_off(self, error: Exception) -> None:
         """Try again later, and not at each request."""
-        log.warning("mails are not sent by this process: %s; tried again in %d s", error, TRY_AGAIN)
+        log.warning("this process can't send mails: %s; trying again in %d s", error, TRY_AGAIN)
         self._not_before = time.monotonic() + TRY_AGAIN
 
     def wake(self) -> None:
@@ -118,7 +118,7 @@ class Mailer:
         except DBAPIError as error:
             self._tell_once(error)
         except Exception:
-            log.exception("sending mails failed, and is tried again")
+            log.exception("sending mails failed; trying again")
         else:
             self._is_troubled = False
 
@@ -133,5 +133,5 @@ class Mailer:
     def _tell_once(self, error: DBAPIError) -> None:
         """Say that the database does not answer; not again at each look until it has."""
         if not self._is_troubled:
-            log.warning("mails wait: the database says %s", type(error.orig).__name__)
+            log.warning("mails have to wait: the database raised %s", type(error.orig).__name__)
         self._is_troubled = True

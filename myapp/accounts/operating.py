@@ -144,14 +144,16 @@ class Operator:
 
     def _need_mail(self) -> None:
         if not self._parts.settings.sends:
-            raise NotPossible("accounts.mail is off, and a password is chosen by a link in a mail")
+            raise NotPossible(
+                "accounts.mail is off, but a password is chosen with a link in a mail"
+            )
 
 
 def _address(email: str) -> str:
     try:
         return normalised(email)
     except NotAnAddress as error:
-        raise NotPossible(f"{email!r} is no e-mail address: {error}") from None
+        raise NotPossible(f"{email!r} is not an e-mail address: {error}") from None
 
 
 def _moment(moment: int | None) -> str | None:

@@ -34,7 +34,7 @@ def about_user(settings: Mapping[str, Any], user_id: str) -> dict[str, Any]:
             return _about(dbsession, user_id, SteadyClock()())
     except DBAPIError as error:
         raise one_line(
-            f"the application's database can't tell of accounts: {reason_of(error)}"
+            f"can't read accounts from the application's database: {reason_of(error)}"
         ) from error
     finally:
         engine.dispose()

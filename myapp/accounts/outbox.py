@@ -172,7 +172,7 @@ class Sender:
             self._delete(claimed)
             return
         if not isinstance(error, OSError):
-            log.error("a fault in the sender of mails", exc_info=error)
+            log.error("an unexpected error while sending a mail", exc_info=error)
         pause = PAUSES[min(claimed.attempts, len(PAUSES)) - 1]
         log.warning("put off for %d s: %s, %s", pause // SECOND, claimed.words, _reason(error))
         # If somebody else has it by now, its time is theirs.

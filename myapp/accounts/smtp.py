@@ -73,7 +73,7 @@ class SMTPTransport:
         except smtplib.SMTPNotSupportedError:
             if mail["To"].addresses[0].addr_spec.isascii():
                 raise
-            raise MailRefused("the server takes no addresses beyond ASCII") from None
+            raise MailRefused("the server accepts only ASCII addresses") from None
 
     @contextlib.contextmanager
     def _connected(self, name: str) -> Iterator[smtplib.SMTP]:
@@ -105,7 +105,9 @@ class SMTPTransport:
         if server.has_extn("starttls"):
             server.starttls(context=self._context)
         elif self._password:
-            raise smtplib.SMTPException("no STARTTLS, so the password was not sent")
+            raise smtplib.SMTPException(
+                "the server does not offer STARTTLS, so the password was not sent"
+            )
 
 
 def _is_here(host: str) -> bool:

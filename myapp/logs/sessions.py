@@ -23,8 +23,8 @@ MESSAGES: Final[dict[type[SessionEvent], str]] = {
     SessionRenewed: "session renewed",
     SessionEnded: "session ended",
     SessionMoved: "old session moved in",
-    ConflictMerged: "session changed by two requests, both changes are stored",
-    ChangeDropped: "session ended meanwhile, a change was dropped",
+    ConflictMerged: "session changed by two requests; both changes are stored",
+    ChangeDropped: "session had already ended; a change was dropped",
 }
 """What is logged of an event. The others are told, with more to say, by the module that loads."""
 

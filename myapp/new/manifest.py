@@ -44,10 +44,10 @@ def read_manifest(folder: Path) -> Manifest:
         commit, generator = str(value["commit"]), str(value["generator"])
     except OSError as error:
         raise CannotMake(
-            f"{path} can't be read: expected a codebase that was generated here"
+            f"{path} can't be read: expected a codebase that this command made"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise CannotMake(f"{path} is damaged ({error}): expected what git has of it") from error
+        raise CannotMake(f"{path} is damaged ({error}): expected the file as git has it") from error
     if not _HASH.fullmatch(commit):
         raise CannotMake(f"{path}: commit = {commit[:60]!r}: expected the name of a commit")
     refused = answers.refused()

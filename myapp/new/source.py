@@ -64,7 +64,7 @@ def files_of(commit: str, root: Path = ROOT) -> Files:
             if member.isfile() and (opened := tar.extractfile(member))
         }
     if not any(path.startswith(SKELETON) for path in files):
-        raise CannotMake(f"commit {commit[:12]} is older than the generator of codebases")
+        raise CannotMake(f"commit {commit[:12]} is older than the codebase generator")
     return files
 
 
@@ -80,6 +80,6 @@ def generator_hash(files: Files) -> str:
 def _refuse_no_checkout(root: Path) -> None:
     if not (root / ".git").exists():
         raise CannotMake(
-            f"{root} is not a git checkout: expected a clone of the repository, whose commits"
-            " codebases are made of"
+            f"{root} is not a git checkout: expected a clone of the repository, since a codebase is"
+            " made from one of its commits"
         )

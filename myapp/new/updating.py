@@ -98,7 +98,7 @@ def _refuse_unfit(folder: Path) -> None:
         ) from error
     if Path(top).resolve() != folder.resolve():
         raise CannotMake(
-            f"{folder} lies in the repository {top}: expected the root of a repository"
+            f"{folder} is inside the repository {top}: expected the root of a repository"
         )
     if git("status", "--porcelain", folder=folder).strip():
         raise CannotMake(f"{folder} has changes that are not committed: commit or stash them first")
@@ -106,7 +106,7 @@ def _refuse_unfit(folder: Path) -> None:
 
 def _refuse_present(folder: Path, branch: str) -> None:
     if git("branch", "--list", branch, folder=folder).strip():
-        raise CannotMake(f"{folder} has a branch {branch} already: merge it, or delete it first")
+        raise CannotMake(f"{folder} already has a branch {branch}: merge or delete it first")
 
 
 def _conflicts(folder: Path) -> tuple[str, ...]:

@@ -51,7 +51,7 @@ def application(ini: str, options: Iterable[str]) -> Described:
     """
     words = [option.partition("=") for option in options]
     if not all(equals for _, equals, _ in words):
-        raise click.BadParameter("write NAME=VALUE", param_hint="--set")
+        raise click.BadParameter("expected NAME=VALUE", param_hint="--set")
     values = {name: value for name, _, value in words}
     try:
         return environment.application(ini, values)

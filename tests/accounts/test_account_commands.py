@@ -213,7 +213,7 @@ def test_an_account_is_shown(console: Console) -> None:
             "accounts.mail is off",
         ),
         (("create", ANN), ("accounts.mail=maybe",), 1, "accounts.mail = maybe"),
-        (("create", ANN), ("nonsense",), 2, "write NAME=VALUE"),
+        (("create", ANN), ("nonsense",), 2, "expected NAME=VALUE"),
     ],
 )
 def test_what_can_be_mended_is_said_in_a_line(

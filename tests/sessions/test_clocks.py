@@ -272,7 +272,7 @@ def test_a_wrong_clock_deletes_nobodys_session(
         wait_until(lambda: len(looks) > 4, "some sweeps")
         assert {row.digest for row in store.iterate("session")} == {live.digest, dead.digest}
         errors = [r for r in caplog.records if r.levelname == "ERROR"]
-        assert [r.message.partition(":")[0] for r in errors] == ["nothing is swept"]
+        assert [r.message.partition(":")[0] for r in errors] == ["nothing was swept"]
         ahead = 0
         wait_until(lambda: store.count() == 1, "the sweep by the right time")
         assert [row.digest for row in store.iterate("session")] == [live.digest]

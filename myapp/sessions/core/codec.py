@@ -118,7 +118,7 @@ class Codec:
     def check(self, key: object, value: object) -> None:
         """Refuse a value that would not come back equal. Raises NotStorable."""
         if type(key) is not str or not _is_encodable(key):
-            raise NotStorable(key, key, "since a key must be a str of encodable characters")
+            raise NotStorable(key, key, "a key must be a str of encodable characters")
         if self._is_plain(value):
             return
         try:
@@ -130,9 +130,11 @@ class Codec:
         except _Loss as loss:
             raise NotStorable(key, value, str(loss)) from None
         except RecursionError as error:
-            raise NotStorable(key, value, f"it is nested over {MAX_DEPTH} levels deep") from error
+            raise NotStorable(
+                key, value, f"it is nested more than {MAX_DEPTH} levels deep"
+            ) from error
         except Exception as error:
-            raise NotStorable(key, value, f"the serializer says: {error}") from error
+            raise NotStorable(key, value, f"the serializer failed: {error}") from error
         if not alike:
             raise NotStorable(key, value, f"it would come back as {_brief(back)}")
 
@@ -297,13 +299,13 @@ def _refuse_loss(value: Any) -> None:
     if isinstance(value, enum.Enum) or kind in (list, tuple, dict):
         return
     if isinstance(value, str) and hasattr(value, "domain") and hasattr(value, "mapping"):
-        raise _Loss(f"as a {kind.__qualname__} would lose its domain: translate it first")
+        raise _Loss(f"a {kind.__qualname__} would lose its domain: translate it first")
     if isinstance(value, tuple):
-        raise _Loss(f"as a {kind.__qualname__} would lose its fields' names: make it a dict")
+        raise _Loss(f"a {kind.__qualname__} would lose the names of its fields: make it a dict")
     if hasattr(kind, "__missing__"):
-        raise _Loss(f"as a {kind.__qualname__} would lose its defaults: make it a dict")
+        raise _Loss(f"a {kind.__qualname__} would lose its defaults: make it a dict")
     if isinstance(value, _BUILTINS) and value.__getstate__():
-        raise _Loss(f"as a {kind.__qualname__} would lose its attributes: make it plain")
+        raise _Loss(f"a {kind.__qualname__} would lose its attributes: store a plain value")
 
 
 def _brief(value: object) -> str:

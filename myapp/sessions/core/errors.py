@@ -21,7 +21,7 @@ class NotStorable(SessionError, TypeError):
     def __init__(self, key: object, value: object, reason: str) -> None:
         self.key, self.reason = key, reason
         super().__init__(
-            f"session[{key!r}]: a {type(value).__qualname__} can't be stored, {reason}"
+            f"session[{key!r}]: a {type(value).__qualname__} can't be stored: {reason}"
         )
 
 
@@ -30,7 +30,9 @@ class SessionTooLarge(SessionError, ValueError):
 
     def __init__(self, size: int, limit: int) -> None:
         self.size, self.limit = size, limit
-        super().__init__(f"the session's data are {size} bytes, session.max_size is {limit}")
+        super().__init__(
+            f"the session's data is {size} bytes, more than session.max_size allows ({limit})"
+        )
 
 
 class WrongType(SessionError, TypeError):
@@ -39,7 +41,7 @@ class WrongType(SessionError, TypeError):
     def __init__(self, key: str, wanted: object, reason: str) -> None:
         self.key, self.wanted = key, wanted
         name = wanted.__qualname__ if isinstance(wanted, type) else str(wanted)
-        super().__init__(f"session[{key!r}] is no {name}: {reason}")
+        super().__init__(f"session[{key!r}] is not of type {name}: {reason}")
 
 
 class SessionClosed(SessionError):
@@ -52,7 +54,7 @@ class TooManyCookies(SessionError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"more than {limit} different session cookies were sent, and none was looked up: nobody"
-            " can sign in until the browser's cookies of this site are deleted"
+            " can sign in until the browser's cookies for this site are deleted"
         )
 
 
@@ -82,7 +84,9 @@ class SaveConflict(SessionError):
     """A session that other requests changed again and again while this one tried to save."""
 
     def __init__(self, patience: float) -> None:
-        super().__init__(f"not saved: other requests kept changing it for {patience:g} seconds")
+        super().__init__(
+            f"the session was not saved: other requests kept changing it for {patience:g} seconds"
+        )
 
 
 class OldSnapshot(SessionError):

@@ -67,7 +67,7 @@ class SteadyClock:
 
 def _tell_of_leap(*, before: int, now: int) -> None:
     log.error(
-        "the system's clock has stepped back from %s to %s; sessions follow it",
+        "the system clock was set back from %s to %s; sessions follow it",
         shown(before // 1_000_000),
         shown(now // 1_000_000),
     )
@@ -89,7 +89,7 @@ def shown(moment: int) -> str:
 def from_datetime(when: datetime) -> int:
     """An aware datetime as a moment."""
     if when.tzinfo is None:
-        raise ValueError(f"{when!r} has no time zone; a deadline is an aware datetime")
+        raise ValueError(f"{when!r} has no time zone: a deadline must be an aware datetime")
     return (when - _EPOCH) // timedelta(milliseconds=1)
 
 

@@ -106,7 +106,7 @@ def _marked(kind: Kind, marker: StoredSession) -> Loaded:
 def _too_many(kind: Kind, tell: Tell) -> Loaded:
     """More than any browser has: nothing is looked up, and nothing saved for such a request."""
     name = kind.settings.cookie_name
-    words = "a client sent over %d session cookies named %s"
+    words = "a client sent more than %d session cookies named %s"
     log.warning(words, MAX_TOKENS, name, extra={"manager": kind.name})
     tell(kind, AmbiguousCookies(manager=kind.name))
     return Loaded(origin=Origin.TOO_MANY)

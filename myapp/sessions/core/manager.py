@@ -114,13 +114,13 @@ class SessionManager:
         One that is renewed meanwhile is found by its handle; one that begins meanwhile stays.
         """
         if not isinstance(keep, str | None):
-            raise TypeError(f"keep is the handle of a session, not {keep!r}")
+            raise TypeError(f"keep must be the handle of a session, not {keep!r}")
         others = [row for row in self._rows_of(user_id) if row.handle not in (None, keep)]
         return sum(self._revoke(row) or self.end(row.handle or "") for row in others)
 
     def _find(self, handle: str) -> StoredSession | None:
         if not isinstance(handle, str):
-            raise TypeError(f"a session's handle is a str, not {handle!r}")
+            raise TypeError(f"a session's handle must be a str, not {handle!r}")
         # What a link held may be anything, and not every database takes it.
         return self.store.find(self.name, handle) if is_handle(handle) else None
 

@@ -76,8 +76,8 @@ class Session(MutableMapping[str, Any]):
         state = self._state
         if state.source is None:
             raise SessionClosed(
-                "the session was first used after its response was decided: in a streamed body, a"
-                " response callback or a subscriber, perhaps; use it in the view once"
+                "the session was first used after its response was decided, perhaps in a streamed"
+                " body, a response callback or a subscriber: use it once in the view"
             )
         state.loaded = state.source.open(state.kind)
         state.content = state.loaded.content
@@ -274,7 +274,7 @@ class Session(MutableMapping[str, Any]):
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
         """Push a message onto a queue, for a later page to show."""
         if not isinstance(queue, str):
-            raise TypeError(f"a flash queue is a str, not {queue!r}")
+            raise TypeError(f"a flash queue must be a str, not {queue!r}")
         codec = self._state.kind.codec
         codec.check(f"flash {queue}".strip(), msg)
         messages = self._changing().flash.setdefault(queue, [])
@@ -432,7 +432,9 @@ class Session(MutableMapping[str, Any]):
         self._changing()
         state = self._state
         if state.intent.token or state.intent.end or state.locked:
-            raise SessionError("lock a session before it is renewed or ended, and once at a time")
+            raise SessionError(
+                "lock a session before renewing or ending it, and only once at a time"
+            )
         state.locked = True
         try:
             with hold(state, timeout):

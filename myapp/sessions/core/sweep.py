@@ -98,12 +98,12 @@ class Sweeper:
         self.process = process
         if self._not_before:
             self._not_before = 0.0
-            log.warning("expired sessions are deleted by this process again")
+            log.warning("this process deletes expired sessions again")
 
     def _put_off(self, error: Exception) -> None:
         """Try again later, and not at each request; the log is told once."""
         if not self._not_before:
-            words = "expired sessions are not deleted by this process: %s; tried again every %d s"
+            words = "this process can't delete expired sessions: %s; trying again every %d s"
             log.warning(words, error, TRY_AGAIN)
         self._not_before = time.monotonic() + TRY_AGAIN
 
@@ -136,11 +136,11 @@ class Sweeper:
                 self._tell_once(error)
             except StoreUnavailable as error:
                 # The store has told the log already.
-                log.info("sweeping is put off: %s", error)
+                log.info("sweeping has to wait: %s", error)
             except SessionError as error:
-                log.warning("sweeping is put off: %s", error)
+                log.warning("sweeping has to wait: %s", error)
             except Exception:
-                log.exception("sweeping failed, and is tried again later")
+                log.exception("sweeping failed; trying again later")
 
     def _tell_once(self, doubt: DoubtfulClock) -> None:
         """Say that the clock is wrong; not again at each turn until it has been right."""

@@ -96,11 +96,11 @@ def _reader(settings: MovingSettings, kind: str) -> Reader:
     if kind == "beaker":
         needed = "data_dir" if options["type"] == "file" else "url"
         if not options[needed]:
-            settings.refuse(f"beaker.{needed}", f"a value, for beaker.type = {options['type']}")
+            settings.refuse(f"beaker.{needed}", f"a value, because beaker.type = {options['type']}")
     try:
         return _READERS[kind](options, settings.pickle)
     except ImportError as error:
-        settings.refuse("from", f"the package {error.name} to be installed, as {kind} needs it")
+        settings.refuse("from", f"the package {error.name}, which {kind} needs, to be installed")
     except BadUrl as error:
         settings.refuse(f"{kind}.{error.option}", "a URL that its client can read")
 
@@ -109,5 +109,5 @@ def _refuse_same_names(settings: MovingSettings, readers: list[Reader], taken: l
     for reader in readers:
         if reader.cookie_name in taken:
             name = "key" if reader.name == "beaker" else "cookie_name"
-            expected = "a name that no new cookie has: set session.cookie_name to another one"
+            expected = "a name that no new cookie has: change session.cookie_name"
             settings.refuse(f"{reader.name}.{name}", expected)

@@ -117,7 +117,7 @@ def write_link(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bo
     """
     there = _write(kind, _row(kind, arrival, handle, has_user=has_user))
     if there is not None and handle not in (None, _decode(there.data).handle):
-        log.info("old session %s was adopted twice, at once", shortened(there.digest))
+        log.info("old session %s was adopted twice at the same time", shortened(there.digest))
         second = _row(kind, _second(arrival), handle, has_user=has_user, is_second=True)
         _write(kind, second)
 

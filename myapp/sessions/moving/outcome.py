@@ -58,7 +58,7 @@ class Parts:
         """Warn, unless it was said before: the same cookie comes with each request."""
         if text not in self.told and len(self.told) < _MAX_TOLD:
             self.told.add(text)
-            log.warning("%s (this is said once)", text)
+            log.warning("%s (logged once)", text)
 
 
 @dataclass(slots=True, eq=False)

@@ -29,7 +29,7 @@ def unreadable(name: str, error: Exception) -> Unreadable:
     """The error to raise; its text tells why, without the contents."""
     # What another error says may quote the contents.
     reason = str(error) if isinstance(error, NotAllowed) else type(error).__name__
-    return Unreadable(f"an old session of {name} can't be read, and stays as it is: {reason}")
+    return Unreadable(f"an old session of {name} can't be read and was left as it is: {reason}")
 
 
 @contextmanager

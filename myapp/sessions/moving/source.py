@@ -210,7 +210,7 @@ def _user_id(found: object) -> str | None:
     try:
         return user_name(found)
     except (TypeError, ValueError) as error:
-        log.warning("the user of an old session is not signed in: %s", error)
+        log.warning("the user of an old session was not signed in: %s", error)
         return None
 
 

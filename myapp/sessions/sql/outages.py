@@ -16,7 +16,7 @@ Trouble = Literal["connecting", "waiting", "writing"]
 
 _BEGIN: Final = {
     "connecting": "sessions can't be read or written: %s",
-    "waiting": "sessions wait in vain for a connection: %s",
+    "waiting": "sessions time out waiting for a connection: %s",
     "writing": "sessions can't be written: %s",
 }
 _END: Final = {

@@ -87,7 +87,7 @@ class SqlStore:
     def from_settings(cls, settings: SessionSettings) -> SqlStore:
         """The store that a manager's settings describe."""
         if settings.url is None:
-            raise ValueError(f"{settings.prefix}url names no database")
+            raise ValueError(f"{settings.prefix}url does not name a database")
         return cls(
             settings.url,
             connect_timeout=settings.connect_timeout,
@@ -315,6 +315,6 @@ def _refuse_sql_ascii(connection: Connection) -> None:
     """Raise SchemaError for a PostgreSQL database that takes text for bytes."""
     if connection.driver.info.parameter_status("server_encoding") == "SQL_ASCII":
         raise SchemaError(
-            "the encoding of the database is SQL_ASCII, which keeps bytes instead of characters:"
-            " create it anew WITH ENCODING 'UTF8' TEMPLATE template0"
+            "the database's encoding is SQL_ASCII, which stores bytes instead of characters:"
+            " create it again WITH ENCODING 'UTF8' TEMPLATE template0"
         )

@@ -142,9 +142,9 @@ def _try_to_end(end: Callable[[], None]) -> None:
     try:
         end()
     except StoreUnavailable as error:
-        log.info("a session was not ended, since its request failed as well: %s", error)
+        log.info("a session was not ended, because its request failed as well: %s", error)
     except SessionError:
-        log.exception("a session was not ended, since its request failed as well")
+        log.exception("a session was not ended, because its request failed as well")
 
 
 def _close(scope: Scope, *, failed: bool = False) -> None:

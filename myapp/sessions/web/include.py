@@ -146,7 +146,7 @@ def get_client(request: Request, name: str = "session") -> Client:
 def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:
     sessions: SessionRegistry = config.registry[REGISTRY_KEY]
     if name in sessions.managers:
-        raise ConfigurationError(f"there is a session manager named {name!r} already")
+        raise ConfigurationError(f"there is already a session manager named {name!r}")
     given = config.registry.settings
     settings = read_session_settings(given, os.environ, name=name, prefix=prefix)
     _refuse_taken_name(sessions, settings)
@@ -189,8 +189,8 @@ def _guarded(sessions: SessionRegistry, registry: Registry) -> Callable[[Session
 def _refuse_taken_name(sessions: SessionRegistry, settings: SessionSettings) -> None:
     for other in sessions.managers.values():
         if other.settings.cookie_name == settings.cookie_name:
-            taken = f"the session manager {other.name!r} has a cookie of this name already"
-            settings.refuse("cookie_name", f"another name: {taken}")
+            taken = f"the session manager {other.name!r} already uses this name"
+            settings.refuse("cookie_name", f"a different name: {taken}")
 
 
 def _shared_store(
@@ -216,7 +216,7 @@ def _maker(settings: SessionSettings) -> Callable[[SessionSettings], SessionStor
         return SqlStore.from_settings
     found: Any = _resolve(settings, "store")
     if not callable(found):
-        settings.refuse("store", "something that can be called with the settings")
+        settings.refuse("store", "a callable that takes the settings")
     make: Callable[[SessionSettings], SessionStore] = found
     return make
 
@@ -229,7 +229,7 @@ def _complete(settings: SessionSettings, store: SessionStore) -> SessionStore:
     methods = [name for name in vars(SessionStore) if not name.startswith("_")]
     missing = [name for name in methods if not callable(getattr(store, name, None))]
     if missing:
-        settings.refuse("store", f"a store that has {', '.join(missing)}")
+        settings.refuse("store", f"a store with {', '.join(missing)}")
     return store
 
 
@@ -296,7 +296,7 @@ def _serializer(settings: SessionSettings) -> Serializer | None:
     found = _resolve(settings, "serializer")
     serializer: Serializer = found() if isinstance(found, type) else found
     if not (hasattr(serializer, "loads") and hasattr(serializer, "dumps")):
-        settings.refuse("serializer", "an object that has loads and dumps")
+        settings.refuse("serializer", "an object with loads and dumps")
     return serializer
 
 
@@ -366,7 +366,7 @@ def _refuse_other_factory(factory: object) -> None:
             "session factory",
             getattr(factory, "__qualname__", type(factory).__qualname__),
             "config.set_session_factory",
-            "no other session factory: remove it, or do not include myapp.sessions",
+            "only one session factory: remove this one, or don't include myapp.sessions",
         )
 
 
@@ -381,7 +381,7 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
             "pyramid.tweens",
             " ".join(names),
             environment.source_of(explicit),
-            f"these, in this order: {' '.join(wanted)}",
+            f"these tweens, in this order: {' '.join(wanted)}",
         )
 
 

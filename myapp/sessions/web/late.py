@@ -19,7 +19,7 @@ def look_late(environ: dict[str, Any]) -> None:
     """Note a late look. Raises SessionClosed where nobody could tell the client any more."""
     if environ.get(RESPONDED):
         raise SessionClosed(
-            "the session was first used after its response was sent: in a streamed body, perhaps;"
-            " use it in the view once"
+            "the session was first used after its response was sent, perhaps in a streamed body:"
+            " use it once in the view"
         )
     environ[LOOKED_LATE] = True

@@ -90,8 +90,8 @@ class SessionSecurityPolicy:
         """
         if kw:
             raise TypeError(
-                f"remember takes no {', '.join(kw)}: session.remember_me() and the settings of the"
-                " session say how long it lasts"
+                f"remember does not accept {', '.join(kw)}: session.remember_me() and the session's"
+                " settings decide how long it lasts"
             )
         generation = self.generation(self.user(request, user_name(userid)))
         request.session.sign_in(userid, generation=generation, method=method)

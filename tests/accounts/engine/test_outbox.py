@@ -458,7 +458,7 @@ def test_the_thread_survives_trouble(post: Post, caplog: pytest.LogCaptureFixtur
         wait_until(lambda: len(post.mails) == 1, "the mail")
     finally:
         mailer.stop()
-    assert len([r for r in caplog.records if "mails wait" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "mails have to wait" in r.getMessage()]) == 1
 
 
 def count(post: Post) -> list[int]:

@@ -148,7 +148,7 @@ def https(seen: Evidence, profile: Profile) -> Verdict:
             "trusted_proxy and trusted_proxy_headers = x-forwarded-for x-forwarded-proto in"
             " [server:main]; for another server, which does that itself, audit --https"
         )
-        return verdict("ASVS 3.4, HTTPS", "nothing declares HTTPS", False, to_set)
+        return verdict("ASVS 3.4, HTTPS", "no setting says that browsers use HTTPS", False, to_set)
     return verdict("ASVS 3.4, HTTPS", evidence, True, "")
 
 

@@ -21,11 +21,13 @@ MAX_LENGTH: Final = 1000
 """Characters; nobody makes us hash megabytes."""
 
 _LONG: Final = f"Use at most {MAX_LENGTH:,} characters."
-_UNTYPABLE: Final = "This holds a character that a password can't have. Type it again."
+_UNTYPABLE: Final = "A password can't contain one of these characters. Type it again."
 _COMMON: Final = "This is easy to guess: many people use such a password. Choose another one."
-_SEQUENCE: Final = "This is easy to guess: it is a row of keys or a repetition. Choose another one."
+_SEQUENCE: Final = (
+    "This is easy to guess: it follows the keyboard or repeats itself. Choose another one."
+)
 _OWN: Final = (
-    "This is easy to guess: it is made of your address or of the name of this site. Choose"
+    "This is easy to guess: it is made from your address or from the name of this site. Choose"
     " another one."
 )
 

@@ -121,7 +121,7 @@ def is_good(post: Post, mail: EmailMessage) -> bool:
     [
         ("reset", "Choose a new password", "reset"),
         ("invite", "Your new account", "alarm"),
-        ("sign-up", "You have an account already", None),
+        ("sign-up", "You already have an account", None),
         ("password-changed", "Your password was changed", None),
         ("unknown-sign-in", "A sign-in from a new browser", "alarm"),
         ("disabled", "Your account was disabled", None),

@@ -20,7 +20,7 @@ from harness.waiting import wait_until
 ROOT = Path(__file__).resolve().parent.parent
 
 WORKERS = os.environ.get("WORKERS", "3")
-"""In how many processes a run of the suite is to go, which the Makefile says."""
+"""How many processes a run of the test suite uses, as the Makefile says."""
 # What a developer exported for his own server has no business in a test.
 _SETTINGS = re.compile(
     r"ACCOUNTS_|DATABASE_|LOGS_|METRICS_|MYAPP_|PROMETHEUS_|SESSION_|\w+_SESSION_"

@@ -274,7 +274,7 @@ def _before(error: BaseException) -> BaseException | None:
 
 
 def _base_of(error: BaseException) -> tuple[type[BaseException], ...]:
-    """The class of the errors of its driver; empty if it is no driver's."""
+    """The base class of its driver's errors; empty if it is not a driver's error."""
     # Each driver has classes of its own, below this name of the standard's.
     return tuple(kind for kind in type(error).__mro__ if kind.__name__ == "DatabaseError")
 

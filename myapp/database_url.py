@@ -211,7 +211,7 @@ def _refuse_unusable(url: URL) -> None:
 
 
 def _refuse_in_memory(url: URL) -> None:
-    """Raise Expected for a SQLite database that is no file, or one for one connection alone."""
+    """Raise Expected for a SQLite database that is not a file, or is private to a connection."""
     # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
     text = unquote(unquote(str(url)))
     words = (":memory:", "mode=memory", "vfs=memdb")

@@ -41,7 +41,7 @@ def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> A
     """A server whose sockets are in `sockets`; raises SettingError."""
     try:
         with warnings.catch_warnings():
-            # An old option that still works is no reason for lines of somebody else's code.
+            # Deprecated options still work; don't print the warnings of waitress.
             warnings.simplefilter("ignore", DeprecationWarning)
             return create_server(app, map=sockets, **settings.options)
     except ValueError as error:

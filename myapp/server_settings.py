@@ -203,7 +203,7 @@ def _choose_port(given: dict[str, Sourced], global_config: Mapping[str, str]) ->
 
 
 def _default_port(global_config: Mapping[str, str]) -> str | None:
-    """`http_port` as [DEFAULT] has it, whatever was typed."""
+    """`http_port` in [DEFAULT], regardless of the command line."""
     parser = configparser.RawConfigParser(strict=False)
     parser.read(global_config.get("__file__", ""), "utf-8")
     return parser.defaults().get("http_port")

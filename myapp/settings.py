@@ -56,9 +56,9 @@ _ROWS: Final = (
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
-# Whatever begins so is the application's. Not `sqlalchemy.`, below which others have theirs.
+# Names that begin like this are the application's. `sqlalchemy.` is not: others use it, too.
 _OWNED: Final = ("database.", "myapp.")
 
 

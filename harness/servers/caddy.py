@@ -27,7 +27,7 @@ _OPTIONS: Final = """
 }}
 """
 AUTHORITY: Final = Path("storage/pki/authorities/local/root.crt")
-"""Where, within the folder, the certificate lies that signs Caddy's own."""
+"""The path, within the folder, of the certificate that signs Caddy's own."""
 
 
 @contextmanager

@@ -38,7 +38,7 @@ class MariaDB(Server):
             cursor.execute(f"CREATE DATABASE `{name}`")
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, even if somebody is still connected to it."""
         with self._cursor() as cursor:
             _end_connections(cursor, name)
             cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")

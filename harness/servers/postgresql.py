@@ -33,7 +33,7 @@ class PostgreSQL(Server):
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0 {copy}'.encode())
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, even if somebody is still connected to it."""
         with self._connect() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 

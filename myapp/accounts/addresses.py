@@ -15,7 +15,7 @@ _TOO_LONG: Final = "The address is too long."
 
 
 class NotAnAddress(ValueError):
-    """A text that is no e-mail address; the message is a sentence for its writer."""
+    """A text that is not an e-mail address; the message is a sentence for its author."""
 
 
 def normalised(text: str) -> str:

@@ -36,7 +36,7 @@ def password_hash(seen: Evidence, profile: Profile) -> Verdict:
 
 
 def throttle(seen: Evidence, profile: Profile) -> Verdict:
-    """ASVS 6.3.1: whoever guesses is slowed down."""
+    """ASVS 6.3.1: attempts to guess passwords are slowed down."""
     is_on, evidence = _given(seen, "throttle")
     return verdict("ASVS 6.3.1", evidence, is_on, "accounts.throttle = true")
 
@@ -70,7 +70,7 @@ def clearing(seen: Evidence, profile: Profile) -> Verdict:
     """ASVS 14.3.1: signing out clears what the browser keeps, and no neighbour's cookies."""
     evidence = f"Clear-Site-Data: {CLEARED} at /logout"
     fits = '"cache"' in CLEARED and '"cookies"' not in CLEARED
-    return verdict("ASVS 14.3.1", evidence, fits, "the header as it is shipped")
+    return verdict("ASVS 14.3.1", evidence, fits, "the header as shipped")
 
 
 RULES: Final[Sequence[Rule]] = (

@@ -52,7 +52,7 @@ class SignUpForm(AddressForm):
 
 
 class PasswordForm(Form):
-    """The password of whoever is signed in already, or has just signed up."""
+    """The password of a user who is signed in already, or has just signed up."""
 
     password = PasswordField("Password", [InputRequired("Enter your password.")])
 

@@ -31,7 +31,7 @@ _ROWS: Final = (
 _STEP: Final = 3
 """Keys in a row that make a piece of one."""
 _FEW: Final = 4
-"""So few characters make no password, whatever they are."""
+"""Fewer characters than this never make a password."""
 
 _UNSHIFTED: Final = str.maketrans("!@#$%^&*()", "1234567890")
 # The letters that digits and signs resemble; `1` resembles two.

@@ -15,7 +15,7 @@ from myapp.accounts.models import Browser, Event, Link, Message, SignUp, Throttl
 from myapp.sessions.core.lifetime import MINUTE
 
 BATCH: Final = 100
-"""Rows of one transaction: so few that nobody waits long behind it."""
+"""Rows per transaction; few enough that nobody waits long for it."""
 
 _HOUR: Final = 60 * MINUTE
 _DAY: Final = 24 * _HOUR

@@ -19,11 +19,11 @@ from myapp.accounts.models import Link, Message, User
 from myapp.sessions.core.lifetime import MINUTE
 
 RESET: Final = "reset"
-"""A new password, for whoever has forgotten theirs."""
+"""A new password, for a user who has forgotten the old one."""
 CONFIRM: Final = "confirm"
 """An address that signed up."""
 ALARM: Final = "alarm"
-"""A new password, for whoever was told of a sign-in that was not theirs, or was invited."""
+"""A new password, for a user who reports an unknown sign-in, or who was invited."""
 
 _DAY: Final = 24 * 60 * MINUTE
 LASTS: Final = {RESET: 20 * MINUTE, CONFIRM: _DAY, ALARM: _DAY}

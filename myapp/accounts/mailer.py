@@ -53,7 +53,7 @@ class Mailer:
         self._not_before = 0.0
         self._tidy_at = 0
         self.process = 0
-        """The process in which its thread runs; asked at each request, so it is no property."""
+        """The process in which its thread runs; read at each request, so not a property."""
 
     @property
     def transport(self) -> Transport:

@@ -143,7 +143,7 @@ class Message(Base):
     """The random part of its Message-ID, the same however often it is sent."""
     created_at: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[int] = mapped_column(BigInteger)
-    """When to send it; whoever sends it moves this on first, so that nobody else does."""
+    """When to send it; the sender postpones this first, so that nobody else sends it."""
     attempts: Mapped[int] = mapped_column()
 
 

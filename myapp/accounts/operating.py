@@ -126,7 +126,7 @@ class Operator:
         address = _address(email)
         with self._dbsessions.begin() as dbsession:
             found = select(User).where(User.email == address)
-            # Whoever changes the password at the same moment waits, and is then too late.
+            # A change of the password at the same moment waits, and is then too late.
             user = dbsession.scalar(found.with_for_update(key_share=True))
             if user is None:
                 raise NotPossible(f"{address} has no account")

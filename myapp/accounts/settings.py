@@ -23,7 +23,7 @@ def _site(text: str) -> str:
     parts = urlsplit(text)
     is_line = text.isprintable() and " " not in text
     plain = is_line and not (parts.query or parts.fragment or "@" in parts.netloc)
-    # `port` raises ValueError for what is no port.
+    # `port` raises ValueError for an invalid port.
     usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     if not usable or not plain:
         raise ValueError("not the address of a site")
@@ -34,7 +34,7 @@ def _mail(text: str) -> str:
     if text.lower() in (PRINT, OFF):
         return text.lower()
     parts = urlsplit(text)
-    # `port` raises ValueError for what is no port.
+    # `port` raises ValueError for an invalid port.
     if parts.scheme not in _SMTP or not parts.hostname or parts.path.strip("/") or parts.port == 0:
         raise ValueError("not a mail server")
     if parts.query or parts.fragment or text.count("@") > 1:
@@ -122,10 +122,10 @@ _ROWS: Final = (
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
 OWNED: Final = ("accounts.",)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

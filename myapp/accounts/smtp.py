@@ -117,7 +117,7 @@ def _is_here(host: str) -> bool:
 
 
 class _Limited(smtplib.SMTP):
-    """A conversation that ends in time, whatever the server does."""
+    """A conversation that ends in time even if the server stalls."""
 
     def __init__(self, whole: float, *where: Any, **options: Any) -> None:
         self._alarm = threading.Timer(whole, self._hang_up)
@@ -130,7 +130,7 @@ class _Limited(smtplib.SMTP):
             raise
 
     def _hang_up(self) -> None:
-        # Whoever waits for the server's next byte gets an end instead.
+        # Ends the wait for the server's next byte.
         with contextlib.suppress(OSError):
             if self.sock is not None:
                 self.sock.shutdown(socket.SHUT_RDWR)

@@ -1,4 +1,4 @@
-"""What happens to sessions, as lines of the log: whoever asks later who signed in, and when."""
+"""What happens to sessions, as log lines: who signed in, and when."""
 
 from __future__ import annotations
 

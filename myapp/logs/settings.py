@@ -42,10 +42,10 @@ _ROWS: Final = (
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
 OWNED: Final = ("logs.",)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,7 +72,7 @@ def _url(given: Given, *, application: bool) -> URL:
 
 
 def _copy(source: Path, file: Path) -> None:
-    """Copy beside the file first, so that there is never half a backup of that name."""
+    """Copy to a file beside it first, so that half a backup never has this name."""
     half = file.with_name(f"{file.name}.half")
     try:
         os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))

@@ -24,7 +24,7 @@ Line = tuple[str, str, str]
 
 LATE: Final = 60 * MINUTE
 PILE: Final = 1_000
-"""So many rows may be left that expired longer ago than LATE, and than three sweeps take."""
+"""How many rows may remain that expired longer ago than LATE and than three sweeps take."""
 
 
 @click.command("check")

@@ -40,7 +40,7 @@ def command(given: Given, user_id: str, as_json: bool) -> None:
     try:
         known = _known(given, user_id)
     finally:
-        # Whatever a feature can't tell, it hides no sessions.
+        # A feature that fails must not hide the sessions.
         _print_all(user_id, sessions, known, as_json=as_json)
 
 

@@ -18,7 +18,7 @@ from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import NotStorable, SessionTooLarge, UnreadableData
 
 MAX_DEPTH: Final = 100
-"""So many levels may lists and dictionaries be nested: few enough to be read on any stack."""
+"""How deep lists and dictionaries may be nested; few enough levels to read on any stack."""
 
 _CONTAINERS: Final = (list, tuple, dict)
 UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
@@ -176,7 +176,7 @@ class Codec:
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether a text has no lone surrogates, which are no characters."""
+    """Whether a text has no lone surrogates, which are not characters."""
     try:
         return text.isascii() or text.encode() is not None
     except UnicodeEncodeError:

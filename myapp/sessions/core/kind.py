@@ -1,4 +1,4 @@
-"""What all sessions of one kind share, handed to whatever loads, saves or ends one."""
+"""What all sessions of one kind share; it is passed to everything that loads, saves or ends one."""
 
 from __future__ import annotations
 

@@ -24,7 +24,7 @@ MINUTE: Final = 60 * SECOND
 NEVER: Final = 2**62
 """A moment that does not come, and which a database can hold."""
 LEAP: Final = 5 * MINUTE
-"""A clock that is off by so much is wrong, and not merely a little fast or slow (L4, W2)."""
+"""A clock that is off by this much is wrong, not just a little fast or slow (L4, W2)."""
 _LEAP_IN_NS: Final = LEAP * 1_000_000
 MARKER_LIFETIME: Final = 60 * SECOND
 """How long an ended session's marker tells late requests that it was ended (R3)."""
@@ -79,7 +79,7 @@ def to_datetime(moment: int) -> datetime:
 
 
 def shown(moment: int) -> str:
-    """A moment for people, whatever a broken clock may say."""
+    """A moment for people; a broken clock does no harm."""
     try:
         return to_datetime(moment).isoformat(timespec="seconds")
     except OverflowError:

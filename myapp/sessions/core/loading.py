@@ -18,7 +18,7 @@ from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest, shortened
 
 MAX_TOKENS: Final = 32
-"""So many different tokens of one name are looked up at most (L5)."""
+"""How many different tokens of one cookie name are looked up at most (L5)."""
 
 log = logging.getLogger(__name__)
 

@@ -24,7 +24,7 @@ from myapp.sessions.core.trust import TrustedClock
 log = logging.getLogger(__name__)
 
 BATCH: Final = 50
-"""Rows of one deletion: so few that nobody waits long behind it."""
+"""Rows per deletion; few enough that nobody waits long for it."""
 
 SHARE: Final = 0.01
 """The part of its time in which the thread sweeps. Every request competes with it for the machine,
@@ -70,7 +70,7 @@ class Sweeper:
         self._is_stopped = False
         self._not_before = 0.0
         self.process = 0
-        """The process in which its thread runs; asked at each request, so it is no property."""
+        """The process in which its thread runs; read at each request, so not a property."""
 
     def ensure_running(self) -> None:
         """Start the thread of this process if there is none yet. Never raises: who asks for a

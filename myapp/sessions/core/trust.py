@@ -15,7 +15,7 @@ from myapp.sessions.core.lifetime import LEAP, MINUTE, Clock, shown
 from myapp.sessions.core.store import SessionStore, TellsTime
 
 STEADY: Final = 60 * MINUTE
-"""After a leap that no database has explained, the clock must run steadily for so long."""
+"""How long the clock must run steadily after a leap that no database has confirmed."""
 
 
 def steady_now() -> int:

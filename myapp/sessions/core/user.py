@@ -11,8 +11,8 @@ MAX_REASON: Final = 16
 
 
 def user_name(user_id: object) -> str:
-    """A user's id as it is stored. Raises TypeError for what is no id, such as None: `"None"` may
-    be somebody's name; and ValueError for a text that no column holds alike on each database.
+    """A user's id as it is stored. Raises TypeError for anything that can't be an id, such as None
+    (`"None"` may be somebody's name), and ValueError for text that some database can't store.
     """
     if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID):
         raise TypeError(f"a user id must be a str, an int or a UUID, not {user_id!r}")

@@ -27,7 +27,7 @@ from myapp.sessions.moving.old import Reader
 log = logging.getLogger(__name__)
 
 GRACE: Final = MINUTE
-"""For so long other requests may have been on their way with the old cookie."""
+"""How long other requests with the old cookie may still be on their way."""
 
 Arrival = tuple[Reader, str]
 """An old session that a client named, and how: the reader and its key."""

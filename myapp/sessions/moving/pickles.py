@@ -60,7 +60,7 @@ class _Shell(pickle.Unpickler):
 
 
 def loads(data: bytes, allowed: str) -> Any:
-    """What is pickled. Raises NotAllowed, and anything at all for bytes that are no pickle."""
+    """The pickled value. Raises NotAllowed, and any error for bytes that are not a pickle."""
     if allowed == TRUSTED:
         return pickle.loads(data)  # noqa: S301  # a setting says so, which says what it means
     if allowed == PLAIN:

@@ -317,7 +317,7 @@ TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROW
 
 PREFIX: Final = "moving."
 OWNED: Final = (PREFIX,)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

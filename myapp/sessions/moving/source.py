@@ -87,7 +87,7 @@ class MovingSource:
             read = self._read(move)
             if olds := [(each, old) for each, old in read if old and self._is_recent(old)]:
                 return self._adopt(kind, move, olds)
-            # Whoever was faster has written the link before it deleted the old session.
+            # A faster request has written the link before it deleted the old session.
             found = find_link(kind, move.arrivals)
         elif found.link.handle is not None and not found.link.has_user:
             adopted = self._adopt_user(kind, move, found.missing)

@@ -132,7 +132,7 @@ class Breaker:
             self.works()
 
     def works(self, *what: Trouble) -> None:
-        """A connection that was had is of use; whether another can be had, it does not say."""
+        """A connection works; that does not tell whether another one can be opened."""
         self.outages.works(*what, *(() if self._pauses else ("connecting",)))
 
     def failed(self, attempt: Attempt, reason: str) -> StoreUnavailable:

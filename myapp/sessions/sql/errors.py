@@ -1,4 +1,4 @@
-"""What a driver's errors mean to whoever uses the store."""
+"""What a driver's errors mean to the users of the store."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MIGRATE: Final = (
     " if alembic does not know the table, `myapp-sessions INI schema` prints its SQL"
 )
 
-# Without these no table was ever ours, whatever its age.
+# Our table has always had these columns.
 _ALWAYS_OURS: Final = frozenset({"digest", "manager"})
 
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.

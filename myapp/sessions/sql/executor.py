@@ -21,7 +21,7 @@ from myapp.sessions.sql.pool import Pool
 T = TypeVar("T")
 
 RACES: Final = 10
-"""So often something is tried that loses race after race."""
+"""How often a write is tried that keeps losing races."""
 
 _FIRST_PAUSE: Final = 0.004  # seconds, doubled after each race
 _LONGEST_PAUSE: Final = 0.25
@@ -35,7 +35,7 @@ _READS: Final = frozenset({Connection.fetch_one, Connection.fetch_all, Connectio
 
 
 class Executor:
-    """Gives connections to whoever uses them, takes them back and judges errors."""
+    """Lends connections, takes them back and judges errors."""
 
     def __init__(self, engine: Engine, pools: PerProcess[Pool], timeout: float) -> None:
         """`timeout`: after so many seconds nothing is tried again."""

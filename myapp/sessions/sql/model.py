@@ -120,7 +120,7 @@ def named(name: str, *, within: str | None = None) -> Table:
     schema = given or within
     if plain == table.name and not schema:
         return table
-    # Quoted, whatever word a database may take for its own.
+    # Quoted, since a database may reserve the word.
     where = quoted_name(schema, quote=True) if schema else RETAIN_SCHEMA
     own = MetaData(naming_convention=_CONVENTION)
     made = table.to_metadata(own, name=quoted_name(plain, quote=True), schema=where)

@@ -18,7 +18,7 @@ from myapp.sessions.sql.connection import Connection, Place
 from myapp.sessions.sql.errors import is_full
 
 KEPT: Final = 10
-"""So many connections stay open while nobody uses them."""
+"""How many unused connections stay open."""
 
 _FULL_FOR: Final = 5.0
 """Seconds for which nobody asks again for a connection more than the server has granted."""
@@ -71,7 +71,7 @@ class Opener:
     def open(self, place: Place, generation: object) -> Connection | None:
         """A new connection; None if the server grants no more than we have.
 
-        Raises StoreUnavailable, and whatever interrupts it.
+        Raises StoreUnavailable, and lets interrupts through.
         """
         attempt = self._breaker.admit()
         try:

@@ -29,10 +29,10 @@ SCOPE: Final = "_session_scope"
 
 
 class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[misc]  # Pyramid has no types
-    """The session store does not answer; raised by whatever touches the session (L8)."""
+    """The session store does not answer; raised at every use of the session (L8)."""
 
     def __init__(self, error: StoreUnavailable) -> None:
-        super().__init__("Sessions are not available at the moment. Please try again shortly.")
+        super().__init__("Sessions are unavailable at the moment. Please try again shortly.")
         self.headers["Retry-After"] = str(error.retry_after)
 
 
@@ -78,7 +78,7 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
         environ = self.request.environ
         if self.closed:
             if self._trouble_with(kind):
-                # Whoever still looks, such as the debug toolbar, finds nothing.
+                # Code that still looks, such as the debug toolbar, finds nothing.
                 return nothing()
             look_late(environ)
         loaded = self._load(kind, tokens_in(environ, kind.settings.cookie_name))

@@ -93,7 +93,7 @@ def shield(environ: dict[str, Any], names: Collection[str]) -> None:
 
 
 def _mended(header: str, names: Sequence[str]) -> str:
-    """The header anew; what is too much for it is left out from the end, but nothing of ours."""
+    """The rewritten header; if it is too long, cookies are left out from the end, but not ours."""
     pairs = list(_pairs(header, names))
     room = _MAX_HEADER - sum(len(pair) + 2 for pair, ours in pairs if ours)
     kept = []

@@ -1,4 +1,4 @@
-"""How an error of the start looks to whoever starts the server: one line, and no traceback.
+"""Shows an error at the start as one line without a traceback.
 
 It stays an exception, which tests and servers may catch. Only what nobody caught, and what Python
 would end the process with, is shown so; for pserve does not say what went wrong but in a traceback.

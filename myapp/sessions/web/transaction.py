@@ -136,7 +136,7 @@ class SessionsDataManager:
             settle(self._scope.states[name], saved)
 
     def tpc_abort(self, transaction: Any) -> None:
-        """The commit failed. Whatever answers for it may use the sessions again."""
+        """The commit failed. The error page may use the sessions again."""
         for state in self._scope.states.values():
             state.closed = False
 

@@ -1,4 +1,4 @@
-"""Caddy before an application, by a Caddyfile of the project; its certificates are its own."""
+"""Caddy in front of an application, with a Caddyfile of the project and its own certificates."""
 
 from __future__ import annotations
 

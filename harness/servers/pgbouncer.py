@@ -1,4 +1,4 @@
-"""A real PgBouncer before the tests' PostgreSQL: many clients share its few backends."""
+"""A real PgBouncer in front of the tests' PostgreSQL: many clients share its few backends."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class PgBouncer(Server):
             folder=self.folder,
             environment=ENVIRONMENT,
             account=self.account,
-            # At once, whoever is still connected.
+            # At once, even if somebody is still connected.
             remove=self.folder,
         )
 

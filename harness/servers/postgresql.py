@@ -1,7 +1,7 @@
 """A real PostgreSQL server for the tests.
 
-It forgoes what protects from a power cut, and nothing that protects from the death of a process:
-a commit that was acknowledged survives ``kill``.
+It gives up protection from a power cut, but not from the death of a process: a commit that was
+acknowledged survives ``kill``.
 """
 
 import signal

@@ -1,6 +1,6 @@
 """What the database servers of the tests have in common: a folder, a port and a life.
 
-A server keeps its port and its data over ``stop``, ``kill`` and ``start``; ``close`` removes all.
+A server keeps its port and its data through ``stop``, ``kill`` and ``start``, until ``close``.
 """
 
 import os

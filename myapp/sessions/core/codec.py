@@ -1,7 +1,7 @@
-"""A session's content as the view sees it, and the bytes that are stored of it.
+"""A session's content as the view sees it, and the bytes that are stored for it.
 
-A value is stored only if it comes back equal (S10); bytes that can't be read raise
-UnreadableData and nothing else, whatever they are (L7).
+A value is stored only if it comes back equal (S10); unreadable bytes raise UnreadableData and
+nothing else (L7).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ MAX_DEPTH: Final = 100
 
 _CONTAINERS: Final = (list, tuple, dict)
 UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
-"""The types of which a value stays as it was assigned."""
+"""The types whose values can't change after they are assigned."""
 _EXACT: Final = UNCHANGEABLE - {float}  # a zero has two signs
 _BUILTINS: Final = (str, int, float, bytes, list, dict)
 
@@ -52,7 +52,7 @@ class MessagePack:
 
 
 class Proof(msgspec.Struct, array_like=True, frozen=True):
-    """When and how the user proved last who they are (I16)."""
+    """When and how the user last proved who they are (I16)."""
 
     confirmed_at: int
     method: str | None = None
@@ -94,7 +94,7 @@ class Codec:
         self._content = _read if is_ours else lambda data: _content(self._loads(data))
 
     def encode(self, content: Content) -> bytes:
-        """The bytes of a content, whatever their size.
+        """The bytes of a content, of any size.
 
         Raises NotStorable, with the key at fault.
         """
@@ -125,7 +125,7 @@ class Codec:
             data = self._dumps([value])
             back = self._loads(data)[0]
             if self.is_canonical and value == back and _is_flat(data) and _is_built_in(value):
-                return  # as nearly all do, said without a look into each
+                return  # nearly all values end here, without a look at each part
             alike = _is_alike(value, back, MAX_DEPTH)
         except _Loss as loss:
             raise NotStorable(key, value, str(loss)) from None
@@ -143,7 +143,7 @@ class Codec:
         return self._loads(self._dumps([value]))[0]
 
     def as_stored(self, value: Any) -> Any:
-        """A value that `check` lets pass as it will come back: a tuple as a list."""
+        """A value that `check` accepts, as it will come back: a tuple as a list."""
         return value if self._is_plain(value) else self._normal(value)
 
     def check_size(self, data: bytes) -> None:
@@ -152,7 +152,7 @@ class Codec:
             raise SessionTooLarge(len(data), self._max_size)
 
     def same(self, one: object, other: object) -> bool:
-        """Whether two values are stored alike: `1` and `True` are not; order in dicts is naught."""
+        """Whether two values are stored alike: `1` and `True` are not; dicts in any order are."""
         if one == other and (
             (type(one) is type(other) and type(one) in _EXACT)
             or self._dumps(one) == self._dumps(other)
@@ -191,7 +191,7 @@ def _plain_text(value: object) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether MessagePack surely gives a value back as it was, said without trying."""
+    """Whether MessagePack certainly returns a value unchanged, decided without trying."""
     # By the exact type, since a subclass may differ; mypy does not narrow by `kind is …`.
     kind = type(value)
     if kind is str:
@@ -202,12 +202,12 @@ def _is_plain(value: object) -> bool:
 
 
 def _is_flat(data: bytes) -> bool:
-    """Whether MessagePack surely nests no deeper than MAX_DEPTH: so few bytes begin a container."""
+    """Whether the nesting is certainly at most MAX_DEPTH: no more bytes could begin a container."""
     return len(data) - len(data.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH
 
 
 def _is_built_in(value: Any) -> bool:
-    """Whether all that a value holds is of Python's own types, and of no subclass of them."""
+    """Whether a value contains only Python's own types, without subclasses."""
     try:
         marshal.dumps(value)
     except ValueError:
@@ -250,7 +250,8 @@ def _check_messages(content: Content) -> None:
 def _is_alike(value: Any, back: Any, levels: int) -> bool:
     """Whether what comes back equals a value, except that a tuple comes back as a list.
 
-    Raises RecursionError below so many levels, and _Loss for what equals and has lost something.
+    Raises RecursionError below this many levels, and _Loss for a value that is equal but has lost
+    something.
     """
     if type(value) in UNCHANGEABLE:
         return bool(value == back)
@@ -285,12 +286,12 @@ def _holds_alike(value: Any, back: Any, levels: int) -> bool:
 
 
 def _are_leaves(members: Iterable[object]) -> bool:
-    """Whether all are of plain types, said without a look into each."""
+    """Whether all are of plain types, decided without a look at each."""
     return UNCHANGEABLE.issuperset(map(type, members))
 
 
 class _Loss(Exception):
-    """A value that equals what comes back of it, and holds more."""
+    """A value that equals what comes back, but holds more."""
 
 
 def _refuse_loss(value: Any) -> None:

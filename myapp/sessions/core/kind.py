@@ -44,11 +44,11 @@ class Kind:
         self.clock, self.publish = clock, publish
         self._lines = PerProcess(Lines)
         self.has_closed_lines = False
-        """Whether any line was ever closed: nobody has to look for it before."""
+        """Whether any line was ever closed; until then nobody has to look for one."""
 
     @property
     def lines(self) -> Lines:
-        """Where the requests of this process wait that save the same session at the same time."""
+        """Where this process's requests wait that save the same session at the same time."""
         return self._lines[process_id()]
 
 

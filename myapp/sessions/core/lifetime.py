@@ -22,7 +22,7 @@ Clock = Callable[[], int]
 SECOND: Final = 1000
 MINUTE: Final = 60 * SECOND
 NEVER: Final = 2**62
-"""A moment that does not come, and which a database can hold."""
+"""A moment that never comes, but that a database can hold."""
 LEAP: Final = 5 * MINUTE
 """A clock that is off by this much is wrong, not just a little fast or slow (L4, W2)."""
 _LEAP_IN_NS: Final = LEAP * 1_000_000

@@ -72,7 +72,7 @@ class SessionSettings:
     reading: Reading = field(compare=False, repr=False)
 
     def refuse(self, key: str, expected: str) -> NoReturn:
-        """Raise SettingError for one of the values, with its source: it can't be used after all."""
+        """Raise SettingError for a value that was parsed but can't be used, with its source."""
         self.reading.refuse(key, expected)
 
 
@@ -374,7 +374,7 @@ def read_session_settings(
 
 
 def _check_combinations(s: SessionSettings) -> None:
-    """Refuse what each value allows and all together do not (C3)."""
+    """Refuse combinations of values that are valid only separately (C3)."""
     if s.idle_timeout is not None and s.idle_timeout >= s.lifetime:
         s.refuse("idle_timeout", f"a duration shorter than {s.prefix}lifetime")
     if s.idle_timeout is not None and s.touch_interval >= s.idle_timeout:

@@ -1,7 +1,7 @@
 """Waiting in a queue: first come, first served.
 
-Queues hold weak references: whoever an interrupt drives away is gone from them when its turn is
-collected, and nobody has to be told.
+Queues hold weak references: a waiting thread that is interrupted disappears from them when its turn
+is collected, without telling anybody.
 """
 
 from __future__ import annotations
@@ -115,7 +115,7 @@ class Lines:
         self._lines: weakref.WeakValueDictionary[bytes, Line] = weakref.WeakValueDictionary()
 
     def of(self, digest: bytes) -> Line:
-        """The line before whatever this digest stands for."""
+        """The line of what this digest stands for."""
         return self._lines.setdefault(digest, Line())
 
     def is_closed(self, digest: bytes) -> bool:

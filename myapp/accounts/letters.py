@@ -1,4 +1,4 @@
-"""What the mails say: plain text, short, and what to do if it was not you."""
+"""The texts of the mails: short, plain, and with advice in case it was not you."""
 
 from __future__ import annotations
 

@@ -25,11 +25,11 @@ from myapp.sessions.core.lifetime import MINUTE
 log = logging.getLogger(__name__)
 
 POLL: Final = 5.0
-"""Seconds between two looks for messages of other processes, and for those whose pause is over."""
+"""Seconds between two looks for other processes' messages, and for messages that are due again."""
 TIDY_EVERY: Final = 60 * MINUTE
 
 TRY_AGAIN: Final = 60
-"""Seconds after which a thread is tried again that could not be started."""
+"""Seconds to wait after a thread could not be started."""
 
 
 class _Run:
@@ -61,8 +61,8 @@ class Mailer:
         return self.sender.transport
 
     def ensure_running(self) -> None:
-        """Start the thread of this process if there is none yet. Never raises: who asks for a
-        page has nothing to do with it.
+        """Start the thread of this process if there is none yet. Never raises: the request
+        must not suffer.
         """
         process = process_id()
         if self._is_stopped or process in self._runs or time.monotonic() < self._not_before:
@@ -100,8 +100,8 @@ class Mailer:
             run.thread.join(timeout=1)
 
     def _work(self, run: _Run) -> None:
-        # The system's randomness: the application may have seeded ours. Processes that were
-        # started together don't ask the database together.
+        # The system's randomness, since the application may have seeded `random`. Processes that
+        # were started together don't ask the database together.
         dice = random.SystemRandom()
         while True:
             run.wake.wait(self._poll * dice.uniform(0.5, 1.5))
@@ -124,7 +124,7 @@ class Mailer:
 
     def _tidy(self) -> None:
         now = self.sender.clock()
-        # A clock that was ahead, and steps back, does not end it.
+        # It goes on even if the clock was ahead and is set back.
         if self._tidy_at - TIDY_EVERY <= now < self._tidy_at:
             return
         self._tidy_at = now + TIDY_EVERY

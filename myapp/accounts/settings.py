@@ -144,7 +144,7 @@ class AccountSettings:
 
     @property
     def sends(self) -> bool:
-        """Whether mails leave at all, be it for the log."""
+        """Whether mails are sent or printed at all."""
         return self.mail != OFF
 
     @property
@@ -167,7 +167,7 @@ def read_account_settings(
     if values["mail"] is None:
         _refuse_missing(reading, "mail")
     parsed = AccountSettings(**values, reading=reading)
-    # Who shows printed mails is developing, and reaches the site by the address of the request.
+    # Printed mails are shown only during development; the address of the request is enough then.
     needed = {"url": parsed.sends and not parsed.show_mail}
     needed["mail_from"] = parsed.sends and not parsed.prints
     for name in needed:

@@ -31,7 +31,7 @@ SHARE: Final = 0.01
 and nobody waits for the rows to go."""
 
 TRY_AGAIN: Final = 60
-"""Seconds after which a thread is tried again that could not be started."""
+"""Seconds to wait after a thread could not be started."""
 
 
 def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
@@ -73,8 +73,8 @@ class Sweeper:
         """The process in which its thread runs; read at each request, so not a property."""
 
     def ensure_running(self) -> None:
-        """Start the thread of this process if there is none yet. Never raises: who asks for a
-        page has nothing to do with it.
+        """Start the thread of this process if there is none yet. Never raises: the request
+        must not suffer.
         """
         process = process_id()
         if self._is_stopped or process in self._runs or time.monotonic() < self._not_before:

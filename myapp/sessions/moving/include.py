@@ -43,11 +43,10 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], str], Reader]]] = {
 
 
 def includeme(config: Configurator) -> None:
-    """Adopt the sessions of old libraries, as `request.session`, for the time of a move.
+    """During a move, adopt the sessions of old libraries as `request.session`.
 
-    Read from the settings: `moving.*`, each overridden by its environment variable. Raises
-    SettingError for a setting that can't be used. Take the line out again when no old session
-    arrives any more.
+    Reads the settings `moving.*`, each overridden by its environment variable. Raises SettingError
+    for a setting that can't be used. Remove the include when no old sessions arrive any more.
     """
     sessions = config.registry.get(SESSIONS_KEY)
     if sessions is None:

@@ -1,8 +1,8 @@
 """Which old session became which of ours: a row for each, in the sessions table.
 
-By it a request that still bears the old cookie, on its way while the first one was answered, gets
-the same session; and an old cookie that is sent again after signing out opens nothing. The rows
-hold a digest of the old id, no token and no contents.
+With it, a request that still has the old cookie, because it was sent before the first one was
+answered, gets the same session; and an old cookie that is replayed after signing out opens nothing.
+The rows hold a digest of the old id, but no token and no contents.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
     """What became of an old session."""
 
     kind: str
-    """The old library's word."""
+    """The old library's name, as in `moving.from`."""
     handle: str | None
     """The session of ours; None if the old one was ended."""
     has_user: bool = False

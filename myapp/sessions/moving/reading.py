@@ -1,4 +1,4 @@
-"""What the readers of old sessions share: how they tell of what can't be read or had."""
+"""What the readers of old sessions share: their errors for what can't be read or reached."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class BadUrl(ValueError):
 
 
 class Unreadable(Exception):
-    """An old session that is there, and can't be read: it stays as it is."""
+    """An old session that exists but can't be read; it is left unchanged."""
 
 
 def unreadable(name: str, error: Exception) -> Unreadable:

@@ -1,4 +1,4 @@
-"""Where a session comes from during a move: our own store, else an old session.
+"""Where a session comes from during a move: from our own store or, if not there, an old session.
 
 An old session becomes a new one of ours, which the normal path saves. This module only says what
 it holds; nothing is written before the response is known.

@@ -1,9 +1,9 @@
 """The SQLAlchemy model of the sessions table.
 
-Its metadata are its own, so that any application can hand them to alembic beside those of its own
+It has its own metadata, which any application can pass to alembic together with that of its own
 models; no foreign key leads into an application. Every moment is a whole number of milliseconds
 since 1970 in UTC: no time zones, no 2038. The columns that a touch or a save changes (`version`,
-`data`, `seen_at`, `expires_at`) bear no index, or PostgreSQL would lose its heap-only updates.
+`data`, `seen_at`, `expires_at`) have no index, or PostgreSQL could not do heap-only updates.
 """
 
 from __future__ import annotations

@@ -27,8 +27,8 @@ _FULL_FOR: Final = 5.0
 class Places(set["weakref.ref[Place]"]):
     """All places that are taken.
 
-    What is counted is what exists, by weak references: whatever an interrupt makes a thread drop is
-    gone from the count when it is collected, and nobody has to be told.
+    It counts what exists, by weak references: what a thread drops when it is interrupted leaves the
+    count as soon as it is garbage-collected, without telling anybody.
     """
 
     def take_one(self, most: int) -> Place | None:

@@ -1,4 +1,4 @@
-"""Tells the log when something begins to fail and when it works again, and nothing between (L8)."""
+"""Logs when something begins to fail and when it works again, but nothing in between (L8)."""
 
 from __future__ import annotations
 

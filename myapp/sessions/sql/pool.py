@@ -1,12 +1,12 @@
 """Connections to the sessions' database that all threads of a process share, one at a time each.
 
-SQLAlchemy's engine makes them; from then on they are kept here, each with a cursor of its own, and
-taken for one statement or one transaction. Nobody holds one longer than that, so that there may be
-many more threads than connections. Nothing here asks whether a connection still works: who uses
-one finds out, and tells.
+SQLAlchemy's engine makes them. From then on they are kept here, each with its own cursor, and lent
+for one statement or one transaction. Nobody holds one for longer, so there may be many more threads
+than connections. Nothing here checks whether a connection still works: its user finds out, and
+reports it.
 
 There is no lock: each step is one operation of a container, which is done or not. An interrupt may
-come between any two lines. Whatever is dropped then is collected, and so gives back its place.
+come between any two lines. What it drops is garbage-collected, which frees its place.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST: Final = 15
 """Connections at a time, in one process."""
 
 _LOOK_AGAIN: Final = 0.1
-"""Seconds after which somebody who waits looks for themselves: what was collected calls nobody."""
+"""Seconds after which a waiting thread checks by itself: garbage collection notifies nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

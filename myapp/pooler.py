@@ -1,8 +1,8 @@
-"""PostgreSQL behind a pooler in transaction mode, where a connection is whichever backend is free.
+"""PostgreSQL behind a pooler in transaction mode, where a connection uses any backend that is free.
 
-Each transaction of ours may run on another backend, and each backend runs the transactions of many
-clients: so nothing may be left there that outlives a transaction. A statement that is prepared goes
-by a name that another client's statement may have on that backend, and then runs in its place.
+Each of our transactions may run on another backend, and each backend runs the transactions of many
+clients, so nothing may stay there after a transaction. A prepared statement has a name; if another
+client's statement has the same name on that backend, that one runs instead.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""`codebase.json`: where a codebase came from, and what was answered; an update needs both."""
+"""`codebase.json`: the origin of a codebase and its answers; an update needs both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HASH: Final = re.compile("[0-9a-f]{40,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What stands in it."""
+    """Its contents."""
 
     commit: str
     generator: str

@@ -1,4 +1,4 @@
-"""Puts a codebase in its place, whole or not at all."""
+"""Writes a codebase to its folder, completely or not at all."""
 
 from __future__ import annotations
 

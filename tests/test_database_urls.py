@@ -228,7 +228,7 @@ def test_a_file_that_can_not_be_made_is_one_line(
     [
         ("postgresql://u:geheim@127.0.0.1:1/d", "expected a database that answers: Operational"),
         ("mysql://u:geheim@127.0.0.1:1/d", "expected a database that answers: Operational"),
-        ("sqlite:////nowhere/x.sqlite", "expected a file in a folder that exists, which /nowhere"),
+        ("sqlite:////nowhere/x.sqlite", "expected a file in an existing folder; /nowhere"),
     ],
 )
 def test_alembic_without_a_database_is_one_line(url: str, words: str) -> None:

@@ -1,19 +1,19 @@
-# Every chore of the project. What one target needs, it makes first: `make serve` works on a fresh
-# clone that has only Python 3.11 or later and make.
+# Every chore of the project. Each target first makes what it needs: `make serve` works on a fresh
+# clone with nothing but make and Python 3.11 or later.
 
 PYTHON ?= python3
-# Tests run in so many processes at once; each has database servers of its own. They wait more than
-# they compute, so that two cores are busy with three.
+# The number of processes that run tests; each has its own database servers. Tests wait more than
+# they compute, so three processes keep two cores busy.
 export WORKERS ?= 3
-# How long `make torture` goes on with each database, and the seed that repeats a run.
+# How long `make torture` runs on each database, and the seed that repeats a run.
 OPERATIONS ?= 100000
 MINUTES ?=
 SEED ?=
-# How many rows `make torture/sweep`, where half are expired, and `torture/operators` put in.
+# How many rows `make torture/sweep` (half of them expired) and `torture/operators` insert.
 ROWS ?= 1000000
-# Where `make new` makes a codebase.
+# Where `make new` creates a codebase.
 FOLDER ?=
-# The port of `make serve`, else the one in development.ini.
+# The port for `make serve`; empty means the one in development.ini.
 PORT ?=
 
 BIN := .venv/bin
@@ -24,11 +24,11 @@ DOCS_STAMP := .venv-docs/.stamp
 BENCH := .venv-bench/bin/python -m bench
 DOCS := .venv-docs/bin/python -m sphinx --fail-on-warning --keep-going --quiet --fresh-env --write-all --conf-dir docs \
 	--doctree-dir build/doctrees . build/site
-# A developer's own package index must not leave its traces in the locked requirements.
+# Keep a developer's own package index out of the locked requirements.
 PIP_COMPILE := env PIP_CONFIG_FILE=/dev/null CUSTOM_COMPILE_COMMAND="make lock" \
 	$(BIN)/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
 	--no-emit-options --no-emit-index-url --no-emit-find-links --no-emit-trusted-host
-# From 80.9 on, setuptools makes every start of Pyramid 2.1 print a warning: what is locked need not.
+# From 80.9 on, setuptools makes Pyramid 2.1 print a warning at every start; lock an older one.
 QUIET_SETUPTOOLS := .venv/quiet-setuptools.txt
 INI_PORT = $(shell sed -n 's/^http_port *= *//p' development.ini)
 PSERVE = $(BIN)/pserve development.ini $(if $(PORT),http_port=$(PORT))
@@ -57,7 +57,7 @@ serve: $(STAMP) ## Run the application: make serve PORT=8080 DATABASE_URL=postgr
 	@exec $(PSERVE)
 
 .PHONY: serve/live
-serve/live: $(STAMP) ## Run it and start it anew whenever a file changes
+serve/live: $(STAMP) ## Run it and restart it whenever a file changes
 	$(SAY_SHIPPED)
 	$(SAY_URL)
 	@exec $(PSERVE) --reload
@@ -68,7 +68,7 @@ session-name: $(STAMP) ## Give the session cookie a random name in both ini file
 
 .PHONY: new
 new: $(STAMP) ## Make a codebase of your own: make new FOLDER=../blog ARGS=--yes
-	@test -n "$(FOLDER)" || { echo 'Say where: make new FOLDER=../blog'; exit 2; }
+	@test -n "$(FOLDER)" || { echo 'Say where to create it: make new FOLDER=../blog'; exit 2; }
 	@$(BIN)/python -m myapp.new $(FOLDER) $(ARGS)
 
 # ---- Test
@@ -88,7 +88,7 @@ test/servers: $(SERVERS_STAMP) servers ## Try every web server on every database
 		tests/metrics/processes.py $(ARGS)
 
 .PHONY: test/pythons
-test/pythons: $(STAMP) servers ## Run every test with each Python from 3.11 on that is here, and sid's: 6 minutes for each
+test/pythons: $(STAMP) servers ## Run every test with each installed Python from 3.11 on, and sid's: 6 minutes for each
 	$(BIN)/python -m tests.platforms.pythons $(ARGS)
 
 .PHONY: test/lowest
@@ -113,7 +113,7 @@ test/codebases: $(STAMP) servers ## Make every codebase that can be made, and ru
 		tests/new/changed_codebase.py tests/new/every_codebase.py $(ARGS)
 
 .PHONY: test/applications
-test/applications: $(STAMP) ## Try packages of others with our sessions, each in an environment of its own: 5 minutes
+test/applications: $(STAMP) ## Try other projects' packages with our sessions, each in an environment of its own: 5 minutes
 	$(BIN)/python -m tests.applications.run $(ARGS)
 
 .PHONY: test/moving
@@ -140,17 +140,17 @@ torture/sweep: $(STAMP) servers ## Sweep a million rows with four processes, amo
 	done
 
 .PHONY: torture/operators
-torture/operators: $(STAMP) servers ## Ask and end a million sessions by the commands: make torture/operators ROWS=1000000
+torture/operators: $(STAMP) servers ## Query and end a million sessions with the commands: make torture/operators ROWS=1000000
 	@for database in sqlite postgresql mariadb; do \
 		$(BIN)/python -m tests.operators.million --database $$database --rows $(ROWS) || exit; \
 	done
 
 .PHONY: torture/planted
-torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and see each of them caught
+torture/planted: $(STAMP) ## Plant known bugs, one at a time in a copy, and check that each is caught
 	$(BIN)/python -m tests.faults.planted
 
 .PHONY: servers
-servers: $(STAMP) ## Install the databases, browser and proxies of the tests, and wrk, where we may
+servers: $(STAMP) ## Install the databases, browser and proxies for the tests, and wrk, where allowed
 	@$(BIN)/python -m harness.servers.install
 
 # ---- Measure
@@ -173,17 +173,17 @@ bench/http: $(BENCH_STAMP) servers ## Measure requests per second in waitress, g
 	$(BENCH).http $(ARGS)
 
 .PHONY: bench/report
-bench/report: $(BENCH_STAMP) ## Write docs/performance.md anew from what was measured last
+bench/report: $(BENCH_STAMP) ## Rewrite docs/performance.md from what was measured last
 	$(BENCH).report
 
 .PHONY: bench/servers
-bench/servers: $(BENCH_STAMP) ## Install the databases of the benchmark, where we may
+bench/servers: $(BENCH_STAMP) ## Install the databases for the benchmark, where allowed
 	@$(BENCH).servers
 
 # ---- Quality
 
 .PHONY: check
-check: $(STAMP) ## Look for mistakes of form and of type, and change nothing
+check: $(STAMP) ## Check formatting, mistakes and types, and change nothing
 	$(BIN)/ruff format --check
 	$(BIN)/ruff check
 	$(BIN)/mypy
@@ -197,14 +197,14 @@ format: $(STAMP) ## Format the code and repair what can be repaired
 tidy: format lock ## Format, and bring the locked requirements in line with setup.cfg
 
 .PHONY: audit
-audit: check ## Check, and look the locked packages up among the known vulnerabilities
+audit: check ## Check, and look for known vulnerabilities in the locked packages
 	@$(BIN)/python .ci/audit.py requirements-dev.txt
 
 # ---- Migrations
 
 .PHONY: migrations/new
 migrations/new: $(STAMP) ## Write a migration from the models: make migrations/new MESSAGE="add a table"
-	@test -n "$$MESSAGE" || { echo 'Say what it does: make migrations/new MESSAGE="add a table"'; exit 2; }
+	@test -n "$$MESSAGE" || { echo 'Say what the migration does: make migrations/new MESSAGE="add a table"'; exit 2; }
 	$(BIN)/alembic revision --autogenerate --message "$$MESSAGE"
 	@$(BIN)/ruff check --quiet --fix-only alembic/versions
 	@$(BIN)/ruff format --quiet alembic/versions
@@ -214,7 +214,7 @@ migrations/up up: $(STAMP) ## Migrate the database to the newest revision
 	$(BIN)/alembic upgrade head
 
 .PHONY: migrations/down down
-migrations/down down: $(STAMP) ## Take the newest migration back
+migrations/down down: $(STAMP) ## Undo the newest migration
 	$(BIN)/alembic downgrade -1
 
 .PHONY: migrations/goto
@@ -235,14 +235,14 @@ docs: $(DOCS_STAMP) ## Build the documentation as a site, build/site/index.html:
 	@echo "build/site/index.html"
 
 .PHONY: docs/drawings
-docs/drawings: ## Draw docs/drawings/*.dot anew, by Graphviz: apt-get install graphviz
+docs/drawings: ## Draw docs/drawings/*.dot again, with Graphviz: apt-get install graphviz
 	@for drawing in docs/drawings/*.dot; do dot -Tsvg -o "$${drawing%.dot}.svg" "$$drawing" || exit; done
 
 # ---- Packaging
 
 .PHONY: lock
-# What is locked has to install on the oldest Python that we support; the newest one would choose
-# releases that the oldest can't have.
+# The locked packages must install on the oldest Python that we support; locked with the newest one,
+# they would include releases that the oldest can't install.
 lock: $(STAMP) ## Lock the requirements of setup.cfg: make lock UPGRADE=--upgrade moves them all
 	@$(BIN)/python -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11) and "Lock with the oldest Python: rm -r .venv && make lock PYTHON=python3.11")'
 	@echo 'setuptools <80.9' > $(QUIET_SETUPTOOLS)
@@ -261,10 +261,10 @@ clean: ## Remove what was built, measured or cached; the .venv folders and the d
 	rm -rf build dist htmlcov *.egg-info .coverage .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . \( -name '.venv*' -o -name .sid -o -name .debian \) -prune -o -type d -name __pycache__ -exec rm -rf {} +
 
-# The virtual environment is made again only when something that goes into it has changed.
-# What is locked is complete, so nothing is resolved: older pips would take a release newer than the
-# locked one for a dependency that is named with an extra. `pip check` proves that nothing lacks.
-# Warnings are off for the last step alone: setuptools warns of editable installations in general.
+# The virtual environment is rebuilt only when something that goes into it has changed.
+# The locked requirements are complete, so nothing is resolved: for a dependency with an extra, older
+# pips would choose a newer release than the locked one. `pip check` proves that nothing is missing.
+# Warnings are off for the last step only, since setuptools warns about every editable installation.
 $(STAMP): requirements-dev.txt setup.cfg pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(PYTHON) is older than Python 3.11: make $(MAKECMDGOALS) PYTHON=python3.12")'
 	@echo "Installing into .venv; the first time takes a minute."
@@ -274,7 +274,7 @@ $(STAMP): requirements-dev.txt setup.cfg pyproject.toml
 	$(BIN)/python -m pip check --quiet
 	@touch $@
 
-# The benchmark's peers have no business in .venv: a test must never find them there by chance.
+# The benchmark's peers stay out of .venv, so that no test finds them there by chance.
 $(BENCH_STAMP): requirements-dev.txt bench/requirements.txt setup.cfg pyproject.toml
 	@echo "Installing into .venv-bench; the first time takes two minutes."
 	@test -x .venv-bench/bin/python || $(PYTHON) -m venv .venv-bench
@@ -284,7 +284,7 @@ $(BENCH_STAMP): requirements-dev.txt bench/requirements.txt setup.cfg pyproject.
 	.venv-bench/bin/python -m pip check --quiet
 	@touch $@
 
-# Servers that only `make test/servers` tries; they are built for the machine, and not everybody can.
+# Servers that only `make test/servers` tries; they are compiled here, which not every machine can.
 $(SERVERS_STAMP): requirements-dev.txt tests/serving/requirements.txt setup.cfg pyproject.toml
 	@echo "Installing into .venv-servers; the first time takes a minute."
 	@test -x .venv-servers/bin/python || $(PYTHON) -m venv .venv-servers
@@ -294,7 +294,7 @@ $(SERVERS_STAMP): requirements-dev.txt tests/serving/requirements.txt setup.cfg 
 	.venv-servers/bin/python -m pip check --quiet
 	@touch $@
 
-# What makes the site has no business beside the application, either.
+# The tools that make the site stay out of .venv, too.
 $(DOCS_STAMP): docs/requirements.txt
 	@echo "Installing into .venv-docs; the first time takes half a minute."
 	@test -x .venv-docs/bin/python || $(PYTHON) -m venv .venv-docs

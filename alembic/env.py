@@ -1,4 +1,4 @@
-"""Tells alembic which database to migrate, and what the models say.
+"""Tells alembic which database to migrate, and to which models.
 
 The settings are those of an ini file, by the same rule as everywhere: environment > command line
 > ini. `alembic upgrade head` reads development.ini; another file is named by
@@ -79,7 +79,7 @@ def run_on(connection: Connection, names: Names) -> None:
 
 
 def run_online() -> None:
-    """Run the migrations: on the connection of whoever called, or on one of our own."""
+    """Run the migrations on the caller's connection, or on one of our own."""
     called = context.config.attributes
     if "connection" in called:
         run_on(called["connection"], called["names"])

@@ -20,13 +20,13 @@ from harness.waiting import wait_until
 ROOT = Path(__file__).resolve().parent.parent
 
 WORKERS = os.environ.get("WORKERS", "3")
-"""In how many processes a run of the suite is to go, which the Makefile says."""
-# What a developer exported for his own server has no business in a test.
+"""How many processes a run of the test suite uses, as the Makefile says."""
+# Variables that a developer has exported for a server of their own must not affect a test.
 _SETTINGS = re.compile(
     r"ACCOUNTS_|DATABASE_|LOGS_|METRICS_|MYAPP_|PROMETHEUS_|SESSION_|\w+_SESSION_"
     r"|PYTHONOPTIMIZE$|PYTHONWARNINGS$"
 )
-# What setuptools says from 80.9 on at every start of Pyramid 2.1; the tests read standard error.
+# setuptools warns from 80.9 on at every start of Pyramid 2.1, and the tests read standard error.
 _NOT_OURS = "ignore:pkg_resources is deprecated"
 
 
@@ -37,7 +37,7 @@ class StartFailed(RuntimeError):
 class Pserve:
     """``pserve`` on a copy of an ini file and on a free port of its own.
 
-    ``folder`` gets the copy and whatever lies beside an ini file, such as the SQLite database; it
+    ``folder`` gets the copy and the files beside an ini file, such as the SQLite database. It
     outlives the process, so that a second start finds what the first one left.
     """
 
@@ -99,7 +99,7 @@ class Pserve:
         except subprocess.TimeoutExpired:
             child.kill()
             raise AssertionError(
-                f"it started, and ought to have refused:\n{self.output()}"
+                f"it started, but should have refused to:\n{self.output()}"
             ) from None
 
     def output(self) -> str:

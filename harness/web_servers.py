@@ -48,9 +48,9 @@ class Kind:
     forks: bool = False
     """Whether it loads the application in one process, and serves in others forked from that."""
     reloads_at: signal.Signals | None = None
-    """What makes it load the application anew in new workers, while its socket stays open."""
+    """The signal to reload the application in new workers while its socket stays open."""
     started: str = ""
-    """What it writes once for each of its two workers, if a worker has to be waited for."""
+    """What each of its two workers logs once; empty if there is no need to wait for them."""
 
 
 def gunicorn(*options: str) -> Command:
@@ -127,7 +127,7 @@ class Serving:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """End it, whatever state it is in."""
+        """End it, in any state."""
         if self._child.running:
             self._child.kill()
 
@@ -158,7 +158,7 @@ class Serving:
         return self._child.output()
 
     def restart(self) -> None:
-        """Load the application anew, as its manual says; where it can't, end it and start it."""
+        """Reload the application, as the server's manual says; if it can't, restart it."""
         if self._reloads_at is None:
             self.end()
             self.__enter__()

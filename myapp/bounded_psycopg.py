@@ -1,8 +1,8 @@
-"""The psycopg connections of an engine: none waits for ever, and none leaves anything at a pooler.
+"""The psycopg connections of an engine: none waits forever, and none leaves state at a pooler.
 
-PostgreSQL's statement_timeout is kept by the server, and TCP's timeouts by its kernel: neither
-ends the wait for a process that hangs on a machine that is up. Behind a pooler the server's limit
-is none of ours at all, see `myapp.pooler`.
+The server enforces PostgreSQL's statement_timeout, and its kernel TCP's timeouts: neither ends the
+wait for a process that hangs on a running machine. Behind a pooler, we can't set the server's limit
+at all, see `myapp.pooler`.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from myapp.pooler import AUTO, TRANSACTION, read_threshold
 
 T = TypeVar("T")
 
-# How PgBouncer, in all its versions, says no to `options`; it has a code for nothing.
+# How every version of PgBouncer refuses `options`; it has no error codes.
 _REFUSED: Final = "unsupported startup parameter"
 
 _GRACE: Final = 1.0
@@ -34,10 +34,10 @@ class BoundedConnection(psycopg.Connection[Any]):
 
     patience: float = 60.0
     is_unlimited: bool = False
-    """Whether the server may not know our limit: then it is told to stop when we give up."""
+    """Whether the server may not know our limit; if so, we tell it to stop when we give up."""
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait as psycopg does, for so long."""
+        """Wait as psycopg does, but no longer than `patience`."""
         limit = self.patience if timeout is None else min(timeout, self.patience)
         try:
             return super().wait(gen, interval, limit)
@@ -61,7 +61,7 @@ class Connector:
     """Makes the connections of one engine, and finds out whether each goes to a pooler."""
 
     def __init__(self, url: URL, pooler: str, limit: int | None) -> None:
-        """`limit`: how many milliseconds a statement may take, None for as long as it likes."""
+        """`limit`: how many milliseconds a statement may take; None for no limit."""
         self._limit = limit
         self._asks = pooler == AUTO
         self._is_pooled = pooler == TRANSACTION

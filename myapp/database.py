@@ -1,6 +1,6 @@
-"""Engines for SQLite, PostgreSQL and MariaDB/MySQL, set up as each wants it.
+"""Engines for SQLite, PostgreSQL and MariaDB/MySQL, each with the settings that it needs.
 
-The application's own engine and that of the sessions are made here, so that a URL means the same
+The application's engine and the sessions' engine are created here, so that a URL means the same
 driver everywhere.
 """
 
@@ -24,8 +24,8 @@ from myapp.pooler import AUTO, POOLER_SETTING, is_stale
 from myapp.private_file import make_private
 from myapp.setting_table import Given, Setting, read_setting
 
-# 1020 is a row that changed after the transaction's snapshot, 1205 a lock that was waited for in
-# vain, 1213 a deadlock or a lost race between nodes.
+# 1020 is a row that changed after the transaction's snapshot, 1205 a lock wait timeout, 1213 a
+# deadlock or a lost race between nodes.
 _MYSQL_CODES: Final = (1020, 1205, 1213)
 _MYSQL_NOT_THERE: Final = 1305
 _SQLITE_BUSY: Final = 5
@@ -33,7 +33,7 @@ _SQLITE_BUSY: Final = 5
 # A key that is there already: of PostgreSQL, of MariaDB and MySQL, of SQLite (primary, unique).
 _DUPLICATE: Final = frozenset({"23505", 1062, 1555, 2067})
 
-# A server that takes no writes, a standby say: of PostgreSQL, and of MariaDB and MySQL.
+# A server that takes no writes, such as a standby: of PostgreSQL, and of MariaDB and MySQL.
 _READ_ONLY: Final = frozenset({"25006", 1290, 1792, 1836})
 _SQLITE_READONLY: Final = 8
 
@@ -65,19 +65,19 @@ URL_SETTING: Final = Setting(
     "",
     _checked_url,
     A_URL,
-    "The database, by its SQLAlchemy URL: sqlite:////path/to/file.sqlite,"
-    " postgresql://user:password@host/database or mysql://user:password@host/database."
-    " Its variable is DATABASE_URL.",
-    "For anything but the SQLite file that both ini files name. `postgres://`, `postgresql://`,"
-    " `mysql://` and `mariadb://` mean the drivers that are installed with myapp.",
+    "The URL of the database: sqlite:////path/to/file.sqlite,"
+    " postgresql://user:password@host/database or mysql://user:password@host/database. Its"
+    " environment variable is DATABASE_URL.",
+    "Set it for any database other than the SQLite file in both ini files. `postgres://`,"
+    " `postgresql://`, `mysql://` and `mariadb://` use the drivers that are installed with myapp.",
     required=True,
 )
 
 
 def read_url(settings: Mapping[str, Any], environ: Mapping[str, str]) -> Given:
-    """The setting `sqlalchemy.url`, for what can do without it; its value is None then.
+    """The setting `sqlalchemy.url`, for callers that can do without it; None if it is not set.
 
-    Sessions can, where they have a database of their own. Raises SettingError.
+    Sessions can, if they have their own database. Raises SettingError.
     """
     return read_setting(replace(URL_SETTING, required=False), settings, environ)
 
@@ -100,14 +100,14 @@ def create_database_engine(
     """An engine for a URL as `parse_url` takes it; timeouts in milliseconds, `pooler` as in
     POOLER_SETTING.
 
-    `for_sessions`: text travels as Unicode and MariaDB speaks its usual SQL, whatever the URL and
-    the server prefer, since what sessions hold is not the application's. `options` go to
-    SQLAlchemy's create_engine as they are.
+    `for_sessions`: text is sent as Unicode and MariaDB uses its standard SQL mode, regardless of
+    the URL and the server, because sessions don't depend on the application's choice. `options` are
+    passed to SQLAlchemy's create_engine.
     """
     parsed = parse_url(url) if isinstance(url, str) else url
     settle = _SETTLE.get(parsed.get_backend_name())
     arguments = settle(parsed, connect_timeout, statement_timeout) if settle else {}
-    # What the URL says itself has the last word.
+    # Parameters of the URL override the rest.
     arguments = {key: value for key, value in arguments.items() if key not in parsed.query}
     if for_sessions:
         _speak_plainly(parsed, arguments)
@@ -140,7 +140,7 @@ def _postgresql(url: URL, connect_timeout: int, statement_timeout: int | None) -
     }
     if statement_timeout is None:
         return limits
-    # libpq passes over PGOPTIONS where it is given options. What comes last counts.
+    # libpq ignores PGOPTIONS if it is given options. The last option counts.
     given = os.environ.get("PGOPTIONS", "")
     return limits | {
         "options": f"-c statement_timeout={statement_timeout} {given}".strip(),
@@ -165,14 +165,14 @@ def _mysql(url: URL, connect_timeout: int, statement_timeout: int | None) -> dic
 
 
 def _speak_plainly(url: URL, arguments: dict[str, Any]) -> None:
-    """Ask for Unicode and the usual SQL, whatever the URL and the server prefer."""
+    """Ask for Unicode and the standard SQL mode, regardless of the URL and the server."""
     if url.get_backend_name() == "postgresql":
         arguments["client_encoding"] = "utf8"
     if url.get_backend_name() not in ("mysql", "mariadb"):
         return
     arguments["charset"] = "utf8mb4"
-    # In Oracle's mode BEGIN begins a block, and an empty text may be none. The application may
-    # have turned off the strict mode, without which text is cut.
+    # In Oracle mode, BEGIN starts a block, and an empty text may be NULL. The application may have
+    # turned off the strict mode, without which text is truncated.
     if "init_command" in arguments:
         arguments["init_command"] += f", sql_mode = '{_SQL_MODE}'"
     else:
@@ -203,11 +203,11 @@ def _prepare_sqlite(connection: sqlite3.Connection, record: object) -> None:
 
 
 def _distrust(context: ExceptionContext) -> None:
-    """Take a connection that can't write, or whose prepared statements are stale, for a lost one,
-    and the others in the pool with it.
+    """Treat a connection that can't write, or whose prepared statements are stale, as lost, and
+    with it all others in the pool.
 
-    Another server may be the one to write to by now, or a table was altered; the pool would keep
-    to its connections until the process ends.
+    By now, another server may be the primary, or a table was altered; the pool would keep its
+    connections until the process ends.
     """
     error = context.original_exception
     # Not every error here is the driver's: a value may have refused to become a parameter.
@@ -246,7 +246,7 @@ def _lacks_savepoint(error: BaseException) -> bool:
 
 
 def refusal_of(error: BaseException) -> str | None:
-    """What is expected where a database refuses us for good; None for what may be an outage."""
+    """What is expected if a database refuses us permanently; None for what may be an outage."""
     for each in _chain(error):
         codes = {getattr(each, "sqlstate", None), *each.args[:1]}
         sqlite_code = getattr(each, "sqlite_errorcode", 0) & 0xFF
@@ -269,12 +269,12 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _before(error: BaseException) -> BaseException | None:
-    """The error that this one came of, or during whose handling it was raised."""
+    """The cause of this error, or the error that was being handled when it was raised."""
     return error.__cause__ or (None if error.__suppress_context__ else error.__context__)
 
 
 def _base_of(error: BaseException) -> tuple[type[BaseException], ...]:
-    """The class of the errors of its driver; empty if it is no driver's."""
+    """The base class of its driver's errors; empty if it is not a driver's error."""
     # Each driver has classes of its own, below this name of the standard's.
     return tuple(kind for kind in type(error).__mro__ if kind.__name__ == "DatabaseError")
 

@@ -54,8 +54,8 @@ _SPELLINGS: Final = {
 A_URL: Final = "a database URL such as sqlite:////path/to/file"
 """What is expected where there is no URL at all."""
 _MYSQLCLIENT: Final = (
-    "a driver that is installed, which mysqlclient is not: install myapp[mysqlclient], or write"
-    " {0}://, which takes PyMySQL"
+    "an installed driver; mysqlclient is not: install myapp[mysqlclient], or write"
+    " {0}:// to use PyMySQL"
 )
 
 
@@ -96,11 +96,11 @@ def refused_folder(url: URL) -> str | None:
     if file is None:
         return None
     if not file.parent.is_dir():
-        return f"a file in a folder that exists, which {file.parent} does not"
+        return f"a file in an existing folder; {file.parent} does not exist"
     if file.is_dir():
-        return "a file, which is a folder"
+        return "a file, not a folder"
     if not os.access(file if file.exists() else file.parent, os.R_OK if file.exists() else os.W_OK):
-        return f"a file that this user may open, or make in {file.parent}"
+        return f"a file that this user may open, or may create in {file.parent}"
     return None
 
 
@@ -155,7 +155,7 @@ def _refuse_host(url: URL) -> None:
     """Raise Expected for a host that can't be meant."""
     host = url.host or ""
     if "@" in host:
-        raise Expected("an @ within the password to be written %40")
+        raise Expected("an @ within the password to be written as %40")
     if url.get_backend_name() != "postgresql":
         try:
             # Python looks it up, and says no more of it than this.
@@ -190,7 +190,9 @@ def _with_socket(url: URL) -> URL:
 def _tell(backend: str, dropped: tuple[str, ...]) -> None:
     """Said once, however often a process reads the URL."""
     words = ", ".join(dropped)
-    log.info("of the %s URL these parameters mean nothing here and are dropped: %s", backend, words)
+    log.info(
+        "these parameters of the %s URL have no effect here and are ignored: %s", backend, words
+    )
 
 
 def _refuse_unusable(url: URL) -> None:
@@ -200,7 +202,7 @@ def _refuse_unusable(url: URL) -> None:
     except ImportError as error:
         if error.name == "MySQLdb":
             raise Expected(_MYSQLCLIENT.format(url.get_backend_name())) from None
-        raise Expected(f"a driver that is installed, which {error.name} is not") from None
+        raise Expected(f"an installed driver; {error.name} is not installed") from None
     except (ArgumentError, ValueError):
         raise Expected("a host and options that this database can use") from None
     if url.get_backend_name() in ("mysql", "mariadb"):
@@ -209,7 +211,7 @@ def _refuse_unusable(url: URL) -> None:
 
 
 def _refuse_in_memory(url: URL) -> None:
-    """Raise Expected for a SQLite database that is no file, or one for one connection alone."""
+    """Raise Expected for a SQLite database that is not a file, or is private to a connection."""
     # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
     text = unquote(unquote(str(url)))
     words = (":memory:", "mode=memory", "vfs=memdb")

@@ -1,7 +1,7 @@
-"""waitress's loop, and its end in good order: accept no more, finish what runs, within a limit.
+"""waitress's loop with a graceful end: accept no more, finish what runs, within a time limit.
 
-A signal is only noted, and acted on between two turns of the loop: an exception in the middle of
-one could lose a connection that was just accepted.
+A signal is only noted, and handled between two turns of the loop: an exception in the middle of a
+turn could lose a connection that was just accepted.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _TURN: Final = 0.1
 """Seconds after which a turn ends by itself, for requests whose client is gone."""
 _FIRST_WORD: Final = 0.5
-"""Seconds that a new connection has to send something: its request may be on the way."""
+"""Seconds in which a new connection may send its request, which may be on its way."""
 
 
 class Draining:
@@ -48,7 +48,7 @@ class Draining:
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         if self._signal is not None:
-            # Not by the signal's default, which the first process of a container ignores.
+            # Not by the signal's default action, which the first process of a container ignores.
             os._exit(128 + number)
         self._signal = number
         self._servers[0].pull_trigger()
@@ -125,6 +125,6 @@ class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
     def announce_the_end(self) -> None:
         """Close the connection with the answer to the last request that it has sent."""
         with self.requests_lock:
-            # What came behind it before there was an answer is to be answered too.
+            # Requests that arrived behind it before it was answered must be answered, too.
             if self.requests and self.request is None:
                 self.requests[-1].headers["CONNECTION"] = "close"

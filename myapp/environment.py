@@ -52,7 +52,7 @@ class Sourced(str):
     __slots__ = ("source", "told")
     source: str
     told: bool
-    """Whether somebody was told that it does not count; once is enough."""
+    """Whether a warning has said that it does not count; once is enough."""
 
     def __new__(cls, value: str, source: str) -> Sourced:
         self = super().__new__(cls, value)
@@ -61,7 +61,7 @@ class Sourced(str):
 
 
 class SettingError(Exception):
-    """A setting that can't be used; the message is one line for whoever starts the server."""
+    """A setting that can't be used; the message is one line for the server's administrator."""
 
     def __init__(self, setting: str, value: object, source: str, expected: str) -> None:
         self.setting, self.value, self.source, self.expected = setting, value, source, expected
@@ -92,10 +92,10 @@ def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict
 
 
 def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> Any:
-    """The value of one setting after the whole rule; None where nobody set it.
+    """The value of one setting by the whole rule; None if it is not set.
 
     An empty variable counts as not set. A value from the command line that the environment
-    overrides is warned of, since whoever typed it expects it to count.
+    overrides causes a warning, because the person who typed it expects it to count.
     """
     variable = variable_for(name)
     given = settings.get(name)
@@ -119,7 +119,7 @@ class Described:
     outermost: LoaderContext
     """With the pipelines, filters and composites around it."""
     path: str
-    """Below which a composite has it; empty where it is at the top, or nothing tells."""
+    """The path at which a composite mounts it; empty at the top, or if that is unknown."""
 
 
 def load(ini: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
@@ -132,8 +132,8 @@ def load(ini: str, options: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 def application(ini: str, options: Mapping[str, str] | None = None) -> Described:
-    """The application that `pserve INI name=value` starts, be it within pipelines or filters;
-    `INI#name` means `[app:name]`, which may be within what `main` is.
+    """The application that `pserve INI name=value` starts, even within pipelines or filters;
+    `INI#name` means `[app:name]`, which may be a part of `main`.
 
     Raises SettingError where a percent sign stands alone, and LookupError where a composite runs
     several applications and nothing tells which one has the sessions.

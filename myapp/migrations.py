@@ -30,7 +30,7 @@ from myapp.setting_table import Reading, read_setting
 from myapp.settings import VERSION_TABLE_SETTING, ApplicationSettings
 from myapp.starting import CannotStart, refuse_database
 
-# Any number serves, so long as nothing else in the database uses it.
+# Any number will do as long as nothing else in the database uses it.
 _LOCK: Final = 7_305_816_249
 
 # Seconds to wait for another process's migrations, and between two looks.
@@ -94,7 +94,7 @@ def read_names(
     reading = Reading(_SESSION, {TABLE_SETTING.name: given})
     refused = refused_name(given.value, parse_url(application.url))
     if given.value.lower() == application.version_table.lower():
-        refused = "another name than that of database.version_table"
+        refused = "a name other than that of database.version_table"
     if refused is not None:
         reading.refuse(TABLE_SETTING.name, refused)
     return Names(sessions=given.value, versions=application.version_table)
@@ -130,7 +130,7 @@ def upgrade(
             config.attributes.update(connection=connection, names=names)
             command.upgrade(config, revision)
     except (SQLAlchemyError, CommandError) as error:
-        # A CommandError: the database is at a revision that this code does not know, say.
+        # A CommandError: for example, the database is at a revision that this code does not know.
         refused = refused_folder(engine.url)
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
         if refused is not None:

@@ -62,10 +62,10 @@ def _level(query: Mapping[str, Any]) -> int | None:
             levels.append(level if query[name] == "true" else _REQUIRED)
     if query.get("ssl_disabled") == "true":
         if levels and max(levels) != _DISABLED:
-            raise Expected("TLS to be asked for or to be disabled, not both")
+            raise Expected("TLS to be either requested or disabled, not both")
         return _DISABLED
     if "ssl_ca" in query or "ssl_capath" in query:
-        # Whoever names certificates wants them to be looked at.
+        # If certificates are named, they should be checked.
         is_named = query.get("ssl_check_hostname", "true") == "true" and not levels
         levels.append(_VERIFY_IDENTITY if is_named else _VERIFY_CA)
     elif not levels and any(name in query for name in ("ssl_cert", "ssl_key", "ssl_cipher")):

@@ -1,8 +1,8 @@
-"""PostgreSQL behind a pooler in transaction mode, where a connection is whichever backend is free.
+"""PostgreSQL behind a pooler in transaction mode, where a connection uses any backend that is free.
 
-Each transaction of ours may run on another backend, and each backend runs the transactions of many
-clients: so nothing may be left there that outlives a transaction. A statement that is prepared goes
-by a name that another client's statement may have on that backend, and then runs in its place.
+Each of our transactions may run on another backend, and each backend runs the transactions of many
+clients, so nothing may stay there after a transaction. A prepared statement has a name; if another
+client's statement has the same name on that backend, that one runs instead.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ POOLER_SETTING: Final = Setting(
     AUTO,
     _pooler,
     "auto, none or transaction",
-    "Whether a pooler such as PgBouncer in transaction mode stands before PostgreSQL, so that"
-    " nothing is prepared and no `options` are sent. auto: each new connection finds out. It"
-    " goes for the application's own connections too.",
-    "none if PostgreSQL is reached directly and each round trip of a new connection counts,"
-    " transaction for a pooler that auto does not recognise.",
+    "Whether a pooler such as PgBouncer in transaction mode is in front of PostgreSQL. If so, no"
+    " statements are prepared and no `options` are sent. auto: each new connection finds out. Also"
+    " applies to the application's own connections.",
+    "Choose none if there is no pooler and new connections must not cost another round trip,"
+    " transaction if auto does not recognise your pooler.",
 )
 """The row of the sessions' table of settings; `create_database_engine` takes the value."""
 

@@ -1,4 +1,4 @@
-"""A new SQLite file is its owner's alone: it holds what a session holds (R6)."""
+"""Creates SQLite files that only their owner can read, since they hold sessions (R6)."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PRIVATE: Final = 0o600
 
 
 def make_private(dialect: object, record: object, arguments: Sequence[Any], options: Any) -> None:
-    """Before SQLite connects: make the file if there is none, so that nobody else can read it.
+    """Before SQLite connects: create the file if it is missing, so that nobody else can read it.
 
-    An empty file is an empty database, and what SQLite puts beside it gets its mode. One that
-    exists is left as it is; what goes wrong here, SQLite will say.
+    An empty file is an empty database, and the files that SQLite puts beside it get its mode. An
+    existing file is left unchanged; if something goes wrong here, SQLite will report it.
     """
     path = _path(str(arguments[0]), options) if os.name == "posix" else None
     if path is None:
@@ -34,9 +34,9 @@ def make_private(dialect: object, record: object, arguments: Sequence[Any], opti
 
 @contextmanager
 def making_none() -> Iterator[None]:
-    """Where a SQLite file is missing, let connecting fail as in an outage, whoever's engine it is.
+    """If a SQLite file is missing, let connecting fail as in an outage, for every engine.
 
-    SQLite itself would make an empty one, also for whoever only wants to look.
+    SQLite itself would create an empty one, even for a command that only wants to look.
     """
     event.listen(Engine, "do_connect", _refuse_missing)
     try:

@@ -32,7 +32,7 @@ ALWAYS: Final = (
     ("X-Content-Type-Options", "nosniff"),
 )
 
-# A year, and the subdomains too: whoever sets `myapp.hsts` promises https for all of them.
+# A year, and the subdomains too: `myapp.hsts` promises https for all of them.
 HSTS: Final = ("Strict-Transport-Security", "max-age=31536000; includeSubDomains")
 
 

@@ -1,7 +1,7 @@
-"""waitress for pserve: its settings are checked first, and it finishes what runs before it ends.
+"""waitress for pserve: it checks its settings first, and finishes running requests before it ends.
 
-What a server is called with is right; what its ini file says about `http_port` may not be, see
-`myapp.server_settings`.
+The options that it is called with are right; what its ini file says about `http_port` may not be,
+see `myapp.server_settings`.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from myapp.server_settings import ServerSettings, read_server_settings
 
 
 def serve(app: Any, global_config: dict[str, str], **options: str) -> int:
-    """Serve until SIGTERM or SIGINT; the exit status. `options` are those of `[server:main]`.
+    """Serve until SIGTERM or SIGINT, and return the exit status. `options` are those of
+    `[server:main]`.
 
-    A setting that can't be used, or an address that can't be listened at, ends the process with
-    one line.
+    If a setting can't be used, or an address can't be bound, the process ends with one line.
     """
     try:
         settings = read_server_settings(options, global_config)
@@ -30,7 +30,7 @@ def serve(app: Any, global_config: dict[str, str], **options: str) -> int:
         server = _listening(app, settings, sockets)
     except SettingError as error:
         print(f"myapp: {error}", file=sys.stderr, flush=True)
-        # pserve takes SystemExit here for a good end, with status 0. Nothing is to be cleaned up.
+        # pserve treats SystemExit here as success, with status 0. There is nothing to clean up.
         os._exit(1)
     server.print_listen("Serving on http://{}:{}")
     Draining(sockets, settings.graceful_timeout).serve()
@@ -41,7 +41,7 @@ def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> A
     """A server whose sockets are in `sockets`; raises SettingError."""
     try:
         with warnings.catch_warnings():
-            # An old option that still works is no reason for lines of somebody else's code.
+            # Deprecated options still work; don't print the warnings of waitress.
             warnings.simplefilter("ignore", DeprecationWarning)
             return create_server(app, map=sockets, **settings.options)
     except ValueError as error:
@@ -49,5 +49,5 @@ def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> A
         raise SettingError("[server:main]", settings.address, settings.source, str(error)) from None
     except OSError as error:
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
-        expected = f"an address that is free, of this machine and allowed ({why})"
+        expected = f"a free address of this machine that this user may use ({why})"
         raise SettingError(settings.named, settings.address, settings.source, expected) from None

@@ -32,7 +32,7 @@ def _number(smallest: int) -> tuple[Parse, str]:
             raise ValueError("not such a number")
         return int(text)
 
-    return parse, f"a whole number from {smallest} on"
+    return parse, f"a whole number, at least {smallest}"
 
 
 def _port(text: str) -> int:
@@ -97,11 +97,11 @@ _PORT: Final = _port, f"a port from 0 to {_LARGEST_PORT}"
 
 OPTIONS: Final[Mapping[str, tuple[Parse, str]]] = {
     "graceful_timeout": (parse_duration, "a duration such as 30s, 90s, 5m or 1h30m"),
-    "host": (_host, "one name or address of this machine"),
+    "host": (_host, "exactly one name or address of this machine"),
     "port": _PORT,
     "listen": (_listen, "addresses such as 127.0.0.1:6543, [::1]:6543 or *:6543"),
     "unix_socket": (str, "the path of a socket"),
-    "unix_socket_perms": (_mode, "a mode in octal digits, such as 660"),
+    "unix_socket_perms": (_mode, "an octal mode such as 660"),
     "ipv4": _BOOL,
     "ipv6": _BOOL,
     "threads": _ONE_OR_MORE,
@@ -198,12 +198,12 @@ def _choose_port(given: dict[str, Sourced], global_config: Mapping[str, str]) ->
     elif elsewhere is None:
         given["port"] = Sourced(port.strip(), _TYPED)
     else:
-        expected = f"no port, since {given[elsewhere].source} has {elsewhere}"
+        expected = f"no port, because {given[elsewhere].source} sets {elsewhere}"
         raise SettingError("http_port", port, _TYPED, expected)
 
 
 def _default_port(global_config: Mapping[str, str]) -> str | None:
-    """`http_port` as [DEFAULT] has it, whatever was typed."""
+    """`http_port` in [DEFAULT], regardless of the command line."""
     parser = configparser.RawConfigParser(strict=False)
     parser.read(global_config.get("__file__", ""), "utf-8")
     return parser.defaults().get("http_port")

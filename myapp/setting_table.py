@@ -173,7 +173,7 @@ def _refuse_unknown(
 def _warn_of_keys(table: Mapping[str, Setting], settings: Mapping[str, Any], prefix: str) -> None:
     """Warn of a key that looks like a misspelt setting, such as `databse.migrate_on_start`.
 
-    It is no error: whatever else the application includes has settings of its own.
+    It is not an error, because other packages have settings of their own.
     """
     known = tuple(prefix + name for name in table)
     for key in settings:
@@ -190,7 +190,7 @@ def _warn_of_variables(
 ) -> None:
     """Warn of a variable that looks like a misspelt setting, such as SESSION_LIFETIM.
 
-    It is no error: desktops and tools have variables of their own that look alike.
+    It is not an error, because desktops and tools have variables that look alike.
     """
     known = [environment.variable_for(prefix + name) for name in table]
     # Another manager's variables have another prefix, and may be very much like ours.

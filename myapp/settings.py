@@ -28,9 +28,9 @@ VERSION_TABLE_SETTING: Final = Setting(
     "alembic_version",
     _version_table,
     A_TABLE_NAME,
-    "Name of the table in which alembic notes what it has done.",
-    "Where several applications share a database: each needs one of its own, and a"
-    " session.table of its own.",
+    "Name of the table in which alembic records the database's revision.",
+    "Change it if several applications share a database: each needs its own version table and its"
+    " own session.table.",
 )
 """The row that migrations read, too."""
 # </migrations>
@@ -41,24 +41,24 @@ _ROWS: Final = (
     bool_setting(
         "database.migrate_on_start",
         "false",
-        "Bring the database up to date when the application starts, else run"
-        " `alembic upgrade head`.",
-        "Off where the application's database user may not change tables.",
+        "Migrate the database when the application starts. If it is off, run `alembic upgrade"
+        " head`.",
+        "Leave it off if the application's database user may not change tables.",
     ),
     VERSION_TABLE_SETTING,
     # </migrations>
     bool_setting(
         "myapp.hsts",
         "false",
-        "Tell browsers to use HTTPS for this host and its subdomains during the next year.",
-        "Turn it on once all of them have it, since it can't be taken back.",
+        "Tell browsers to use HTTPS for this host and its subdomains for the next year.",
+        "Turn it on once all of them support HTTPS: you can't take it back.",
     ),
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
-# Whatever begins so is the application's. Not `sqlalchemy.`, below which others have theirs.
+# Names that begin like this are the application's. `sqlalchemy.` is not: others use it, too.
 _OWNED: Final = ("database.", "myapp.")
 
 

@@ -1,4 +1,4 @@
-"""What the log says when the application starts: what runs, and with which data (C6)."""
+"""Logs what starts, and with which data (C6)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PATIENCE: Final = 3000  # milliseconds
 
 
 class CannotStart(Exception):
-    """Something that must be done before the start failed; the message is one line."""
+    """A step before the start failed; the message is one line."""
 
 
 def is_new_file(url: str) -> bool:
@@ -34,7 +34,7 @@ def is_new_file(url: str) -> bool:
 def refuse_database(settings: ApplicationSettings) -> None:
     """Raise SettingError if the application's database answers, and refuses us for good.
 
-    One that does not answer is an outage, in which pages that need no database are served.
+    If it does not answer, that is an outage: pages that need no database are served.
     """
     engine = create_database_engine(settings.url, connect_timeout=_PATIENCE, poolclass=NullPool)
     try:
@@ -47,7 +47,7 @@ def refuse_database(settings: ApplicationSettings) -> None:
 def tell_of_start(url: str, cookie_name: str, *, was_new: bool) -> None:
     """Log one line, and another one if the database is a file that was just made.
 
-    `DATABASE_URL` misspelt leads to an empty file, and nothing else would tell.
+    A misspelt `DATABASE_URL` creates an empty file, and nothing else would tell you.
     """
     program = Path(sys.argv[0]).stem or "python"
     if program.startswith("__"):
@@ -61,4 +61,4 @@ def tell_of_start(url: str, cookie_name: str, *, was_new: bool) -> None:
         cookie_name,
     )
     if was_new:
-        log.warning("the database was not there, and was made: %s", printable(url))
+        log.warning("the database did not exist and was created: %s", printable(url))

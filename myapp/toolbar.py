@@ -1,4 +1,4 @@
-"""The debug toolbar, where it is installed: it is no dependency of the application's."""
+"""The debug toolbar, if it is installed: the application does not depend on it."""
 
 from __future__ import annotations
 

@@ -103,7 +103,7 @@ def understood(url: URL) -> tuple[URL, tuple[str, ...]]:
     known = _known(url)
     for name, value in url.query.items():
         if not isinstance(value, str) and name != "host":
-            raise Expected(f"one value of {_shown(name)}")
+            raise Expected(f"{_shown(name)} only once")
         if name in known:
             kept[name] = value
         elif not _translate(url, name, str(value), kept):
@@ -158,7 +158,7 @@ def _demand(kind: str, kept: Query, level: int) -> None:
     if isinstance(before, str) and before in modes:
         other = modes.index(before)
         if 0 in (level, other) and level != other:
-            raise Expected("TLS to be asked for or to be disabled, not both")
+            raise Expected("TLS to be either requested or disabled, not both")
         level = max(level, other)
     kept[name] = modes[level]
 
@@ -177,7 +177,7 @@ def _is_dropped(url: URL, name: str, value: str) -> bool:
     plain = _plain(name)
     if plain in _CHARSETS:
         if _plain(value) not in _UTF8:
-            raise Expected(f"{_shown(name)}=utf8, in which all text is sent")
+            raise Expected(f"{_shown(name)}=utf8, since all text is sent in UTF-8")
         return True
     if plain in ("schema", "currentschema") and _kind(url) == "postgresql":
         if value != "public":
@@ -193,7 +193,7 @@ def _check(url: URL, kept: Query) -> None:
     """Raise Expected for values with which each connect would fail, or fail to be safe."""
     for name, value in kept.items():
         if name in _NUMBERS and not (isinstance(value, str) and re.fullmatch(r"\d{1,9}", value)):
-            raise Expected(f"a whole number as {_shown(name)}")
+            raise Expected(f"{_shown(name)} to be a whole number")
         if name in _BOOLEANS:
             kept[name] = "true" if _boolean(name, value) else "false"
     if _kind(url) == "postgresql":
@@ -254,7 +254,7 @@ def _charset(name: str) -> str:
     except (AttributeError, KeyError):
         is_known = False
     if not is_known:
-        raise Expected("a charset that MySQL knows, or none: utf8mb4 is used")
+        raise Expected("a charset that MySQL knows, or none to use utf8mb4")
     return name
 
 
@@ -266,7 +266,9 @@ def _check_file(name: str, path: object) -> None:
 def _unknown(url: URL, name: str, known: Iterable[str]) -> Expected:
     near = difflib.get_close_matches(name, sorted(known), n=1)
     hint = f"; did you mean {near[0]}?" if near else ""
-    return Expected(f"no parameter {_shown(name)}, which {url.get_driver_name()} has not{hint}")
+    return Expected(
+        f"no parameter {_shown(name)}, which {url.get_driver_name()} does not have{hint}"
+    )
 
 
 def _shown(name: str) -> str:

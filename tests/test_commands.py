@@ -167,7 +167,7 @@ def test_config_refuses_what_the_server_refuses(ini: Path) -> None:
     assert_one_line(
         run(ini, "config", SESSION_LIFETIME="soon"),
         "session.lifetime = soon (from environment variable SESSION_LIFETIME): expected"
-        " a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days",
+        " a duration such as 1w, 7d, 3h, 20m, 90s or 1h30m, at most 400 days",
     )
 
 
@@ -238,7 +238,7 @@ def test_a_missing_table_is_one_line(ini: Path) -> None:
     assert_one_line(
         run(ini, "sweep"),
         "there is no table 'sessions': run `alembic upgrade head`, with DATABASE_URL if the"
-        " sessions have a database of their own; where alembic does not know the table,"
+        " sessions have a database of their own; if alembic does not know the table,"
         " `myapp-sessions INI schema` prints its SQL",
     )
 
@@ -286,9 +286,9 @@ def test_an_ini_that_can_not_be_read_is_one_line(ini: Path, text: str, reason: s
 @pytest.mark.parametrize(
     ("words", "reason"),
     [
-        (("--set", "session.lifetime", "INI", "config"), "--set: write NAME=VALUE"),
-        (("--prefix", "admin", "INI", "config"), "--prefix: write a name and a dot"),
-        (("--prefix", "", "INI", "config"), "--prefix: write a name and a dot"),
+        (("--set", "session.lifetime", "INI", "config"), "--set: expected NAME=VALUE"),
+        (("--prefix", "admin", "INI", "config"), "--prefix: expected a name and a dot"),
+        (("--prefix", "", "INI", "config"), "--prefix: expected a name and a dot"),
         (("nowhere.ini", "config"), "File 'nowhere.ini' does not exist"),
         (("INI", "sweep", "--batch", "0"), "'--batch': 0 is not in the range"),
         (("INI", "schema", "--dialect", "oracle"), "'--dialect': 'oracle' is not one of"),
@@ -515,7 +515,7 @@ def test_a_name_of_one_s_own_is_replaced_only_by_force(inis: tuple[Path, Path]) 
     assert refused.exit_code == 1
     assert refused.stderr == (
         f"Error: session.cookie_name = {own} (from {inis[0]}): expected the shipped name,"
-        f" {session_name.SHIPPED}; --force replaces this one, and signs everybody out\n"
+        f" {session_name.SHIPPED}; --force replaces it, which signs everybody out\n"
     )
     assert [ini.read_text("utf-8") for ini in inis] == before
     assert rename(*inis, "--force").exit_code == 0
@@ -638,5 +638,5 @@ def test_sweep_does_not_go_by_a_clock_that_the_database_contradicts(
             result = run("--set", f"session.url={url}", ini, "sweep")
             assert (result.exit_code, store.count()) == (status, status)
         if status:
-            line = r"Error: nothing is swept: .* the database's clock says .*\n"
+            line = r"Error: nothing was swept: .* but the database's clock says .*\n"
             assert re.fullmatch(line, result.stderr)

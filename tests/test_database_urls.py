@@ -85,25 +85,25 @@ MYSQL = "mysql:// (PyMySQL) or mysql+mysqldb:// (mysqlclient): sessions do not w
 REFUSED = {
     "mysql://u:p@h": NO_NAME.format("mysql"),
     "postgres://u:p@h/": NO_NAME.format("postgresql"),
-    "postgres://u:p@ss@h/d": "an @ within the password to be written %40",
+    "postgres://u:p@ss@h/d": "an @ within the password to be written as %40",
     "postgres://u:p@h:99999/d": "a port from 1 to 65535",
     f"mysql://u:p@{'h' * 64}/d": "the name or the address of a host",
     "mysql://u:p@h/d\nmysql://u:p@h/d": (
         "a database URL such as sqlite:////path/to/file, in one line"
     ),
-    "mysql://u:p@h/d?charset=klingon": ("a charset that MySQL knows, or none: utf8mb4 is used"),
-    "postgres://u:p@h/d?charset=latin1": "charset=utf8, in which all text is sent",
+    "mysql://u:p@h/d?charset=klingon": ("a charset that MySQL knows, or none to use utf8mb4"),
+    "postgres://u:p@h/d?charset=latin1": "charset=utf8, since all text is sent in UTF-8",
     "postgres://u:p@h/d?schema=shop": (
         "options=-csearch_path%3D… in place of schema, or session.table for the sessions alone"
     ),
-    "mysql://u:p@h/d?connect_timeout=soon": "a whole number as connect_timeout",
-    "postgres://u:p@h/d?connect_timeout=soon": "a whole number as connect_timeout",
+    "mysql://u:p@h/d?connect_timeout=soon": "connect_timeout to be a whole number",
+    "postgres://u:p@h/d?connect_timeout=soon": "connect_timeout to be a whole number",
     "mysql://u:p@h/d?ssl_disabled=maybe": "ssl_disabled to be true or false",
     "mysql://u:p@h/d?ssl_disabled=true&ssl-mode=REQUIRED": (
-        "TLS to be asked for or to be disabled, not both"
+        "TLS to be either requested or disabled, not both"
     ),
     "mysql://u:p@h/d?useSSL=false&sslmode=require": (
-        "TLS to be asked for or to be disabled, not both"
+        "TLS to be either requested or disabled, not both"
     ),
     "mysql://u:p@h/d?ssl-mode=always": (
         "ssl-mode to be one of disable, prefer, require, verify-ca and verify-full"
@@ -123,12 +123,12 @@ REFUSED = {
         " prefer-standby"
     ),
     "postgres://u:p@h/d?aplication_name=x": (
-        "no parameter aplication_name, which psycopg has not; did you mean application_name?"
+        "no parameter aplication_name, which psycopg does not have; did you mean application_name?"
     ),
-    "mysql://u:p@h/d?autocommit=true": "no parameter autocommit, which pymysql has not",
-    "mysql://u:p@h/d?charset=utf8&charset=utf8mb4": "one value of charset",
+    "mysql://u:p@h/d?autocommit=true": "no parameter autocommit, which pymysql does not have",
+    "mysql://u:p@h/d?charset=utf8&charset=utf8mb4": "charset only once",
     "sqlite:////x?check_same_thread=true": (
-        "no parameter check_same_thread, which pysqlite has not"
+        "no parameter check_same_thread, which pysqlite does not have"
     ),
     "postgresql+psycopg2://u:p@h/d": (
         "postgresql:// (psycopg 3): sessions do not work with psycopg2"
@@ -174,7 +174,7 @@ def test_what_means_nothing_here_is_dropped_with_a_line(
         for _ in range(3):
             assert not set(parse_url(text).query) & set(names.split(", "))
     (line,) = caplog.messages
-    assert line.endswith(f"are dropped: {names}")
+    assert line.endswith(f"are ignored: {names}")
 
 
 @pytest.mark.parametrize(("text", "expected"), REFUSED.items())
@@ -205,8 +205,8 @@ def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     ("path", "expected"),
     [
-        ("none/x.sqlite", "a file in a folder that exists, which {0}/none does not"),
-        ("folder", "a file, which is a folder"),
+        ("none/x.sqlite", "a file in an existing folder; {0}/none does not exist"),
+        ("folder", "a file, not a folder"),
     ],
 )
 def test_a_file_that_can_not_be_made_is_one_line(
@@ -228,7 +228,7 @@ def test_a_file_that_can_not_be_made_is_one_line(
     [
         ("postgresql://u:geheim@127.0.0.1:1/d", "expected a database that answers: Operational"),
         ("mysql://u:geheim@127.0.0.1:1/d", "expected a database that answers: Operational"),
-        ("sqlite:////nowhere/x.sqlite", "expected a file in a folder that exists, which /nowhere"),
+        ("sqlite:////nowhere/x.sqlite", "expected a file in an existing folder; /nowhere"),
     ],
 )
 def test_alembic_without_a_database_is_one_line(url: str, words: str) -> None:

@@ -150,7 +150,7 @@ def test_a_missing_table_stops_the_start(start: Start, tmp_path: Path) -> None:
         ("session.type = file", r"session\.type = file \(from .*\): expected a known setting; .*"),
         (
             "pyramid.tweens = pyramid.tweens.excview_tween_factory",
-            r"pyramid\.tweens = .* \(from .*\): expected these, in this order: .*",
+            r"pyramid\.tweens = .* \(from .*\): expected these tweens, in this order: .*",
         ),
         ("", r"there is no table 'sessions': .*`myapp-sessions INI schema` prints its SQL"),
     ],

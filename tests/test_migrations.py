@@ -417,7 +417,7 @@ def test_an_old_table_stops_the_start(database_url: str) -> None:
     include(database_url)
     for column in ("generation", "address"):
         execute(database_url, f"ALTER TABLE sessions DROP COLUMN {column};\n")
-    expected = f"the table 'sessions' is old, it lacks generation, address: {MIGRATE}"
+    expected = f"the table 'sessions' is out of date, it lacks generation, address: {MIGRATE}"
     with pytest.raises(SchemaError) as caught:
         include(database_url)
     assert str(caught.value) == expected

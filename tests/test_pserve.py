@@ -163,7 +163,7 @@ def test_a_bad_setting_ends_the_process_with_one_line(ini: Path, folder: Path, s
     assert status == 1
     assert output == (
         f"myapp: session.lifetime = soon (from {where}): expected a duration such as 1w, 7d,"
-        " 3h, 20m, 90s, 1h30m, at most 400 days\n"
+        " 3h, 20m, 90s or 1h30m, at most 400 days\n"
     )
 
 
@@ -186,7 +186,7 @@ def test_a_database_without_tables_ends_the_process_with_one_line(ini: Path, fol
     assert status == 1
     assert output == (
         "myapp: there is no table 'sessions': run `alembic upgrade head`, with DATABASE_URL if the"
-        " sessions have a database of their own; where alembic does not know the table,"
+        " sessions have a database of their own; if alembic does not know the table,"
         " `myapp-sessions INI schema` prints its SQL\n"
     )
 

@@ -40,7 +40,7 @@ PREFIXES = ("session.", "admin_session.")
 # read alike is proved with good values.
 TURNS = list(itertools.product(SOURCES, PREFIXES))
 
-DURATION = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
+DURATION = "a duration such as 1w, 7d, 3h, 20m, 90s or 1h30m, at most 400 days"
 BOOL = "true or false"
 DOTTED = "a dotted name such as package.module:name, or empty"
 IN_MEMORY = "expected a file, not in-memory SQLite: sqlite:////path/to/file"
@@ -660,7 +660,7 @@ def test_two_managers_with_one_cookie_name_are_refused(
     found = given(source, {"session.url": url, "session.cookie_name": "sid", key: "sid"})
     assert start.message(found, two_managers) == (
         f"{key} = sid (from {found.words(key)}):"
-        " expected another name: the session manager 'session' has a cookie of this name already"
+        " expected a different name: the session manager 'session' already uses this name"
     )
 
 
@@ -668,7 +668,7 @@ def test_two_managers_with_the_default_cookie_name_are_refused(start: Started, u
     """C3: and the second one's source is its default."""
     assert start.message(given("ini", {"session.url": url}), two_managers) == (
         "admin_session.cookie_name = session (from its default):"
-        " expected another name: the session manager 'session' has a cookie of this name already"
+        " expected a different name: the session manager 'session' already uses this name"
     )
 
 
@@ -726,7 +726,7 @@ BAD_URLS = {
     "sqlite://x.sqlite": IN_MEMORY,
     "sqlite://h/d": "expected a host and options that this database can use",
     "sqlite:////x?timeout=soon": "expected a host and options that this database can use",
-    "mysql://h/d?connect_timeout=soon": "expected a whole number as connect_timeout",
+    "mysql://h/d?connect_timeout=soon": "expected connect_timeout to be a whole number",
 }
 
 
@@ -866,7 +866,7 @@ def test_the_start_is_told(
     database = f"sqlite:///{tmp_path / 'new.sqlite'}"
     line = f"myapp {version('myapp')} in pserve: database {database}, session cookie sid"
     assert told == [line, line]
-    assert caplog.messages.count(f"the database was not there, and was made: {database}") == 1
+    assert caplog.messages.count(f"the database did not exist and was created: {database}") == 1
 
 
 def test_the_toolbar_may_be_missing(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -945,11 +945,11 @@ def test_no_message_shows_a_password(start: Started, bad: str, source: str, key:
             "no_such_module:x",
             "expected a name that can be imported: No module named 'no_such_module'",
         ),
-        ("session.serializer", "os", "expected an object that has loads and dumps"),
+        ("session.serializer", "os", "expected an object with loads and dumps"),
         (
             "session.store",
             "tests.sessions.broken.unfinished:Unfinished",
-            "expected a store that has last_sign_in",
+            "expected a store with last_sign_in",
         ),
     ],
 )
@@ -971,7 +971,7 @@ def test_explicit_tweens_without_ours_are_refused(start: Started, url: str, sour
     found = given(source, {"session.url": url, "pyramid.tweens": EXCVIEW})
     assert start.message(found, sessions) == (
         f"pyramid.tweens = {EXCVIEW} (from {found.words('pyramid.tweens')}):"
-        f" expected these, in this order: {TWEEN} {EXCVIEW}"
+        f" expected these tweens, in this order: {TWEEN} {EXCVIEW}"
     )
 
 
@@ -1031,7 +1031,7 @@ def test_another_session_factory_is_refused(
     """C3: whichever came first, one of the two would be without effect."""
     assert start.message(given("ini", {"session.url": url}), configure).endswith(
         "(from config.set_session_factory):"
-        " expected no other session factory: remove it, or do not include myapp.sessions"
+        " expected only one session factory: remove this one, or don't include myapp.sessions"
     )
 
 
@@ -1039,7 +1039,7 @@ def test_another_factory_of_the_configurator_is_refused(url: str) -> None:
     """C3: `Configurator(session_factory=…)` is the usual way to have one."""
     with Configurator(settings={"session.url": url}, session_factory=other_factory()) as config:
         config.include("myapp.sessions")
-    with pytest.raises(SettingError, match="expected no other session factory"):
+    with pytest.raises(SettingError, match="expected only one session factory"):
         config.make_wsgi_app()
 
 

@@ -169,12 +169,12 @@ def test_a_table_of_somebody_elses_is_called_that(database_url: str) -> None:
     with pytest.raises(SchemaError) as caught, application(database_url, "sessions"):
         pass
     message = str(caught.value)
-    assert message.startswith("the table 'sessions' is not one of myapp.sessions")
+    assert message.startswith("the table 'sessions' belongs to another application")
     assert "session.table" in message
     assert "alembic" not in message
     with pytest.raises(MigrationError) as refused:
         migrations.upgrade(database_url)
-    assert "there is a table 'sessions' already" in str(refused.value)
+    assert "there is already a table 'sessions'" in str(refused.value)
     assert "session.table" in str(refused.value)
     # With names of our own all is well, and nothing of theirs has changed.
     own = Names(sessions="shop_sessions", versions="shop_version")
@@ -285,5 +285,5 @@ def test_the_two_tables_can_not_have_one_name(tmp_path: Path) -> None:
         myapp.main({}, **settings)
     assert str(caught.value.code) == (
         "myapp: session.table = shop (from [app:main] of the ini file):"
-        " expected another name than that of database.version_table"
+        " expected a name other than that of database.version_table"
     )

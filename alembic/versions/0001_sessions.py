@@ -69,9 +69,9 @@ def refuse_present(name: str, schema: str | None) -> None:
     if op.get_context().as_sql or not sa.inspect(op.get_bind()).has_table(name, schema=schema):
         return
     raise CommandError(
-        f"there is a table {name!r} already: if it is another application's, choose another name"
-        " for ours, by the setting session.table; if it is this application's, made without"
-        " alembic, tell alembic so by `alembic stamp head`"
+        f"there is already a table {name!r}: if it belongs to another application, choose another"
+        " name with the setting session.table; if it belongs to this application and was made"
+        " without alembic, tell alembic so with `alembic stamp head`"
     )
 
 

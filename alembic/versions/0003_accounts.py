@@ -124,9 +124,9 @@ def refuse_present(name: str) -> None:
     if op.get_context().as_sql or not sa.inspect(op.get_bind()).has_table(name):
         return
     raise CommandError(
-        f"there is a table {name!r} already: if it is another application's, give ours a database"
-        " or, on PostgreSQL, a schema of its own; if it is this application's, made without"
-        " alembic, tell alembic so by `alembic stamp head`"
+        f"there is already a table {name!r}: if it belongs to another application, give ours a"
+        " database or, on PostgreSQL, a schema of its own; if it belongs to this application and"
+        " was made without alembic, tell alembic so with `alembic stamp head`"
     )
 
 

@@ -1,4 +1,4 @@
-"""Caddy before an application, by a Caddyfile of the project; its certificates are its own."""
+"""Caddy in front of an application, with a Caddyfile of the project and its own certificates."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _OPTIONS: Final = """
 }}
 """
 AUTHORITY: Final = Path("storage/pki/authorities/local/root.crt")
-"""Where, within the folder, the certificate lies that signs Caddy's own."""
+"""The path, within the folder, of the certificate that signs Caddy's own."""
 
 
 @contextmanager

@@ -56,7 +56,10 @@ def _run(command: list[str]) -> None:
 def _tell(missing: list[Program]) -> None:
     for program in missing:
         command = " ".join(program.install)
-        print(f"{program.name} is missing, what needs it is left out: {command}", file=sys.stderr)
+        print(
+            f"{program.name} is missing, so what needs it is left out; install it with: {command}",
+            file=sys.stderr,
+        )
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """A real MariaDB server for the tests.
 
-It forgoes what protects from a power cut, and nothing that protects from the death of a process:
-a commit that was acknowledged survives ``kill``.
+It gives up protection from a power cut, but not from the death of a process: a commit that was
+acknowledged survives ``kill``.
 """
 
 from collections.abc import Iterator
@@ -38,7 +38,7 @@ class MariaDB(Server):
             cursor.execute(f"CREATE DATABASE `{name}`")
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, even if somebody is still connected to it."""
         with self._cursor() as cursor:
             _end_connections(cursor, name)
             cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")

@@ -1,4 +1,4 @@
-"""nginx before an application, with the part of a configuration that a test is about."""
+"""nginx in front of an application, with the part of the configuration that a test is about."""
 
 from __future__ import annotations
 

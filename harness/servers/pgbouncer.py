@@ -1,4 +1,4 @@
-"""A real PgBouncer before the tests' PostgreSQL: many clients share its few backends."""
+"""A real PgBouncer in front of the tests' PostgreSQL: many clients share its few backends."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ Mode = Literal["session", "transaction", "statement"]
 
 
 class PgBouncer(Server):
-    """PgBouncer on a loopback port; whoever comes is PostgreSQL's superuser."""
+    """PgBouncer on a loopback port; every client is PostgreSQL's superuser."""
 
     account_name: ClassVar[str] = "postgres"
 
@@ -53,7 +53,7 @@ class PgBouncer(Server):
         self._server.create_database(name)
 
     def drop_database(self, name: str) -> None:
-        """Drop a database of the server, whoever is still connected to it."""
+        """Drop a database of the server, even if somebody is still connected to it."""
         self._server.drop_database(name)
 
     def _find_programs(self) -> None:
@@ -69,7 +69,7 @@ class PgBouncer(Server):
             folder=self.folder,
             environment=ENVIRONMENT,
             account=self.account,
-            # At once, whoever is still connected.
+            # At once, even if somebody is still connected.
             remove=self.folder,
         )
 

@@ -1,7 +1,7 @@
 """A real PostgreSQL server for the tests.
 
-It forgoes what protects from a power cut, and nothing that protects from the death of a process:
-a commit that was acknowledged survives ``kill``.
+It gives up protection from a power cut, but not from the death of a process: a commit that was
+acknowledged survives ``kill``.
 """
 
 import signal
@@ -33,7 +33,7 @@ class PostgreSQL(Server):
             connection.execute(f'CREATE DATABASE "{name}" TEMPLATE template0 {copy}'.encode())
 
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, even if somebody is still connected to it."""
         with self._connect() as connection:
             connection.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'.encode())
 

@@ -1,6 +1,6 @@
 """What the database servers of the tests have in common: a folder, a port and a life.
 
-A server keeps its port and its data over ``stop``, ``kill`` and ``start``; ``close`` removes all.
+A server keeps its port and its data through ``stop``, ``kill`` and ``start``, until ``close``.
 """
 
 import os
@@ -34,7 +34,7 @@ class Server(ABC):
     # Servers refuse to run as root: root lends them their own account.
     account_name: ClassVar[str]
     tls_host = LOOPBACK
-    """Whose certificate it shows, if it has one."""
+    """The host that its certificate names, if it has one."""
 
     def __init__(self, base: Path | None = None, *, tls: Authority | None = None) -> None:
         """Find the server's programs, or raise ServerMissing; nothing is started yet.
@@ -145,7 +145,7 @@ class Server(ABC):
 
     @abstractmethod
     def drop_database(self, name: str) -> None:
-        """Drop a database, whoever is still connected to it."""
+        """Drop a database, even if somebody is still connected to it."""
 
     @abstractmethod
     def _find_programs(self) -> None: ...

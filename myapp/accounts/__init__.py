@@ -1,7 +1,7 @@
-"""Accounts: signing up, in and out, forgotten passwords, and one's devices.
+"""Accounts: signing up, in and out, forgotten passwords, and a user's devices.
 
-`config.include("myapp.accounts")` is all that the application needs. Without that line, this folder
-and its tests, the rest runs, with sessions that are nobody's.
+The application only needs `config.include("myapp.accounts")`. If you remove that line, this folder
+and its tests, the rest still runs, with anonymous sessions only.
 """
 
 from __future__ import annotations

@@ -38,5 +38,5 @@ def create(request: Request, email: str, password_hash: str) -> User:
 
 
 def forget_wishes(dbsession: Session, email: str) -> None:
-    """Drop all sign-ups of an address that has its account now; their links go with them."""
+    """Delete all sign-ups of an address that has an account now; their links are deleted, too."""
     dbsession.execute(delete(SignUp).where(SignUp.email == email))

@@ -1,4 +1,4 @@
-"""E-mail addresses in the one spelling that accounts are known by."""
+"""E-mail addresses, normalised to the one spelling that accounts use."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Final
 from email_validator import EmailNotValidError, validate_email
 
 MAX_LENGTH: Final = 254
-"""Characters of an address, as mail servers have it."""
+"""The most characters of an address, as mail servers allow."""
 
 
 _TOO_LONG: Final = "The address is too long."
 
 
 class NotAnAddress(ValueError):
-    """A text that is no e-mail address; the message is a sentence for its writer."""
+    """A text that is not an e-mail address; the message is a sentence for its author."""
 
 
 def normalised(text: str) -> str:
-    """The address without the blanks around it, in small letters, its domain in Unicode.
+    """The address in lower case, without surrounding blanks, with its domain in Unicode.
 
-    Nothing else of it changes: `ß` and `ss`, or a letter and its look-alike, may be two people's.
+    Nothing else changes: `ß` and `ss`, or two similar letters, may belong to different people.
 
-    Whether the domain receives mail is not asked: the mail itself will tell. Domains that exist
-    for tests alone are as good as any. Raises NotAnAddress.
+    This does not check whether the domain receives mail: sending the mail will tell. Domains that
+    exist only for tests are accepted. Raises NotAnAddress.
     """
     bare = text.strip()
-    # A long one takes seconds to be read.
+    # Parsing a long one takes seconds.
     if len(bare) > MAX_LENGTH:
         raise NotAnAddress(_TOO_LONG)
     try:

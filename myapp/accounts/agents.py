@@ -1,4 +1,4 @@
-"""Browsers in words, for people who are to recognise their own."""
+"""Browsers in words, so that people recognise their own."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _READ: Final = 512
 _LONGEST: Final = 40
 """Characters of each name that are shown: they come from outside."""
 _SIGNS: Final = frozenset(" -_+()")
-"""Shown beside letters and digits: none by which a mail reader makes a link of a name."""
+"""Shown beside letters and digits; none of these lets a mail program make a name a link."""
 
 
 def in_words(user_agent: str | None) -> str:

@@ -1,4 +1,4 @@
-"""What is committed apart from the requests, whatever the application's transactions prefer."""
+"""An engine for what is committed apart from the requests' transactions."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from sqlalchemy import Engine
 
 
 def committed(engine: Engine) -> Engine:
-    """The same engine, whose statements each see what was committed last: with a snapshot of its
-    own a statement would lose races that it can well win by waiting.
+    """The same engine, but each statement sees what was committed last: with an older snapshot, a
+    statement would lose races that it can win by waiting.
     """
-    # SQLite has one writer at a time anyway, and does not know the word.
+    # SQLite has one writer at a time anyway, and does not have this isolation level.
     is_sqlite = engine.dialect.name == "sqlite"
     return engine if is_sqlite else engine.execution_options(isolation_level="READ COMMITTED")

@@ -36,7 +36,7 @@ def password_hash(seen: Evidence, profile: Profile) -> Verdict:
 
 
 def throttle(seen: Evidence, profile: Profile) -> Verdict:
-    """ASVS 6.3.1: whoever guesses is slowed down."""
+    """ASVS 6.3.1: attempts to guess passwords are slowed down."""
     is_on, evidence = _given(seen, "throttle")
     return verdict("ASVS 6.3.1", evidence, is_on, "accounts.throttle = true")
 
@@ -48,7 +48,7 @@ def enumeration(seen: Evidence, profile: Profile) -> Verdict:
 
 
 def mail(seen: Evidence, profile: Profile) -> Verdict:
-    """ASVS 6.3.7, 6.4.1: links and news reach their owner, and nobody who reads a log."""
+    """ASVS 6.3.7, 6.4.1: links and news reach their owner, but not the readers of a log."""
     how, evidence = _given(seen, "mail")
     shows, _ = _given(seen, "show_mail")
     if how not in (None, PRINT, OFF):
@@ -60,17 +60,17 @@ def mail(seen: Evidence, profile: Profile) -> Verdict:
 
 
 def site(seen: Evidence, profile: Profile) -> Verdict:
-    """ASVS 6.4.1: links lead to the site by HTTPS, whatever Host a request had."""
+    """ASVS 6.4.1: links lead to the site over HTTPS, for any Host header of a request."""
     url, evidence = _given(seen, "url")
     fits = url is not None and url.startswith("https://")
     return verdict("ASVS 6.4.1, links", evidence, fits, "accounts.url = https://…")
 
 
 def clearing(seen: Evidence, profile: Profile) -> Verdict:
-    """ASVS 14.3.1: signing out clears what the browser keeps, and no neighbour's cookies."""
+    """ASVS 14.3.1: signing out clears what the browser stores, but not other sites' cookies."""
     evidence = f"Clear-Site-Data: {CLEARED} at /logout"
     fits = '"cache"' in CLEARED and '"cookies"' not in CLEARED
-    return verdict("ASVS 14.3.1", evidence, fits, "the header as it is shipped")
+    return verdict("ASVS 14.3.1", evidence, fits, "the header as shipped")
 
 
 RULES: Final[Sequence[Rule]] = (

@@ -1,6 +1,6 @@
-"""The browsers that an account was used in before, each known by a random cookie of its own.
+"""The browsers in which an account was used before, each recognised by its own random cookie.
 
-The cookie opens nothing: it tells a password typed at home from one that is guessed elsewhere.
+The cookie does not sign anybody in: it tells a password typed at home from one guessed elsewhere.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _LENGTH: Final = 43  # characters of 256 bits
 
 
 def digest_of(request: Request) -> bytes | None:
-    """What stands for the browser in the database; None for one that was never here."""
+    """The browser's digest in the database; None if it has no valid cookie."""
     token = request.cookies.get(_cookie_name(request), "")
     return _digest(token) if len(token) == _LENGTH else None
 
@@ -49,7 +49,7 @@ def remember(request: Request, user: User) -> None:
     token = request.cookies.get(_cookie_name(request), "")
     browser = request.dbsession.get(Browser, (user.id, digest_of(request) or b""))
     if browser is None:
-        # Whoever planted the cookie that came along, or has a copy of it, is not known by it.
+        # A new cookie: somebody may have planted the old one, or have a copy of it.
         token = secrets.token_urlsafe(32)
         browser = Browser(user_id=user.id, digest=_digest(token))
         _move(request, browser.digest)
@@ -78,7 +78,7 @@ def _set_cookie(token: str, request: Request, response: Response) -> None:
 
 
 def forget_all(dbsession: Session, user_id: int) -> None:
-    """Take all browsers of an account for strangers from now on."""
+    """Forget all browsers of an account."""
     dbsession.execute(delete(Browser).where(Browser.user_id == user_id))
 
 

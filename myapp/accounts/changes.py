@@ -1,7 +1,7 @@
-"""The changes of an account that concern its security; each is one commit, or did not happen (A6).
+"""Changes that concern an account's security; each is committed as a whole, or not at all (A6).
 
-Sessions that live in another database are not in that commit: their generation ends them when
-they are used next.
+Sessions in another database are not part of that commit: their generation ends them when they are
+used next.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from myapp.sessions import get_manager
 
 
 def new_generation() -> bytes:
-    """A generation that no session and no link was made for."""
+    """A new generation, so that no existing session or link matches it."""
     return secrets.token_bytes(32)
 
 
@@ -42,7 +42,7 @@ def end_others(request: Request, user: User) -> int:
 
 
 def void_all(dbsession: Session, user: User) -> None:
-    """Let no session, link or known browser of an account be good for anything any more."""
+    """Void all sessions, links and known browsers of an account."""
     user.generation = new_generation()
     links.void(dbsession, user.id)
     browsers.forget_all(dbsession, user.id)

@@ -30,7 +30,7 @@ class _Application:
     def __init__(self, ini: str, options: tuple[str, ...]) -> None:
         self._context = application(ini, options).context
         if self._context.object is not myapp.main:
-            raise click.ClickException(f"{ini} describes another application than myapp")
+            raise click.ClickException(f"{ini} configures an application other than myapp")
 
     @contextmanager
     def opened(self) -> Iterator[tuple[Operator, Accounts]]:
@@ -45,7 +45,7 @@ class _Application:
         except NotPossible as error:
             raise click.ClickException(str(error)) from error
         except DBAPIError as error:
-            raise click.ClickException(f"the database refuses: {reason_of(error)}") from error
+            raise click.ClickException(f"the database refused: {reason_of(error)}") from error
         finally:
             parts.close()
             app.registry["dbengine"].dispose()
@@ -55,7 +55,9 @@ class _Application:
 @click.group(cls=OneLineErrors)
 @click.version_option(package_name="myapp")
 @click.argument("ini", type=Ini(exists=True, dir_okay=False))
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="As with pserve.")
+@click.option(
+    "--set", "options", multiple=True, metavar="NAME=VALUE", help="Override a setting; repeatable."
+)
 @click.pass_context
 def cli(ctx: click.Context, ini: str, options: tuple[str, ...]) -> None:
     """Look after the accounts of the application that INI describes.
@@ -64,14 +66,14 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...]) -> None:
     The first administrator, for example:
         python -m myapp.accounts production.ini create ann@example.com --role administrator
 
-    Nobody sets a password for somebody else: its owner chooses one, by a link in a mail. Mails are
-    sent by the running application.
+    No command sets a password: the owner of an account chooses it, with a link in a mail. The
+    running application sends the mails.
     """
     ctx.obj = _Application(ini, options)
 
 
 _send = click.option(
-    "--send", is_flag=True, help="Send the mails that are due now, without the application."
+    "--send", is_flag=True, help="Send due mails now, instead of leaving them to the application."
 )
 _email = click.argument("email")
 _role = click.Choice(ROLES)
@@ -93,10 +95,10 @@ def _done(parts: Accounts, words: str, send: bool) -> None:
 @_send
 @click.pass_obj
 def create(application: _Application, email: str, role: str, send: bool) -> None:
-    """Make an account; its owner gets a link to choose a password by."""
+    """Create an account; its owner gets a link to choose a password."""
     with application.opened() as (operator, parts):
         address = operator.create(email, role)
-        _done(parts, f"{address} has an account now, and gets a mail with a link", send)
+        _done(parts, f"{address} now has an account, and will get a mail with a link", send)
 
 
 @cli.command()
@@ -104,7 +106,7 @@ def create(application: _Application, email: str, role: str, send: bool) -> None
 @_send
 @click.pass_obj
 def disable(application: _Application, email: str, send: bool) -> None:
-    """Keep somebody out: their sessions end, and their links are void."""
+    """Disable an account: its sessions end, its links become void."""
     with application.opened() as (operator, parts):
         ended = operator.disable(email)
         _done(parts, f"{email} is disabled; sessions ended: {ended}", send)
@@ -115,7 +117,7 @@ def disable(application: _Application, email: str, send: bool) -> None:
 @_send
 @click.pass_obj
 def enable(application: _Application, email: str, send: bool) -> None:
-    """Let somebody in again who was disabled."""
+    """Enable an account that was disabled."""
     with application.opened() as (operator, parts):
         operator.enable(email)
         _done(parts, f"{email} is enabled", send)
@@ -127,7 +129,7 @@ def enable(application: _Application, email: str, send: bool) -> None:
 @_send
 @click.pass_obj
 def role(application: _Application, email: str, role: str, send: bool) -> None:
-    """Give somebody a role; it counts from their next request on."""
+    """Give an account a role; it takes effect with the next request."""
     with application.opened() as (operator, parts):
         operator.set_role(email, role)
         _done(parts, f"{email} has the role {role}", send)
@@ -138,31 +140,32 @@ def role(application: _Application, email: str, role: str, send: bool) -> None:
 @_send
 @click.pass_obj
 def send_reset(application: _Application, email: str, send: bool) -> None:
-    """Send somebody a link by which they choose another password."""
+    """Send the owner of an account a link to choose a new password."""
     with application.opened() as (operator, parts):
         operator.send_reset(email)
-        _done(parts, f"{email} gets a mail with a link", send)
+        _done(parts, f"{email} will get a mail with a link", send)
 
 
 @cli.command("void-links")
-@click.option("--yes", is_flag=True, help="Don't ask.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
 @click.pass_obj
 def void_links(application: _Application, yes: bool) -> None:
-    """Void the links of all mails, after a restore: a backup brings used ones back.
+    """Void the links in all mails sent so far.
 
-    Whoever needs one asks for another.
+    Do this after a restore, since a backup brings used links back. Users who still need a link can
+    ask for a new one.
     """
     with application.opened() as (operator, _):
-        ask("Void the links of all mails?", yes=yes)
-        click.echo(f"{operator.void_links()} links are void")
+        ask("Void the links in all mails sent so far?", yes=yes)
+        click.echo(f"{operator.void_links()} links voided")
 
 
 @cli.command()
 @_email
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.pass_obj
 def show(application: _Application, email: str, as_json: bool) -> None:
-    """Show what is known of an account, and where it is signed in."""
+    """Show an account, and where it is signed in."""
     with application.opened() as (operator, _):
         account = operator.look_at(email)
         click.echo(json.dumps(account, indent=2) if as_json else _as_text(account))

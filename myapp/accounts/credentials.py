@@ -1,6 +1,6 @@
-"""Whether somebody is who they say, and how often that may be tried.
+"""Checks whether somebody is who they say they are, and how often that may be tried.
 
-A known address and an unknown one meet the same statements and one run of argon2 (A3).
+A known and an unknown address cause the same statements and one run of argon2 (A3).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ REFUSED: Final = (
 
 
 def wait_for(request: Request, *limits: tuple[Limit, str]) -> int:
-    """Count an attempt by each limit, of the subject beside it. Seconds to wait; 0 lets it pass.
+    """Count an attempt for each limit and its subject. Returns the seconds to wait; 0 lets it pass.
 
     A request that pyramid_retry repeats is counted once. Raises ThrottleUnavailable.
     """
@@ -38,7 +38,7 @@ def wait_for(request: Request, *limits: tuple[Limit, str]) -> int:
     if _COUNTED not in request.environ:
         parts = parts_of(request)
         request.environ[_COUNTED] = parts.throttle.try_all(limits, parts.clock())
-    # The answer too is that of the first attempt: a refusal that is repeated lets nobody pass.
+    # The answer is that of the first attempt, too: repeating a refusal lets nobody pass.
     wait: int = request.environ[_COUNTED]
     return -(-wait // 1000)
 

@@ -14,7 +14,7 @@ _NAME_LENGTH: Final = 64
 
 
 def texts(sent: Any) -> MultiDict:
-    """The fields that are texts: what claims to be a file is none of ours."""
+    """The text fields; uploaded files are ignored."""
     return MultiDict((name, value) for name, value in sent.items() if isinstance(value, str))
 
 
@@ -52,7 +52,7 @@ class SignUpForm(AddressForm):
 
 
 class PasswordForm(Form):
-    """The password of whoever is signed in already, or has just signed up."""
+    """The password of a user who is signed in already, or has just signed up."""
 
     password = PasswordField("Password", [InputRequired("Enter your password.")])
 
@@ -64,11 +64,11 @@ class NewPasswordForm(Form):
 
 
 class ChangePasswordForm(PasswordForm, NewPasswordForm):
-    """The present password, and the next."""
+    """The current password and the new one."""
 
 
 class DeviceForm(Form):
-    """What somebody calls one of their devices; nothing takes the name away."""
+    """A user's name for one of their devices; an empty field removes the name."""
 
     name = StringField(
         "Name", [Length(max=_NAME_LENGTH, message=f"Use at most {_NAME_LENGTH} characters.")]

@@ -1,6 +1,6 @@
-"""Which passwords are guessed first, however long they are: rows of keys, common words, own words.
+"""Finds passwords of any length that are guessed first: rows of keys, common words, own words.
 
-It judges what people really do to reach a length; a phrase of three or four words always passes.
+It looks for what people really do to reach a length; a phrase of three or four words always passes.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _ROWS: Final = (
 _STEP: Final = 3
 """Keys in a row that make a piece of one."""
 _FEW: Final = 4
-"""So few characters make no password, whatever they are."""
+"""Fewer characters than this never make a password."""
 
 _UNSHIFTED: Final = str.maketrans("!@#$%^&*()", "1234567890")
 # The letters that digits and signs resemble; `1` resembles two.
@@ -39,7 +39,7 @@ _LETTERS: Final = tuple(str.maketrans("@$!0345781", f"asioeastb{one}") for one i
 
 
 def is_sequence(text: str) -> bool:
-    """Whether it is a repetition of a few characters, or rows of keys and hardly anything else."""
+    """Whether it repeats a few characters, or consists almost only of rows of keys."""
     folded = text.casefold()
     unit = _unit(folded)
     if len(unit) <= _FEW or (unit != folded and not re.search(r"[^\W\d_]", unit)):
@@ -72,7 +72,7 @@ def _rests(text: str, words: Collection[str]) -> Iterator[str]:
     pattern = "|".join(re.escape(word) for word in sorted(words, key=len, reverse=True) if word)
     for each in (folded, bare, *(folded.translate(table) for table in _LETTERS)):
         rest = re.sub(pattern, "", each) if pattern else each
-        # Without a word of one's own, what is left is no matter of these words.
+        # If it contains none of the words, this check does not apply.
         yield rest if rest == each else _without_edges(rest)
 
 

@@ -15,19 +15,19 @@ from myapp.accounts.models import Browser, Event, Link, Message, SignUp, Throttl
 from myapp.sessions.core.lifetime import MINUTE
 
 BATCH: Final = 100
-"""Rows of one transaction: so few that nobody waits long behind it."""
+"""Rows per transaction; few enough that nobody waits long for it."""
 
 _HOUR: Final = 60 * MINUTE
 _DAY: Final = 24 * _HOUR
 
 KEPT_SIGN_UP: Final = _DAY + _HOUR
-"""For how long a sign-up is kept that no link leads to, and no message is to lead to."""
+"""How long a sign-up is kept to which no link leads and for which no message waits."""
 KEPT_THROTTLE: Final = _HOUR
-"""For how long what is free again is kept: somebody may be about to count an attempt in it."""
+"""How long a throttle that is free again is kept: somebody may be about to count an attempt."""
 KEPT_MESSAGE: Final = 7 * _DAY
-"""For how long a message is kept that nobody sends."""
+"""How long a message is kept if nobody sends it."""
 KEPT_BROWSER: Final = 400 * _DAY
-"""For how long a browser is known that nobody has come back with: as long as its cookie lives."""
+"""How long an unused browser is remembered: as long as its cookie lives."""
 
 Old: TypeAlias = tuple[type[DeclarativeBase], ColumnElement[bool]]
 

@@ -24,9 +24,9 @@ from myapp.setting_table import note_included
 
 
 def includeme(config: Configurator) -> None:
-    """Set the security policy, and add the pages and the sender of mails.
+    """Set the security policy, add the pages, and start sending mails.
 
-    Read from the settings: `accounts.*`. Raises SettingError for one that can't be used, and for
+    Reads the settings `accounts.*`. Raises SettingError for one that can't be used, and for
     mails that are to be sent without `accounts.url`.
     """
     settings = read_account_settings(config.get_settings(), os.environ)

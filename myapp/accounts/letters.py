@@ -1,4 +1,4 @@
-"""What the mails say: plain text, short, and what to do if it was not you."""
+"""The texts of the mails: short, plain, and with advice in case it was not you."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ here:
 
 {news.link}
 
-The link works once, and for 20 minutes.
+You can use the link once, within 20 minutes.
 
 If it was not you, do nothing: your password stays as it is.{news.source}
 """,
@@ -71,22 +71,22 @@ the password that you chose:
 
 {news.link}
 
-The link works for a day.
+The link works for one day.
 
-If it was not you, do nothing: without your confirmation there is no account.{news.source}
+If it was not you, do nothing: no account is created without your confirmation.{news.source}
 """,
     )
 
 
 def _known_already(news: News) -> Letter:
     return Letter(
-        subject="You have an account already",
+        subject="You already have an account",
         text=f"""\
-Somebody signed up at {news.host} with this address, which has an account already. Nothing was
+Somebody signed up at {news.host} with this address, which already has an account. Nothing was
 changed.
 
-If that was you, sign in with your present password. If you have forgotten it, follow "Forgotten
-your password?" on the page where you sign in.
+If that was you, sign in with your existing password. If you have forgotten it, go to the sign-in
+page and choose "Forgotten your password?".
 
 If it was not you, do nothing.{news.source}
 """,
@@ -101,10 +101,10 @@ You have an account at {news.host}. Choose a password for it here:
 
 {news.link}
 
-The link works once, and for a day. Should it be too old, follow "Forgotten your password?" on the
-page where you sign in.
+You can use the link once, within a day. If it has expired, choose "Forgotten your password?" on
+the sign-in page.
 
-If you did not expect this, do nothing: nobody can sign in before you have chosen a password.
+If you did not expect this, do nothing: nobody can sign in until you have chosen a password.
 """,
     )
 
@@ -113,28 +113,28 @@ def _password_changed(news: News) -> Letter:
     return Letter(
         subject="Your password was changed",
         text=f"""\
-The password of your account at {news.host} was changed on {news.when}.
+The password for your account at {news.host} was changed on {news.when}.
 All other devices were signed out.
 
 If that was you, there is nothing to do.
 
-If it was not you, somebody else has your account. Take it back: on the page where you sign in,
-follow "Forgotten your password?" and choose a new one.{news.source}
+If it was not you, somebody else has access to your account. To take it back, go to the sign-in
+page, choose "Forgotten your password?" and set a new one.{news.source}
 """,
     )
 
 
 def _unknown_sign_in(news: News) -> Letter:
-    way = 'on the page where you sign in, follow\n"Forgotten your password?" and choose a new one.'
+    way = 'on the sign-in page,\nchoose "Forgotten your password?" and set a new one.'
     if news.link:
         way = (
-            f"end that session and choose a new\npassword here:\n\n{news.link}\n\n"
-            "The link works once, and for a day."
+            f"end that session and choose a\nnew password here:\n\n{news.link}\n\n"
+            "You can use the link once, within a day."
         )
     return Letter(
         subject="A sign-in from a new browser",
         text=f"""\
-Somebody signed in to your account at {news.host} in a browser that was not used there before:
+Somebody signed in to your account at {news.host} from a browser that was not used there before:
 
 When: {news.when}
 Where: {news.where or "not recorded"}
@@ -151,9 +151,9 @@ def _disabled(news: News) -> Letter:
         subject="Your account was disabled",
         text=f"""\
 Your account at {news.host} was disabled on {news.when}.
-You have been signed out everywhere, and can't sign in.
+You have been signed out everywhere, and you can't sign in.
 
-If you think that this is a mistake, write to those who run the site.
+If you think this is a mistake, contact the people who run the site.
 """,
     )
 
@@ -163,7 +163,7 @@ def _enabled(news: News) -> Letter:
         subject="Your account was enabled",
         text=f"""\
 Your account at {news.host} was enabled on {news.when}.
-You can sign in again, with the password that you had.
+You can sign in again with the same password as before.
 """,
     )
 
@@ -174,7 +174,7 @@ def _role_changed(news: News) -> Letter:
         text=f"""\
 Your role at {news.host} was changed on {news.when}. It is now: {news.details.get("role", "")}
 
-If you did not expect this, write to those who run the site.
+If you did not expect this, contact the people who run the site.
 """,
     )
 

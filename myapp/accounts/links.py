@@ -1,7 +1,6 @@
-"""Links in mails: random, good for one use and for a while, and known here by their digest alone.
+"""Links in mails: random, valid once and for a limited time, and stored only as a digest.
 
-Whether somebody has used a link is decided by the one statement that deletes it, never by a look
-beforehand (A5).
+The statement that deletes a link decides whether it was used before, never an earlier look (A5).
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ from myapp.accounts.models import Link, Message, User
 from myapp.sessions.core.lifetime import MINUTE
 
 RESET: Final = "reset"
-"""A new password, for whoever has forgotten theirs."""
+"""A new password, for a user who has forgotten the old one."""
 CONFIRM: Final = "confirm"
 """An address that signed up."""
 ALARM: Final = "alarm"
-"""A new password, for whoever was told of a sign-in that was not theirs, or was invited."""
+"""A new password, for a user who reports an unknown sign-in, or who was invited."""
 
 _DAY: Final = 24 * 60 * MINUTE
 LASTS: Final = {RESET: 20 * MINUTE, CONFIRM: _DAY, ALARM: _DAY}
-"""For how many milliseconds a link is good."""
+"""How many milliseconds a link is valid."""
 
-# Kinds of messages whose only purpose is a link. The one of an unknown sign-in is not among them:
-# its news must not be lost because somebody, perhaps a thief, has changed the password.
+# Kinds of messages whose only purpose is a link. The one about an unknown sign-in is not among
+# them: it must not be lost because somebody, perhaps a thief, has changed the password.
 _ONLY_LINKS: Final = ("reset", "invite")
 
 _TOKEN: Final = re.compile(r"[A-Za-z0-9_-]{43}", re.ASCII)
 
 
 def stamp_of(user: User) -> bytes:
-    """What a link remembers of its account: another password or address makes another one."""
+    """What ties a link to its account: it changes with the password or the address."""
     return hashlib.sha256(user.email.encode() + b"\0" + user.generation).digest()
 
 
 def digest_of(token: str) -> bytes | None:
-    """What stands for a token in the database; None for what has not the shape of one."""
+    """A token's digest in the database; None for a text that can't be a token."""
     return hashlib.sha256(token.encode()).digest() if _TOKEN.fullmatch(token) else None
 
 
@@ -71,11 +70,11 @@ def make(
 
 
 def find(dbsession: Session, digest: bytes, kinds: Collection[str], now: int) -> Link | None:
-    """The link of this digest, if it is good and of one of these kinds. Changes nothing.
+    """The link with this digest, if it is valid and of one of these kinds. Changes nothing.
 
     None once its account has another password or address, or is disabled.
     """
-    # Read anew, even if the account was looked at before in this transaction.
+    # Read again, even if this transaction has read the account before.
     found = dbsession.execute(
         select(Link, User)
         .outerjoin(User, User.id == Link.user_id)
@@ -92,8 +91,8 @@ def _is_good(link: Link, user: User | None) -> bool:
 
 
 def use_up(dbsession: Session, digest: bytes, kinds: Collection[str], now: int) -> Link | None:
-    """Like `find`, and the link is gone with the transaction's commit. Of two who use one at once
-    the later gets None, or an error of the database that is worth another attempt.
+    """Like `find`, but the commit deletes the link. If two requests use a link at once, the later
+    one gets None, or a database error that is worth a retry.
     """
     link = find(dbsession, digest, kinds, now)
     if link is None:

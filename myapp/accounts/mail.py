@@ -1,6 +1,6 @@
-"""Mails as the standard has them, and the ways in which they leave.
+"""Mails in the standard's format, and the ways to send them.
 
-What comes from outside, an address or a browser's name, never makes a header or a line of its own.
+Text from outside, such as an address or a browser's name, can't add a header or a line.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from myapp.accounts.smtp import SMTPTransport
 log = logging.getLogger(__name__)
 
 _KEPT: Final = 50
-"""Printed mails that a developer can read again."""
+"""How many printed mails a developer can read again."""
 
 
 class Transport(Protocol):
-    """A way in which mails leave."""
+    """A way to send mails."""
 
     @property
     def printed(self) -> Sequence[EmailMessage]:
-        """The last mails, for a developer to read; empty where they really leave."""
+        """The last mails, for a developer to read; empty if mails are really sent."""
 
     def send(self, mail: EmailMessage) -> None:
         """Send a mail to its one recipient, in less than a minute and a half. Raises MailRefused if
@@ -56,12 +56,12 @@ class PrintTransport:
         """Print it."""
         self._printed.append(mail)
         words = mail["To"], mail["Subject"], mail.get_content()
-        # A developer is to follow the link, which the log would else hide.
+        # A developer has to follow the link, which the log would otherwise mask.
         log.info("To: %s\nSubject: %s\n\n%s", *words, extra={"shows_links": True})
 
 
 def from_settings(settings: AccountSettings) -> Transport:
-    """The way that `accounts.mail` says. With `off`, the sender of mails sends nothing by it."""
+    """The way that `accounts.mail` names; with `off`, nothing is sent with it."""
     return (
         SMTPTransport(settings.mail) if settings.sends and not settings.prints else PrintTransport()
     )
@@ -70,7 +70,7 @@ def from_settings(settings: AccountSettings) -> Transport:
 def written(
     letter: Letter, *, to: str, sender: str, number: str, host: str, now: int
 ) -> EmailMessage:
-    """A letter as a mail. Raises ValueError for an address that is none."""
+    """A letter as a mail. Raises ValueError for an invalid address."""
     mail = EmailMessage(policy=SMTP)
     mail["From"], mail["To"] = _address(sender), _address(to)
     mail["Subject"] = letter.subject
@@ -93,6 +93,6 @@ def _address(text: str) -> Address:
 
 
 def one_line(text: str, limit: int = 200) -> str:
-    """A text from outside that stays within its line of a mail, whatever is in it."""
+    """Any text from outside, made safe so that it stays within its line of a mail."""
     plain = (c if c.isprintable() else " " for c in unicodedata.normalize("NFC", text[:limit]))
     return "".join(plain).strip()

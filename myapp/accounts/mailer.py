@@ -25,11 +25,11 @@ from myapp.sessions.core.lifetime import MINUTE
 log = logging.getLogger(__name__)
 
 POLL: Final = 5.0
-"""Seconds between two looks for messages of other processes, and for those whose pause is over."""
+"""Seconds between two looks for other processes' messages, and for messages that are due again."""
 TIDY_EVERY: Final = 60 * MINUTE
 
 TRY_AGAIN: Final = 60
-"""Seconds after which a thread is tried again that could not be started."""
+"""Seconds to wait after a thread could not be started."""
 
 
 class _Run:
@@ -53,7 +53,7 @@ class Mailer:
         self._not_before = 0.0
         self._tidy_at = 0
         self.process = 0
-        """The process in which its thread runs; asked at each request, so it is no property."""
+        """The process in which its thread runs; read at each request, so not a property."""
 
     @property
     def transport(self) -> Transport:
@@ -61,8 +61,8 @@ class Mailer:
         return self.sender.transport
 
     def ensure_running(self) -> None:
-        """Start the thread of this process if there is none yet. Never raises: who asks for a
-        page has nothing to do with it.
+        """Start the thread of this process if there is none yet. Never raises: the request
+        must not suffer.
         """
         process = process_id()
         if self._is_stopped or process in self._runs or time.monotonic() < self._not_before:
@@ -81,7 +81,7 @@ class Mailer:
 
     def _put_off(self, error: Exception) -> None:
         """Try again later, and not at each request."""
-        log.warning("mails are not sent by this process: %s; tried again in %d s", error, TRY_AGAIN)
+        log.warning("this process can't send mails: %s; trying again in %d s", error, TRY_AGAIN)
         self._not_before = time.monotonic() + TRY_AGAIN
 
     def wake(self) -> None:
@@ -100,8 +100,8 @@ class Mailer:
             run.thread.join(timeout=1)
 
     def _work(self, run: _Run) -> None:
-        # The system's randomness: the application may have seeded ours. Processes that were
-        # started together don't ask the database together.
+        # The system's randomness, since the application may have seeded `random`. Processes that
+        # were started together don't ask the database together.
         dice = random.SystemRandom()
         while True:
             run.wake.wait(self._poll * dice.uniform(0.5, 1.5))
@@ -118,13 +118,13 @@ class Mailer:
         except DBAPIError as error:
             self._tell_once(error)
         except Exception:
-            log.exception("sending mails failed, and is tried again")
+            log.exception("sending mails failed; trying again")
         else:
             self._is_troubled = False
 
     def _tidy(self) -> None:
         now = self.sender.clock()
-        # A clock that was ahead, and steps back, does not end it.
+        # It goes on even if the clock was ahead and is set back.
         if self._tidy_at - TIDY_EVERY <= now < self._tidy_at:
             return
         self._tidy_at = now + TIDY_EVERY
@@ -133,5 +133,5 @@ class Mailer:
     def _tell_once(self, error: DBAPIError) -> None:
         """Say that the database does not answer; not again at each look until it has."""
         if not self._is_troubled:
-            log.warning("mails wait: the database says %s", type(error.orig).__name__)
+            log.warning("mails have to wait: the database raised %s", type(error.orig).__name__)
         self._is_troubled = True

@@ -1,6 +1,6 @@
-"""The tables of accounts. Moments are milliseconds since 1970 in UTC, as those of sessions are.
+"""The tables of accounts. Moments are milliseconds since 1970 in UTC, as for sessions.
 
-What opens something is kept as its SHA-256 alone: a stolen table holds no link and no cookie.
+Secrets are stored only as their SHA-256: a stolen table contains no link and no cookie.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class User(Base):
     id: Mapped[int] = mapped_column(primary_key=True)
     email: Mapped[str] = mapped_column(String(MAX_LENGTH), unique=True)
     password_hash: Mapped[str | None] = mapped_column(String(255))
-    """None until one is chosen, by a link."""
+    """None until one is chosen with a link."""
     generation: Mapped[bytes] = mapped_column(_DIGEST)
     """Random; another one ends all sessions and voids all links (R7)."""
     role: Mapped[str] = mapped_column(String(32))
@@ -60,7 +60,7 @@ class User(Base):
 
 
 class SignUp(Base):
-    """A wish for an account, whose address nobody has confirmed yet."""
+    """A sign-up whose address is not confirmed yet."""
 
     __tablename__ = "account_signups"
     __table_args__ = _NUMBERED
@@ -72,7 +72,7 @@ class SignUp(Base):
 
 
 class Link(Base):
-    """What the token of a link in a mail is good for, once."""
+    """What the token of a link in a mail allows, once."""
 
     __tablename__ = "account_links"
     __table_args__ = _OPTIONS
@@ -88,7 +88,7 @@ class Link(Base):
     email: Mapped[str] = mapped_column(String(MAX_LENGTH))
     """The address that it was sent to."""
     stamp: Mapped[bytes | None] = mapped_column(_DIGEST)
-    """Of the account's generation and address then; once they change, the link is void."""
+    """A digest of the account's generation and address then; if they change, the link is void."""
     expires_at: Mapped[int] = mapped_column(BigInteger, index=True)
 
 
@@ -110,7 +110,7 @@ class Browser(Base):
 
 
 class Throttle(Base):
-    """How often something was tried, as the moment at which all of it is forgotten."""
+    """How often something was tried, stored as the moment at which that is forgotten."""
 
     __tablename__ = "account_throttles"
     __table_args__ = _OPTIONS
@@ -120,9 +120,9 @@ class Throttle(Base):
 
 
 class Message(Base):
-    """A mail that is to be sent: committed with what it tells of, and deleted once it is sent.
+    """A mail to send: committed with the change that it reports, and deleted once it is sent.
 
-    It holds no token: the sender makes one. `user_id` and `signup_id` tell whom it is about.
+    It holds no token: the sender creates one. `user_id` and `signup_id` say whom it is about.
     """
 
     __tablename__ = "account_messages"
@@ -138,12 +138,12 @@ class Message(Base):
         ForeignKey("account_signups.id", ondelete="CASCADE"), index=True
     )
     details: Mapped[str] = mapped_column(Text)
-    """What the mail says besides, as JSON: such as a browser in words. Nothing secret."""
+    """Further contents of the mail as JSON, such as a browser in words; nothing secret."""
     number: Mapped[str] = mapped_column(String(32))
     """The random part of its Message-ID, the same however often it is sent."""
     created_at: Mapped[int] = mapped_column(BigInteger)
     due_at: Mapped[int] = mapped_column(BigInteger)
-    """When to send it; whoever sends it moves this on first, so that nobody else does."""
+    """When to send it; the sender postpones this first, so that nobody else sends it."""
     attempts: Mapped[int] = mapped_column()
 
 

@@ -1,4 +1,4 @@
-"""Where somebody goes after signing in: back to the page they asked for, and never elsewhere."""
+"""Where a user goes after signing in: back to the page they asked for, on this site only."""
 
 from __future__ import annotations
 

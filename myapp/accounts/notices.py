@@ -1,6 +1,7 @@
-"""What people are told of: mails that are queued, and entries in the account's history.
+"""Tells users what happened: queued mails, and entries in the account's history.
 
-Both are written in the request's transaction, so that nobody is told of what did not happen.
+Both are written in the request's transaction, so that nobody is told about something that did not
+happen.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ def queue(
     user_id: int | None = None,
     signup_id: int | None = None,
 ) -> None:
-    """Queue a mail, which leaves once the request's transaction is committed."""
+    """Queue a mail, which is sent once the request's transaction is committed."""
     parts = parts_of(request)
     if not parts.settings.sends:
         return

@@ -1,6 +1,6 @@
-"""What operators do with accounts: each thing one transaction, with its event and its mail.
+"""What operators do with accounts: each action is one transaction, with its event and its mail.
 
-Nobody here sets a password: its owner chooses one, by a link (A15).
+No action sets a password: the owner chooses one with a link (A15).
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ from myapp.sessions.core.lifetime import to_datetime
 
 
 class NotPossible(Exception):
-    """What was asked for can't be done; the message is one line that says why."""
+    """The action is not possible; the message is one line that says why."""
 
 
 class Operator:
-    """Changes accounts. `site` is the address for the links of mails where no setting says it."""
+    """Changes accounts. `site` is the address for links in mails if no setting names it."""
 
     def __init__(
         self, parts: Accounts, dbsessions: sessionmaker[Session], manager: SessionManager, site: str
@@ -38,10 +38,12 @@ class Operator:
         self._manager, self._site = manager, site
 
     def create(self, email: str, role: str) -> str:
-        """Make an account, whose owner chooses a password by the link of a mail. Its address."""
+        """Create an account, whose owner chooses a password with a mailed link. Returns its
+        address.
+        """
         self._need_mail()
         address = _address(email)
-        # Nobody gets in but by the mail, which proves the address.
+        # Only the mail lets somebody in, which proves the address.
         user = new_user(address, self._parts.clock(), role=role)
         try:
             with self._dbsessions.begin() as dbsession:
@@ -53,7 +55,7 @@ class Operator:
         return address
 
     def disable(self, email: str) -> int:
-        """Keep somebody out from now on. How many sessions were ended."""
+        """Disable an account, and return how many sessions were ended."""
         with self._found(email) as (dbsession, user):
             if user.disabled_at is None:
                 user.disabled_at = self._parts.clock()
@@ -64,21 +66,21 @@ class Operator:
         return self._manager.end_all(number)
 
     def enable(self, email: str) -> None:
-        """Let somebody in again, with the password that they had."""
+        """Enable an account again; it keeps its password."""
         with self._found(email) as (dbsession, user):
             if user.disabled_at is not None:
                 user.disabled_at = None
                 self._tell(dbsession, user, "enabled")
 
     def set_role(self, email: str, role: str) -> None:
-        """Give somebody a role, which counts from their next request on."""
+        """Give an account a role, which takes effect with the next request."""
         with self._found(email) as (dbsession, user):
             if user.role != role:
                 user.role = role
                 self._tell(dbsession, user, "role-changed", role=role)
 
     def send_reset(self, email: str) -> None:
-        """Send somebody a link by which they choose another password."""
+        """Send the owner of an account a link to choose a new password."""
         self._need_mail()
         with self._found(email) as (dbsession, user):
             if not user.may_sign_in:
@@ -86,14 +88,14 @@ class Operator:
             self._tell(dbsession, user, "reset-sent", mail="reset")
 
     def void_links(self) -> int:
-        """Void the links of all mails, as after a restore: a backup brings used ones back. How
-        many there were.
+        """Void the links in all mails, for example after a restore, which brings used ones back.
+        Returns how many there were.
         """
         with self._dbsessions.begin() as dbsession:
             return links.void_everybodys(dbsession)
 
     def look_at(self, email: str) -> dict[str, Any]:
-        """What there is to know of an account, as JSON has it."""
+        """All that is known about an account, for JSON."""
         with self._found(email) as (dbsession, user):
             waiting = select(func.count()).select_from(Message).where(Message.email == user.email)
             return {
@@ -126,7 +128,7 @@ class Operator:
         address = _address(email)
         with self._dbsessions.begin() as dbsession:
             found = select(User).where(User.email == address)
-            # Whoever changes the password at the same moment waits, and is then too late.
+            # A change of the password at the same moment waits, and is then too late.
             user = dbsession.scalar(found.with_for_update(key_share=True))
             if user is None:
                 raise NotPossible(f"{address} has no account")
@@ -135,7 +137,7 @@ class Operator:
     def _tell(
         self, dbsession: Session, user: User, kind: str, *, mail: str = "", **details: str
     ) -> None:
-        """Write down what happened, and queue the mail of it, of the same kind unless said."""
+        """Record the event, and queue its mail, of the same kind unless `mail` is given."""
         now = self._parts.clock()
         dbsession.add(Event(user_id=user.id, happened_at=now, kind=kind))
         if self._parts.settings.sends:
@@ -144,14 +146,16 @@ class Operator:
 
     def _need_mail(self) -> None:
         if not self._parts.settings.sends:
-            raise NotPossible("accounts.mail is off, and a password is chosen by a link in a mail")
+            raise NotPossible(
+                "accounts.mail is off, but a password is chosen with a link in a mail"
+            )
 
 
 def _address(email: str) -> str:
     try:
         return normalised(email)
     except NotAnAddress as error:
-        raise NotPossible(f"{email!r} is no e-mail address: {error}") from None
+        raise NotPossible(f"{email!r} is not an e-mail address: {error}") from None
 
 
 def _moment(moment: int | None) -> str | None:

@@ -1,4 +1,4 @@
-"""What `myapp-sessions INI user ID` tells of an account."""
+"""What `myapp-sessions INI user ID` shows of an account."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from myapp.scripts.sessions.output import one_line
 from myapp.sessions.core.lifetime import SteadyClock, to_datetime
 
 EVENTS: Final = 10
-"""The newest of an account's, which are shown."""
+"""How many of an account's newest events are shown."""
 
 
 def about_user(settings: Mapping[str, Any], user_id: str) -> dict[str, Any]:
@@ -34,7 +34,7 @@ def about_user(settings: Mapping[str, Any], user_id: str) -> dict[str, Any]:
             return _about(dbsession, user_id, SteadyClock()())
     except DBAPIError as error:
         raise one_line(
-            f"the application's database can't tell of accounts: {reason_of(error)}"
+            f"can't read accounts from the application's database: {reason_of(error)}"
         ) from error
     finally:
         engine.dispose()
@@ -58,7 +58,7 @@ def _about(dbsession: Session, user_id: str, now: int) -> dict[str, Any]:
 
 
 def _attempts(dbsession: Session, user: User, now: int) -> Iterator[dict[str, Any]]:
-    """What each limit counts, successes included; all is forgotten at `forgotten`."""
+    """What each limit counts, including successes; the count is forgotten at `forgotten`."""
     for limit, subject in _subjects(dbsession, user):
         found = dbsession.get(Throttle, throttle.key_of(limit, subject))
         if found is not None and found.free_at > now:
@@ -73,7 +73,7 @@ def _attempts(dbsession: Session, user: User, now: int) -> Iterator[dict[str, An
 
 
 def _subjects(dbsession: Session, user: User) -> Iterator[tuple[throttle.Limit, str]]:
-    """The limits that count by this account. Those by network are nobody's."""
+    """The limits that count by account; those by network belong to no account."""
     yield throttle.SIGN_IN_BY_ACCOUNT, user.email
     yield throttle.RESET_BY_ADDRESS, user.email
     yield throttle.SIGN_UP_BY_ADDRESS, user.email

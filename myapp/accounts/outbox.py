@@ -1,7 +1,7 @@
-"""Mails that wait to be sent: written with the change that they tell of, sent by a thread later.
+"""Mails that wait to be sent: written with the change that they report, sent by a thread later.
 
-The outbox holds no token. Whoever sends a message makes its link, commits the link's digest, and
-only then sends (A6). Two processes never send one message: it is claimed for a while first.
+The outbox holds no token. The sender of a message creates its link, commits the link's digest, and
+only then sends (A6). Two processes never send one message: the sender claims it for a while first.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ from myapp.sessions.core.lifetime import MINUTE, SECOND, Clock
 log = logging.getLogger(__name__)
 
 LEASE: Final = 2 * MINUTE
-"""For how long a message is claimed; sending takes less, see `myapp.accounts.smtp`."""
+"""How long a message is claimed; sending takes less time, see `myapp.accounts.smtp`."""
 
 _HOUR: Final = 60 * MINUTE
 PAUSES: Final = (MINUTE, 5 * MINUTE, 30 * MINUTE, 2 * _HOUR, 6 * _HOUR)
-"""Before the second attempt and those after it; the last counts for all further ones."""
+"""The pauses before the second attempt and later ones; the last one is used for all others."""
 GIVEN_UP_AFTER: Final = 3 * 24 * _HOUR
 
 _BATCH: Final = 20
@@ -78,7 +78,7 @@ class _Claimed:
 
     @property
     def words(self) -> str:
-        """What the log may say of it: no whole address."""
+        """What the log may say about it: not the whole address."""
         name, _, domain = self.email.rpartition("@")
         return f"mail {self.number[:8]} ({self.kind}) to {name[:1]}…@{domain}"
 
@@ -123,7 +123,7 @@ class Sender:
             return [(row.id, row.due_at) for row in rows]
 
     def _claim(self, number: int, due_at: int) -> _Claimed | None:
-        """Move the message's time on, unless somebody else was first."""
+        """Postpone the message, to claim it, unless another sender was first."""
         until = self.clock() + LEASE
         mine = (Message.id == number, Message.due_at == due_at)
         moved = update(Message).where(*mine).values(due_at=until, attempts=Message.attempts + 1)
@@ -146,7 +146,7 @@ class Sender:
             mail = None if claimed.id in self._sent else self._write(claimed)
             if mail is not None:
                 self.transport.send(mail)
-                # Should the database be gone now, this process will not send it twice.
+                # If the database is gone now, this process still won't send it twice.
                 self._sent.add(claimed.id)
         except DBAPIError:
             raise
@@ -172,10 +172,10 @@ class Sender:
             self._delete(claimed)
             return
         if not isinstance(error, OSError):
-            log.error("a fault in the sender of mails", exc_info=error)
+            log.error("an unexpected error while sending a mail", exc_info=error)
         pause = PAUSES[min(claimed.attempts, len(PAUSES)) - 1]
         log.warning("put off for %d s: %s, %s", pause // SECOND, claimed.words, _reason(error))
-        # If somebody else has it by now, its time is theirs.
+        # If another sender has claimed it by now, leave its time alone.
         mine = (Message.id == claimed.id, Message.due_at == claimed.until)
         with self._dbsession.begin() as dbsession:
             _count(dbsession, update(Message).where(*mine).values(due_at=self.clock() + pause))
@@ -192,7 +192,7 @@ def _count(dbsession: Session, statement: Update | Delete) -> int:
 
 
 def _reason(error: Exception) -> str:
-    """The error without its words, in which servers may repeat an address or a token."""
+    """The error without its message, in which servers may repeat an address or a token."""
     code = getattr(error, "smtp_code", None)
     words = str(error) if isinstance(error, MailRefused) else code
     return f"{type(error).__name__} {words or ''}".strip()

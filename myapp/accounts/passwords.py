@@ -1,7 +1,7 @@
-"""Passwords: hashed by argon2id, and refused where they are easy to guess (A2).
+"""Passwords: hashed with argon2id, and refused if they are easy to guess (A2).
 
-Each look at a password costs one run of argon2, whether or not there is an account: nothing here
-may answer sooner for an address that nobody has (A3).
+Each check of a password costs one run of argon2, whether or not there is an account: nothing here
+may answer faster for an unknown address (A3).
 """
 
 from __future__ import annotations
@@ -18,23 +18,25 @@ from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatc
 from myapp.accounts.guesses import is_common, is_made_of, is_sequence, words_of
 
 MAX_LENGTH: Final = 1000
-"""Characters; nobody makes us hash megabytes."""
+"""Characters; a limit, so that nobody makes us hash megabytes."""
 
 _LONG: Final = f"Use at most {MAX_LENGTH:,} characters."
-_UNTYPABLE: Final = "This holds a character that a password can't have. Type it again."
+_UNTYPABLE: Final = "A password can't contain one of these characters. Type it again."
 _COMMON: Final = "This is easy to guess: many people use such a password. Choose another one."
-_SEQUENCE: Final = "This is easy to guess: it is a row of keys or a repetition. Choose another one."
+_SEQUENCE: Final = (
+    "This is easy to guess: it follows the keyboard or repeats itself. Choose another one."
+)
 _OWN: Final = (
-    "This is easy to guess: it is made of your address or of the name of this site. Choose"
+    "This is easy to guess: it is made from your address or from the name of this site. Choose"
     " another one."
 )
 
 
 class Passwords:
-    """Hashes passwords, verifies them, and says which are none.
+    """Hashes passwords, verifies them, and says which are not acceptable.
 
-    `minimum` is the number of characters that one has at least, `words` are the site's own.
-    `hasher` is another one than that of RFC 9106's second recommendation (64 MiB).
+    `minimum` is the least number of characters, `words` are the site's own words. `hasher` replaces
+    the default, RFC 9106's second recommendation (64 MiB).
     """
 
     def __init__(
@@ -42,16 +44,16 @@ class Passwords:
     ) -> None:
         self._minimum, self._words = minimum, tuple(words)
         self._hasher = hasher or PasswordHasher()
-        # What a password is compared with where there is nothing to compare it with.
+        # A hash to verify against if there is no account.
         self._nobody = self._hasher.hash(secrets.token_bytes(32))
 
     def hash(self, password: str) -> str:
-        """What to store of a password."""
+        """The hash to store for a password."""
         return self._hasher.hash(_encoded(password))
 
     def verify(self, password_hash: str | None, password: str) -> bool:
-        """Whether it is the password of this hash. False for no hash, a damaged one, and a password
-        that is too long; all of them take as long as a wrong password does.
+        """Whether the password matches this hash. False for no hash, a damaged one, and a password
+        that is too long; all of these take as long as a wrong password.
         """
         if password_hash is None or len(password) > MAX_LENGTH:
             return self._is_nobodys(password)
@@ -76,7 +78,7 @@ class Passwords:
             return True
 
     def complaint(self, password: str, email: str) -> str | None:
-        """What is wrong with a new password of this address's owner, as a sentence for them."""
+        """What is wrong with a new password for this address, as a sentence for its owner."""
         if len(password) > MAX_LENGTH:
             return _LONG
         if any(c == "\0" or unicodedata.category(c) == "Cs" for c in password):
@@ -101,5 +103,5 @@ def _guessed(text: str, own: set[str]) -> str | None:
 
 
 def _encoded(password: str) -> bytes:
-    # Keyboards differ in how they compose a letter. What is no text at all is a wrong password.
+    # Keyboards differ in how they compose a letter. Invalid text is a wrong password.
     return unicodedata.normalize("NFKC", password).encode("utf-8", "surrogatepass")

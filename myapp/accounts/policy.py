@@ -19,10 +19,10 @@ _DIGITS: Final = 19  # of the first number that a database may not take
 
 
 class AccountPolicy(SessionSecurityPolicy):
-    """The user is looked up in each request that asks: one who was disabled is out at once."""
+    """The user is looked up at each request that asks, so disabling one takes effect at once."""
 
     def user(self, request: Request, user_id: str) -> User | None:
-        """The account with this id, None if it may not sign in, or no more."""
+        """The account with this id; None if it does not exist, or may not sign in (any more)."""
         # Another policy, before this one, may have had other ids, and longer numbers than fit.
         is_number = user_id.isascii() and user_id.isdigit() and len(user_id) < _DIGITS
         number = int(user_id) if is_number else 0
@@ -30,7 +30,7 @@ class AccountPolicy(SessionSecurityPolicy):
         return user if user is not None and user.may_sign_in else None
 
     def generation(self, user: User | None) -> bytes | None:
-        """What another password, among other things, replaces."""
+        """The user's generation: a new password, among other things, replaces it."""
         return None if user is None else user.generation
 
     def groups(self, user: User) -> Iterable[str]:
@@ -39,7 +39,7 @@ class AccountPolicy(SessionSecurityPolicy):
 
 
 class Root:
-    """What the permissions of views are asked of, unless a route has a factory of its own."""
+    """Decides the permissions of views, unless a route has its own factory."""
 
     __acl__: ClassVar[list[Any]] = [
         (Allow, Authenticated, "use"),

@@ -23,7 +23,7 @@ def _site(text: str) -> str:
     parts = urlsplit(text)
     is_line = text.isprintable() and " " not in text
     plain = is_line and not (parts.query or parts.fragment or "@" in parts.netloc)
-    # `port` raises ValueError for what is no port.
+    # `port` raises ValueError for an invalid port.
     usable = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
     if not usable or not plain:
         raise ValueError("not the address of a site")
@@ -34,7 +34,7 @@ def _mail(text: str) -> str:
     if text.lower() in (PRINT, OFF):
         return text.lower()
     parts = urlsplit(text)
-    # `port` raises ValueError for what is no port.
+    # `port` raises ValueError for an invalid port.
     if parts.scheme not in _SMTP or not parts.hostname or parts.path.strip("/") or parts.port == 0:
         raise ValueError("not a mail server")
     if parts.query or parts.fragment or text.count("@") > 1:
@@ -62,48 +62,48 @@ _ROWS: Final = (
         "",
         _site,
         "the address of the site, such as https://example.com",
-        "The address of this site, which the links in mails begin with. Empty: that of the"
-        " request, only with accounts.show_mail.",
-        "Always in production: the Host header of a request may be anybody's.",
+        "The address of this site, with which the links in mails begin. It may be empty if"
+        " accounts.mail is off, or with accounts.show_mail, which uses the address of the request.",
+        "Always set it in production: anybody can forge the Host header of a request.",
     ),
     Setting(
         "accounts.mail",
         "",
         _mail,
         "smtp://user:password@host:587, smtps://user:password@host:465, print or off",
-        "How mails are sent: smtp://user:password@host:587 (STARTTLS where the server offers it),"
-        " smtps://user:password@host:465, print (into the log) or off.",
-        "Always in production. With off, nothing is offered that needs a mail: no forgotten"
-        " passwords, and no sign-up unless accounts.confirm_email is false.",
+        "How mails are sent: smtp://user:password@host:587 (with STARTTLS if the server offers"
+        " it), smtps://user:password@host:465, print (to the log) or off.",
+        "Always set it in production. off disables all that needs a mail: users can't reset a"
+        " forgotten password, or sign up unless accounts.confirm_email is false.",
     ),
     Setting(
         "accounts.mail_from",
         "",
         _sender,
         "an e-mail address",
-        "The sender's address of mails. Empty: only where mails are printed.",
-        "Always where mails are sent.",
+        "The sender's address in mails. It may be empty only if mails are printed or off.",
+        "Set it whenever mails are sent.",
     ),
     bool_setting(
         "accounts.show_mail",
         "false",
-        "Show the mails that were printed at /dev/mail, to browsers on this machine alone.",
-        "Only while developing: the mails hold links that open accounts.",
+        "Show printed mails at /dev/mail, to browsers on this machine only.",
+        "Turn it on only during development: the mails contain links that open accounts.",
     ),
     bool_setting(
         "accounts.confirm_email",
         "true",
-        "Whether an account begins only when its owner has opened a link in a mail.",
-        "false where everybody who can reach the site is trusted; sign-up then tells whether an"
-        " address has an account.",
+        "Whether an account is created only once its owner has opened a link in a mail.",
+        "Set it to false if you trust everybody who can reach the site; signing up then reveals"
+        " whether an address has an account.",
     ),
     Setting(
         "accounts.password_min",
         "15",
         _length,
-        "a number from 15 to 64",
-        "How many characters a password has at least.",
-        "Longer where a password is all that protects something precious.",
+        "a whole number from 15 to 64",
+        "The least number of characters in a password.",
+        "Raise it if only a password protects something valuable.",
     ),
     Setting(
         "accounts.history",
@@ -111,21 +111,21 @@ _ROWS: Final = (
         parse_duration,
         "a duration such as 90d",
         "How long the security events of an account are kept.",
-        "As long as your promise or the law says.",
+        "Set it to what the law or your privacy policy requires.",
     ),
     bool_setting(
         "accounts.throttle",
         "true",
-        "Slow down whoever guesses passwords or sends many mails.",
-        "false only for tests of load.",
+        "Limit the rate at which a client can guess passwords or cause mails.",
+        "Set it to false only for load tests.",
     ),
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
 OWNED: Final = ("accounts.",)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,7 +144,7 @@ class AccountSettings:
 
     @property
     def sends(self) -> bool:
-        """Whether mails leave at all, be it for the log."""
+        """Whether mails are sent or printed at all."""
         return self.mail != OFF
 
     @property
@@ -167,7 +167,7 @@ def read_account_settings(
     if values["mail"] is None:
         _refuse_missing(reading, "mail")
     parsed = AccountSettings(**values, reading=reading)
-    # Who shows printed mails is developing, and reaches the site by the address of the request.
+    # Printed mails are shown only during development; the address of the request is enough then.
     needed = {"url": parsed.sends and not parsed.show_mail}
     needed["mail_from"] = parsed.sends and not parsed.prints
     for name in needed:

@@ -73,7 +73,7 @@ class SMTPTransport:
         except smtplib.SMTPNotSupportedError:
             if mail["To"].addresses[0].addr_spec.isascii():
                 raise
-            raise MailRefused("the server takes no addresses beyond ASCII") from None
+            raise MailRefused("the server accepts only ASCII addresses") from None
 
     @contextlib.contextmanager
     def _connected(self, name: str) -> Iterator[smtplib.SMTP]:
@@ -105,7 +105,9 @@ class SMTPTransport:
         if server.has_extn("starttls"):
             server.starttls(context=self._context)
         elif self._password:
-            raise smtplib.SMTPException("no STARTTLS, so the password was not sent")
+            raise smtplib.SMTPException(
+                "the server does not offer STARTTLS, so the password was not sent"
+            )
 
 
 def _is_here(host: str) -> bool:
@@ -115,7 +117,7 @@ def _is_here(host: str) -> bool:
 
 
 class _Limited(smtplib.SMTP):
-    """A conversation that ends in time, whatever the server does."""
+    """A conversation that ends in time even if the server stalls."""
 
     def __init__(self, whole: float, *where: Any, **options: Any) -> None:
         self._alarm = threading.Timer(whole, self._hang_up)
@@ -128,7 +130,7 @@ class _Limited(smtplib.SMTP):
             raise
 
     def _hang_up(self) -> None:
-        # Whoever waits for the server's next byte gets an end instead.
+        # Ends the wait for the server's next byte.
         with contextlib.suppress(OSError):
             if self.sock is not None:
                 self.sock.shutdown(socket.SHUT_RDWR)

@@ -145,7 +145,7 @@ def key_of(limit: Limit, subject: str) -> bytes:
 def network_of(remote_addr: str) -> str:
     """The network of a client's address: itself, or what an IPv6 customer has at least, its /64.
 
-    All that is no address, such as the empty one behind a Unix socket, is one network.
+    Everything that is not an address, such as the empty one behind a Unix socket, is one network.
     """
     try:
         address: IPv4Address | IPv6Address = ip_address(remote_addr.partition("%")[0])

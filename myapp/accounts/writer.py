@@ -25,7 +25,7 @@ UrlOf: TypeAlias = Callable[[str, str, str], str]
 """The address of a link, of its kind, its token and the address of the site."""
 
 _NEWS: Final = ("password-changed", "disabled", "enabled", "role-changed")
-"""What is told to whoever has the account, or had it then, without a link."""
+"""Mails without a link to the owner of an account, or to its owner at that time."""
 
 _NOBODY: Final = "accounts@site.test"
 """The sender of mails that are printed."""

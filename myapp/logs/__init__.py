@@ -25,7 +25,7 @@ from myapp.setting_table import note_included
 def includeme(config: Configurator) -> None:
     """Format what the handlers write, and log what happens to sessions.
 
-    Read from the settings: `logs.*`. Raises SettingError for one that can't be used.
+    Reads the settings `logs.*`. Raises SettingError for one that can't be used.
     """
     settings = read_log_settings(config.get_settings(), os.environ)
     note_included(config.registry, "myapp.logs")

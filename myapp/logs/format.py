@@ -1,4 +1,4 @@
-"""How a line of the log looks, whatever somebody has written into it.
+"""The format of log lines, safe for any text in them.
 
 A record is one line, or its further lines are indented: a user agent with a line break can't forge
 one, and one with a terminal's escapes can't move the cursor of whoever reads it.
@@ -20,7 +20,7 @@ from myapp.logs.settings import Format
 SHOWS_LINKS: Final = "shows_links"
 """The field of a record that is meant to show a link, such as a mail printed for a developer."""
 
-# Whatever else a record has is a field: logging puts what `extra` names beside its own.
+# Every other attribute of a record is a field: logging adds the keys of `extra` to its own.
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {
     *("message", "asctime", "taskName", "color_message", SHOWS_LINKS)
 }
@@ -88,7 +88,7 @@ class FieldsFormatter(logging.Formatter):
 
 
 def fields_of(record: logging.LogRecord) -> dict[str, Any]:
-    """What whoever logged it gave as `extra`, in simple types; None is left out."""
+    """The values that were passed as `extra`, in simple types; None is left out."""
     return {
         name: value if isinstance(value, int) or _is_finite(value) else str(value)
         for name, value in vars(record).items()

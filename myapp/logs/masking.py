@@ -26,7 +26,7 @@ _PLACEHOLDER: Final = "{token"
 
 
 class Masking:
-    """Hides tokens, and whatever follows the beginning of a route with a `{token}`."""
+    """Hides tokens, and everything that follows the beginning of a route with a `{token}`."""
 
     def __init__(self, patterns: Iterable[str] = ()) -> None:
         beginnings = {each.partition(_PLACEHOLDER)[0] for each in patterns if _PLACEHOLDER in each}

@@ -1,4 +1,4 @@
-"""What happens to sessions, as lines of the log: whoever asks later who signed in, and when."""
+"""What happens to sessions, as log lines: who signed in, and when."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ MESSAGES: Final[dict[type[SessionEvent], str]] = {
     SessionRenewed: "session renewed",
     SessionEnded: "session ended",
     SessionMoved: "old session moved in",
-    ConflictMerged: "session changed by two requests, both changes are stored",
-    ChangeDropped: "session ended meanwhile, a change was dropped",
+    ConflictMerged: "session changed by two requests; both changes are stored",
+    ChangeDropped: "session had already ended; a change was dropped",
 }
 """What is logged of an event. The others are told, with more to say, by the module that loads."""
 

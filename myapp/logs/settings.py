@@ -23,29 +23,29 @@ _ROWS: Final = (
         "text",
         _format,
         "text, keyvalue or json",
-        "How a line of the log looks. text: as the ini file's [formatters] say, with its fields"
-        " behind the message; keyvalue and json: nothing but fields.",
-        "keyvalue or json where a program reads the log.",
+        "The format of log lines. text: as the ini file's [formatters] define, with the fields"
+        " after the message. keyvalue and json: fields only.",
+        "Choose keyvalue or json if a program reads the log.",
     ),
     bool_setting(
         "logs.sessions",
         "true",
-        "Log a line whenever a session begins, is renewed or ends, at INFO.",
-        "false where too many visitors begin one.",
+        "Log a line, at INFO, whenever a session starts, is renewed or ends.",
+        "Set it to false if visitors start too many sessions.",
     ),
     bool_setting(
         "logs.access",
         "false",
-        "Log a line for each request, at INFO, with links of mails masked.",
-        "true where no proxy in front keeps such a log.",
+        "Log a line, at INFO, for each request; links from mails are masked.",
+        "Set it to true if no proxy in front keeps an access log.",
     ),
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
 OWNED: Final = ("logs.",)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

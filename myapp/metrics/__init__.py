@@ -16,7 +16,7 @@ from myapp.setting_table import note_included
 def includeme(config: Configurator) -> None:
     """Count and time what sessions do, and show it at an address of its own.
 
-    Read from the settings: `metrics.*`. Raises SettingError for one that can't be used, for an
+    Reads the settings `metrics.*`. Raises SettingError for one that can't be used, for an
     address that others can reach unless that is wanted, and where prometheus-client is missing.
     """
     settings = read_metric_settings(config.get_settings(), os.environ)

@@ -104,8 +104,8 @@ class Exporter:
             return
         self._has_told = True
         host, port = self._address
-        advice = f"; for several processes set {FOLDER}" if is_taken else ""
-        words = "the metrics of this process can't be had at %s, port %d: %s%s"
+        advice = f"; to serve several processes, set {FOLDER}" if is_taken else ""
+        words = "can't serve the metrics of this process at %s, port %d: %s%s"
         log.warning(words, host, port, os.strerror(error.errno or 0), advice)
 
     def _forget_the_dead(self) -> None:

@@ -18,7 +18,7 @@ from myapp.sessions.sql.store import SqlStore
 
 
 def include(config: Configurator, settings: MetricSettings) -> None:
-    """Watch the sessions of an application, and show what was seen where the settings say."""
+    """Measure the sessions of an application, and serve the metrics as the settings say."""
     assert settings.listen is not None
     folder = read_folder(os.environ)
     instruments = Instruments()

@@ -1,4 +1,4 @@
-"""What is counted and measured: every metric, its labels and its help, and nothing else."""
+"""Every metric, with its labels and its help."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Instruments:
         self.registry = registry = CollectorRegistry()
         self.seconds = Histogram(
             "myapp_session_store_seconds",
-            "How long the sessions' store took, waiting for a connection included.",
+            "How long the sessions' store took, including the wait for a connection.",
             ("operation", "transaction"),
             buckets=BUCKETS,
             registry=registry,
@@ -42,7 +42,7 @@ class Instruments:
         )
         self.moved = Counter(
             "myapp_session_moved",
-            "Old sessions that were adopted during a move, by the library that they came from.",
+            "Old sessions that were adopted during a move, by their old library.",
             ("manager", "kind"),
             registry=registry,
         )
@@ -62,7 +62,7 @@ class Instruments:
         )
         self.waiting = Gauge(
             "myapp_session_pool_waiting",
-            "Threads that wait for a connection to the sessions' database.",
+            "Threads waiting for a connection to the sessions' database.",
             multiprocess_mode="livesum",
             registry=registry,
         )
@@ -78,7 +78,7 @@ class Instruments:
         )
         self.backlog = Gauge(
             "myapp_session_backlog_rows",
-            "Rows that wait to be swept, counted once a minute and no further than 100,000.",
+            "Rows that wait to be swept; counted once a minute, up to 100,000.",
             multiprocess_mode="livemostrecent",
             registry=registry,
         )

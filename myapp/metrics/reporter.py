@@ -86,7 +86,7 @@ class Reporter:
                 self.look()
                 self._exporter.try_to_serve()
             except Exception:
-                log.exception("the state of sessions was not measured, which is tried again")
+                log.exception("the state of sessions could not be measured; trying again")
             if stopped.wait(INTERVAL):
                 return
 

@@ -33,25 +33,25 @@ _ROWS: Final = (
         OFF,
         _listen,
         "off, or an IP address and a port such as 127.0.0.1:9464",
-        "Where Prometheus finds the metrics of sessions: an address and a port of their own, at"
-        " which nothing else answers. It needs the package prometheus-client.",
-        "Where a Prometheus collects them; processes on one machine need a port each, or"
-        " PROMETHEUS_MULTIPROC_DIR.",
+        "The address and port where Prometheus finds the metrics of sessions; nothing else may use"
+        " them. Needs the package prometheus-client.",
+        "Set it if Prometheus collects the metrics. Several processes on one machine need a port"
+        " each, or PROMETHEUS_MULTIPROC_DIR.",
     ),
     bool_setting(
         "metrics.public",
         "false",
-        "Let metrics.listen be an address that other machines can reach.",
-        "true where Prometheus runs on another machine, and a firewall keeps all others out:"
-        " whoever reads metrics learns how many users there are, and when.",
+        "Allow metrics.listen to be an address that other machines can reach.",
+        "Set it to true if Prometheus runs on another machine and a firewall keeps all others out:"
+        " metrics reveal how many users there are, and when.",
     ),
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
 OWNED: Final = ("metrics.",)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

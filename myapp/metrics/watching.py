@@ -57,7 +57,7 @@ class Watch:
             self._to.events.labels(manager, event)
 
     def store(self, store: Any) -> None:
-        """Watch a store, and whoever writes for it within a request's transaction."""
+        """Watch a store, and its writers within requests' transactions."""
         self._time(store, OPERATIONS, "own")
         store.load = self._timed_load(store.load)
         store.sweep = self._counting_rows(store.sweep)

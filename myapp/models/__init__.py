@@ -32,7 +32,7 @@ def get_session_factory(engine: Engine) -> sessionmaker[Session]:
 def get_tm_session(
     session_factory: sessionmaker[Session], transaction_manager: Any, request: Request | None = None
 ) -> Session:
-    """A dbsession whose work is committed or rolled back by the transaction manager.
+    """A dbsession that the transaction manager commits or rolls back.
 
     In a script use it within `with transaction_manager:`; nothing else may commit it. A request
     is kept in the dbsession's `info`, where event listeners find it.

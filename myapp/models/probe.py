@@ -43,7 +43,7 @@ class Probe:
         """Tell the log what is new: those who watch ask every few seconds."""
         if trouble != self._told:
             self._told = trouble
-            log.warning("asked for its health: %s", words)
+            log.warning("health check: %s", words)
         return trouble
 
     def _question(self) -> Future[None]:

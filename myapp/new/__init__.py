@@ -1,5 +1,5 @@
-"""Makes a codebase of one's own from this application: `python -m myapp.new ../blog`.
+"""Creates a codebase of your own from this application: `python -m myapp.new ../blog`.
 
-The files come from a commit of this repository, so that what is generated is what was tested. Each
-module does one thing to them, and knows nothing of the others; `render` is the order.
+The files come from a commit of this repository, so that only tested code is generated. Each module
+makes one kind of change to them and does not know the others; `render` sets the order.
 """

@@ -1,4 +1,4 @@
-"""What is asked before a codebase is made; the manifest keeps it for updates."""
+"""The answers that define a codebase; the manifest keeps them for updates."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Answers:
         return cls(**{**value, "features": tuple(value["features"])})
 
     def refused(self) -> str | None:
-        """What is wrong with answers that were read from a file: they become paths and code."""
+        """What is wrong with answers from a file: they become paths and code."""
         good = {
             "package": isinstance(self.package, str) and PACKAGE.fullmatch(self.package),
             "cookie_name": isinstance(self.cookie_name, str)

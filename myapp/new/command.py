@@ -20,20 +20,28 @@ from myapp.new.writing import place, refuse_target
 @click.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option("--update", "updating", is_flag=True, help="Update the codebase in FOLDER.")
-@click.option("--commit", default="HEAD", show_default=True, help="The commit to take.")
-@click.option("--yes", is_flag=True, help="Take the default of whatever no option says.")
-@click.option("--package", help="Its Python package. Default: the folder's name.")
-@click.option("--title", help="What its pages are headed by.")
+@click.option("--commit", default="HEAD", show_default=True, help="The commit to generate from.")
+@click.option("--yes", is_flag=True, help="Ask nothing: use the defaults for what no option sets.")
+@click.option("--package", help="Name of the Python package. Default: the folder's name.")
+@click.option("--title", help="Title of the pages. Default: the package's name.")
 @click.option("--database", type=click.Choice(DATABASES), help="Default: sqlite.")
-@click.option("--migrations/--no-migrations", default=None, help="By alembic, or plain SQL.")
-@click.option("--with", "features", multiple=True, metavar="FEATURE", help="May be repeated.")
-@click.option("--without", multiple=True, metavar="FEATURE", help="May be repeated.")
+@click.option(
+    "--migrations/--no-migrations", default=None, help="Migrate with alembic, or use plain SQL."
+)
+@click.option(
+    "--with", "features", multiple=True, metavar="FEATURE", help="Include it; repeatable."
+)
+@click.option("--without", multiple=True, metavar="FEATURE", help="Leave it out; repeatable.")
 @click.option("--licence", type=click.Choice(LICENCES), help="Default: none.")
-@click.option("--holder", metavar="NAME", help="Who has the copyright.")
-@click.option("--require-sessions", is_flag=True, help="Depend on the sessions, don't copy them.")
-@click.option("--git/--no-git", "with_git", default=True, help="Begin a git repository.")
+@click.option("--holder", metavar="NAME", help="Who holds the copyright.")
+@click.option(
+    "--require-sessions",
+    is_flag=True,
+    help="Install the sessions as a package instead of copying them.",
+)
+@click.option("--git/--no-git", "with_git", default=True, help="Create a git repository.")
 def main(folder: Path, updating: bool, commit: str, yes: bool, with_git: bool, **said: Any) -> None:
-    """Make a codebase of your own in FOLDER, or update one.
+    """Create a codebase of your own in FOLDER, or update one.
 
     \b
     python -m myapp.new ../blog
@@ -62,7 +70,9 @@ def _make(target: Path, name: str, said: Said, *, with_git: bool) -> None:
     )
     if answers.require_sessions:
         (wheel,) = (path for path in files if path.startswith("wheels/"))
-        click.echo(f"The sessions are in {wheel}; `make` there installs it, by requirements.txt.")
+        click.echo(
+            f"The sessions are in {wheel}, which requirements.txt names: `make` installs it."
+        )
     click.echo(f"Next: cd {target} && make serve")
 
 
@@ -73,11 +83,12 @@ def _update(folder: Path, name: str) -> None:
         return
     if done.generator_changed:
         click.echo(
-            "The generator has changed too; files that it moved or dropped are yours to move."
+            "The generator has changed, too: move or delete the files that it moved or dropped."
         )
     if done.conflicts:
         click.echo(
-            f"Mend these files, then `git cherry-pick --continue`: {', '.join(done.conflicts)}"
+            "Resolve the conflicts in these files, then run `git cherry-pick --continue`:"
+            f" {', '.join(done.conflicts)}"
         )
         raise SystemExit(1)
     click.echo(

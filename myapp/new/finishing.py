@@ -1,6 +1,6 @@
-"""What needs the files in a folder: the SQL of the tables, and the formatter.
+"""The last steps, which need the files in a folder: the SQL of the tables, and the formatter.
 
-A longer or shorter name moves the ends of lines, the order of imports and what is in use.
+A longer or shorter package name changes line breaks, the order of imports and unused imports.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from myapp.new.source import ROOT
 
 _DIALECTS: Final = {"sqlite": "sqlite", "postgresql": "postgresql", "mariadb": "mysql"}
 
-# Imports that only what was cut needed, and the order of those that were renamed. Comments can't be
-# broken by a formatter: a longer name may move them beyond the limit.
+# Unused imports, and the order of renamed ones. A formatter can't wrap comments, which a longer
+# name may push over the limit.
 _REPAIRS: Final = ("--fix-only", "--extend-select", "F401,I001")
 
 
@@ -39,7 +39,7 @@ def finish(files: Files, answers: Answers) -> Files:
 
 
 def _run(*words: str, at: Path) -> bytes:
-    """What Python prints, with the folder's packages before all others."""
+    """Python's output, with the folder's packages first on the path."""
     paths = {"PYTHONPATH": os.pathsep.join([str(at), str(ROOT)]), "PYTHONDONTWRITEBYTECODE": "1"}
     done = subprocess.run(  # noqa: S603  # words of ours alone
         [sys.executable, *words],

@@ -1,4 +1,4 @@
-"""`codebase.json`: where a codebase came from, and what was answered; an update needs both."""
+"""`codebase.json`: the origin of a codebase and its answers; an update needs both."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _HASH: Final = re.compile("[0-9a-f]{40,64}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """What stands in it."""
+    """Its contents."""
 
     commit: str
     generator: str
@@ -44,10 +44,10 @@ def read_manifest(folder: Path) -> Manifest:
         commit, generator = str(value["commit"]), str(value["generator"])
     except OSError as error:
         raise CannotMake(
-            f"{path} can't be read: expected a codebase that was generated here"
+            f"{path} can't be read: expected a codebase that this command made"
         ) from error
     except (KeyError, TypeError, ValueError) as error:
-        raise CannotMake(f"{path} is damaged ({error}): expected what git has of it") from error
+        raise CannotMake(f"{path} is damaged ({error}): expected the file as git has it") from error
     if not _HASH.fullmatch(commit):
         raise CannotMake(f"{path}: commit = {commit[:60]!r}: expected the name of a commit")
     refused = answers.refused()

@@ -1,7 +1,7 @@
 """Lines between `# <accounts>` and `# </accounts>` stay only in a codebase that has accounts.
 
-Only in files that can't be split; the comment is that of the file's language. The lines in between
-must be right for the whole application as well, where every marker is a comment.
+They are for files that can't be split, and are comments in the file's language. The lines in
+between must also be right for the whole application, where every marker is just a comment.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _MARKER: Final = re.compile(r"^[ \t]*(?:#|<!--|\{#-?) <(/?)([a-z][a-z_ ]*)>(?: -
 
 
 def cut(text: str, conditions: set[str], path: str) -> str:
-    """The text without its markers, and without what they enclose for other codebases.
+    """The text without its markers, and without the lines that are for other codebases.
 
     Raises CannotMake where they don't balance.
     """

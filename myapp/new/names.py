@@ -26,15 +26,15 @@ def refuse_unusable(name: str, features: tuple[str, ...] = ()) -> None:
 
 def _expected(name: str, features: tuple[str, ...]) -> str | None:
     if not PACKAGE.fullmatch(name):
-        return "small letters, digits and single underscores, beginning with a letter: my_blog"
+        return "lower-case letters, digits and single underscores, beginning with a letter: my_blog"
     if len(name) > _LONGEST:
         return f"at most {_LONGEST} characters"
     if keyword.iskeyword(name) or keyword.issoftkeyword(name):
-        return "a name that is not a word of Python's"
+        return "a name that is not a Python keyword"
     if name in sys.stdlib_module_names:
-        return "a name that is not a module of Python's"
+        return "a name that is not a module of the standard library"
     if name in _OURS or name in features:
-        return "a name that is not a part of the codebase itself"
+        return "a name that the codebase does not use itself"
     return _installed(name)
 
 

@@ -1,4 +1,4 @@
-"""Asks what was not said by options; `--yes` takes each default without asking."""
+"""Asks for what no option sets; with `--yes`, the defaults are used without asking."""
 
 from __future__ import annotations
 

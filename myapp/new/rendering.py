@@ -1,4 +1,4 @@
-"""From the files of a commit and the answers to the files of a codebase: the order of the steps."""
+"""Turns the files of a commit and the answers into a codebase's files: the order of the steps."""
 
 from __future__ import annotations
 

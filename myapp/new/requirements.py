@@ -1,4 +1,4 @@
-"""Trims the locked requirements to what setup.cfg still asks for: what was tested stays locked."""
+"""Trims the locked requirements to what setup.cfg still needs; the tested versions stay locked."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _LOCKS: Final = ("requirements.txt", "requirements-dev.txt")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Entry:
-    """A locked package, and who wants it."""
+    """A locked package, and the packages that need it."""
 
     name: str
     text: str
@@ -23,7 +23,7 @@ class _Entry:
 
 
 def trim(files: Files) -> None:
-    """Drop each package that nothing wants any more."""
+    """Drop each package that nothing needs any more."""
     asked = _asked(files["setup.cfg"].decode())
     for path in _LOCKS:
         files[path] = _trimmed(files[path].decode(), asked).encode()
@@ -42,7 +42,7 @@ def _trimmed(text: str, asked: set[str]) -> str:
 
 
 def _told(entry: _Entry, kept: set[str], asked: set[str]) -> str:
-    """An entry as pip-compile would write it, with those who still want it."""
+    """An entry as pip-compile would write it, with the packages that still need it."""
     body = re.sub(r"^    # via.*(?:\n    #   .*)*\n", "", entry.text, flags=re.M)
     stay = [
         who

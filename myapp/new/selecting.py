@@ -1,6 +1,6 @@
-"""Which files of the repository a codebase begins with: the application's, and the skeleton's.
+"""Selects the files of the repository that a codebase gets: the application's and the skeleton's.
 
-What is here for the workshop alone (benchmarks, checkers, the tests of the sessions) stays here.
+What only this repository needs (benchmarks, checkers, the tests of the sessions) stays here.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def features_in(files: Files) -> tuple[str, ...]:
 
 
 def select(source: Files, answers: Answers) -> Files:
-    """The files that belong into this codebase, as they are in the repository."""
+    """The files that belong in this codebase, as they are in the repository."""
     chosen = {path: content for path, content in source.items() if _is_application(path)}
     chosen |= {
         path.removeprefix(SKELETON): content

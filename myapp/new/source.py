@@ -1,4 +1,4 @@
-"""The repository that codebases are made of, and its files at a commit."""
+"""The repository from which codebases are made, and its files at a commit."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SKELETON: Final = "myapp/new/skeleton/"
 
 
 def git(*words: str, folder: Path = ROOT, **environment: str) -> bytes:
-    """What git answers. Raises CannotMake with its last line."""
+    """The output of git. Raises CannotMake with the last line of an error."""
     command = ["git", "-C", str(folder), *words]
     try:
         done = subprocess.run(  # noqa: S603  # the words are ours, or a commit that git checks
@@ -34,7 +34,7 @@ def git(*words: str, folder: Path = ROOT, **environment: str) -> bytes:
 
 
 def identity(folder: Path) -> tuple[str, ...]:
-    """Options for a commit on a machine whose git does not know who makes it; else none."""
+    """Options for a commit on a machine whose git has no identity; otherwise none."""
     try:
         git("var", "GIT_COMMITTER_IDENT", folder=folder)
     except CannotMake:
@@ -64,12 +64,12 @@ def files_of(commit: str, root: Path = ROOT) -> Files:
             if member.isfile() and (opened := tar.extractfile(member))
         }
     if not any(path.startswith(SKELETON) for path in files):
-        raise CannotMake(f"commit {commit[:12]} is older than the generator of codebases")
+        raise CannotMake(f"commit {commit[:12]} is older than the codebase generator")
     return files
 
 
 def generator_hash(files: Files) -> str:
-    """What the generator was, in 16 characters: its modules, not the skeleton."""
+    """A hash of the generator, in 16 characters: of its modules, not of the skeleton."""
     digest = hashlib.sha256()
     for path in sorted(files):
         if path.startswith(GENERATOR) and not path.startswith(SKELETON):
@@ -80,6 +80,6 @@ def generator_hash(files: Files) -> str:
 def _refuse_no_checkout(root: Path) -> None:
     if not (root / ".git").exists():
         raise CannotMake(
-            f"{root} is not a git checkout: expected a clone of the repository, whose commits"
-            " codebases are made of"
+            f"{root} is not a git checkout: expected a clone of the repository, since a codebase is"
+            " made from one of its commits"
         )

@@ -1,7 +1,7 @@
-"""Merges what has changed here since a codebase was generated into it, on a branch of its own.
+"""Merges the changes since a codebase was generated into it, on a new branch.
 
 Git does the merge: the codebase as it was generated then is the common ancestor of the codebase as
-it is and as it would be generated now. Only the branch is written.
+it is now and as it would be generated now. Only the branch is written.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _IDENTITY = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Update:
-    """What became of it."""
+    """The result of an update."""
 
     branch: str
     before: str
@@ -60,7 +60,7 @@ def _merge(
     try:
         git(*identity(folder), "cherry-pick", "--allow-empty", theirs, folder=folder)
     except CannotMake:
-        # Git tells of conflicts by its status alone, and has left them in the files.
+        # Git reports conflicts only by its status, and leaves them in the files.
         if not _conflicts(folder):
             git("switch", "--quiet", current, folder=folder)
             git("branch", "--quiet", "-D", branch, folder=folder)
@@ -89,7 +89,7 @@ def _commit(folder: Path, files: Files, message: str, *parents: str) -> str:
 
 
 def _refuse_unfit(folder: Path) -> None:
-    """Raise CannotMake where git could not merge, or would mix this with work under way."""
+    """Raise CannotMake if git could not merge, or would mix the update with unfinished work."""
     try:
         top = git("rev-parse", "--show-toplevel", folder=folder).decode().strip()
     except CannotMake as error:
@@ -98,7 +98,7 @@ def _refuse_unfit(folder: Path) -> None:
         ) from error
     if Path(top).resolve() != folder.resolve():
         raise CannotMake(
-            f"{folder} lies in the repository {top}: expected the root of a repository"
+            f"{folder} is inside the repository {top}: expected the root of a repository"
         )
     if git("status", "--porcelain", folder=folder).strip():
         raise CannotMake(f"{folder} has changes that are not committed: commit or stash them first")
@@ -106,7 +106,7 @@ def _refuse_unfit(folder: Path) -> None:
 
 def _refuse_present(folder: Path, branch: str) -> None:
     if git("branch", "--list", branch, folder=folder).strip():
-        raise CannotMake(f"{folder} has a branch {branch} already: merge it, or delete it first")
+        raise CannotMake(f"{folder} already has a branch {branch}: merge or delete it first")
 
 
 def _conflicts(folder: Path) -> tuple[str, ...]:

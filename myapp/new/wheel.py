@@ -1,7 +1,7 @@
 """The sessions as a dependency: the wheel of this project, built from the commit.
 
-`myapp.sessions` and the modules that it stands on keep their names then, so that an error that it
-raises is the one that the application catches.
+`myapp.sessions` and the modules that it depends on then keep their names, so that the application
+can catch the errors that it raises.
 """
 
 from __future__ import annotations

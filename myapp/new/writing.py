@@ -1,4 +1,4 @@
-"""Puts a codebase in its place, whole or not at all."""
+"""Writes a codebase to its folder, completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from myapp.new.source import git, identity
 def refuse_target(target: Path) -> None:
     """Raise CannotMake, in one line, where nothing can be made."""
     if target.exists() or target.is_symlink():
-        raise CannotMake(f"{target} is there already: expected a folder that does not exist yet")
+        raise CannotMake(f"{target} already exists: expected a folder that does not exist yet")
     if not target.parent.is_dir():
-        raise CannotMake(f"{target.parent} is not a folder: expected one, to make {target.name} in")
+        raise CannotMake(
+            f"{target.parent} is not a folder: expected one to create {target.name} in"
+        )
 
 
 def place(files: Files, target: Path, *, with_git: bool) -> None:

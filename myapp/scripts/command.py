@@ -1,4 +1,4 @@
-"""What the commands of operators share: an ini file as pserve takes it, and errors of one line."""
+"""What the operators' commands share: an ini file as pserve reads it, and one-line errors."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from myapp.sessions import SessionError
 
 
 class OneLineError(click.Command):
-    """A command that ends with one line for what the user can mend."""
+    """A command that shows errors which the user can correct as one line."""
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -25,7 +25,7 @@ class OneLineError(click.Command):
 
 
 class OneLineErrors(OneLineError, click.Group):
-    """A group of such commands, which tells of a wrong word what the nearest right one is."""
+    """A group of such commands; for a wrong command it suggests the nearest right one."""
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -38,7 +38,7 @@ class OneLineErrors(OneLineError, click.Group):
 
 
 class Ini(click.Path):
-    """A file that is there, be it with the name of an application behind it: `INI#NAME`."""
+    """An existing file, optionally followed by the name of an application: `INI#NAME`."""
 
     def convert(self, value: Any, param: Any, ctx: Any) -> str:
         super().convert(value.partition("#")[0], param, ctx)
@@ -51,7 +51,7 @@ def application(ini: str, options: Iterable[str]) -> Described:
     """
     words = [option.partition("=") for option in options]
     if not all(equals for _, equals, _ in words):
-        raise click.BadParameter("write NAME=VALUE", param_hint="--set")
+        raise click.BadParameter("expected NAME=VALUE", param_hint="--set")
     values = {name: value for name, _, value in words}
     try:
         return environment.application(ini, values)

@@ -39,10 +39,10 @@ MOVING: Final[Mapping[str, Setting]] = {
 _INTRODUCTION: Final = """\
 # Settings
 
-`myapp-sessions INI config` shows which settings are in force, and where each value came from. This
-page is printed by `python -m myapp.scripts.reference` from the tables in `myapp/settings.py` and
-`myapp/sessions/core/settings.py`; a test keeps it equal to them. Each feature's settings have
-[a page of their own](settings/).
+`myapp-sessions INI config` shows which settings are in force, and where each value came from. Each
+feature's settings have [a page of their own](settings/). `python -m myapp.scripts.reference` prints
+this page from the tables in `myapp/settings.py` and `myapp/sessions/core/settings.py`; a test
+compares them.
 
 ## Which value counts
 
@@ -51,22 +51,22 @@ page is printed by `python -m myapp.scripts.reference` from the tables in `myapp
 The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`) and
 `myapp-sessions` (`--set name=value`).
 
-- A setting's variable is its name in capitals with underscores, but `DATABASE_URL` for
-  `sqlalchemy.url`. An empty variable counts as not set.
-- A further manager's settings have its own prefix: `admin_session.lifetime`,
+- The environment variable of a setting is its name in capitals with underscores; for
+  `sqlalchemy.url` it is `DATABASE_URL`. An empty variable counts as not set.
+- The settings of another session manager have its prefix: `admin_session.lifetime`,
   `ADMIN_SESSION_LIFETIME`.
-- A value on the command line that a variable overrides is warned of.
-- A value that can't be used stops the start with one line: the setting, the value, where it came
-  from and what was expected. So does an unknown name below `session.`, `database.`, `myapp.` or a
-  feature's name, with the nearest known one.
-- A name or a variable that looks like a misspelt one, such as `databse.migrate_on_start` or
-  `DATABSE_URL`, is warned of.
+- If a variable overrides a value on the command line, a warning says so.
+- If a value can't be used, the application does not start. One line names the setting, the value,
+  where it came from and what was expected. The same happens if a name begins with `session.`,
+  `database.`, `myapp.` or the name of a feature but is unknown; the line suggests the nearest one.
+- A name or a variable that looks misspelt, such as `databse.migrate_on_start` or `DATABSE_URL`,
+  causes a warning.
 
 ## How to write a value
 
 - **Durations** are numbers with `w`, `d`, `h`, `m` or `s`, in any combination: `1w`, `90s`,
-  `1h30m`. A number alone is seconds. Neither zero nor more than 400 days, which is as long as
-  browsers keep a cookie.
+  `1h30m`. A number alone means seconds. The longest is 400 days, since browsers keep a cookie no
+  longer; zero is refused.
 - **Sizes** are bytes, `KiB` or `MiB`: `4096`, `64 KiB`, `1 MiB`.
 - **Booleans** are `true`, `yes`, `on`, `1` and `false`, `no`, `off`, `0`.
 - **A percent sign** is written twice in an ini file and on the command line, and once in the
@@ -81,8 +81,8 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
 _OF_A_FEATURE: Final = """\
 # Settings of {name}
 
-[How to write a value, and which one counts](../settings.md#which-value-counts). This page is
-printed by `python -m myapp.scripts.reference {name}` from the table in `{where}/settings.py`.
+[How to write a value, and which one counts](../settings.md#which-value-counts).
+`python -m myapp.scripts.reference {name}` prints this page from the table in `{where}/settings.py`.
 """
 
 
@@ -104,11 +104,11 @@ def page_of(name: str) -> str:
     each = (_section(*pair) for pair in table.items())
     where = "myapp/sessions/moving" if name == "moving" else f"myapp/{name}"
     introduction = _OF_A_FEATURE.format(name=name, where=where)
-    return "\n".join([introduction, *_at_a_glance(table), "", "## Each of them", *each])
+    return "\n".join([introduction, *_at_a_glance(table), "", "## Details", *each])
 
 
 def _at_a_glance(table: Mapping[str, Setting]) -> list[str]:
-    head = ["## All at a glance", "", "| setting | environment | default |", "|---|---|---|"]
+    head = ["## At a glance", "", "| setting | environment | default |", "|---|---|---|"]
     rows = (f"| `{n}` | `{variable_for(n)}` | {_default(row)} |" for n, row in table.items())
     return [*head, *rows]
 

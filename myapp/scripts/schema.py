@@ -19,9 +19,9 @@ MODELS = list(features.modules("models"))
 
 @click.command()
 @click.argument("dialect", type=click.Choice(DIALECTS))
-@click.option("--table", default="sessions", show_default=True, help="As session.table has it.")
+@click.option("--table", default="sessions", show_default=True, help="As in session.table.")
 def main(dialect: str, table: str) -> None:
-    """Print the statements that make the tables of the sessions and of the models."""
+    """Print the SQL that creates the tables of the sessions and of the models."""
     tables = [model.named(table), *Base.metadata.sorted_tables]
     click.echo("\n\n".join(ddl(dialect_of(dialect), each) for each in tables))
 

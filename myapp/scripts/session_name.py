@@ -37,11 +37,11 @@ def new_name() -> str:
     required=True,
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
 )
-@click.option("--force", is_flag=True, help="Replace a name that is not the shipped one.")
+@click.option("--force", is_flag=True, help="Replace the name even if it is not the shipped one.")
 def main(files: tuple[Path, ...], force: bool) -> None:
-    """Write a fresh session cookie name into these ini files, the same into each.
+    """Write a new session cookie name into these ini files, the same into each.
 
-    A step of the first deployment alone: a new name signs everybody out.
+    Do this before the first deployment only: a new name signs everybody out.
     """
     name = new_name()
     # All are looked at before one is written, so that they never differ.
@@ -62,7 +62,7 @@ def _renamed(path: Path, name: str, *, force: bool) -> str:
     if found[0][2] != SHIPPED and not force:
         raise click.ClickException(
             f"session.cookie_name = {found[0][2]} (from {path}): expected the shipped name,"
-            f" {SHIPPED}; --force replaces this one, and signs everybody out"
+            f" {SHIPPED}; --force replaces it, which signs everybody out"
         )
     return _LINE.sub(rf"\g<1>\g<2>{name}", before)
 

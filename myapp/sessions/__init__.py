@@ -1,8 +1,8 @@
 """Server-side sessions for Pyramid: `config.include("myapp.sessions")`.
 
-What is named in `__all__` is public, and so is `myapp.sessions.testing`; everything else may
-change. The package has three wings: `core` is what a session is, `sql` keeps it in a database,
-`web` brings it to Pyramid.
+The names in `__all__` and `myapp.sessions.testing` are public; everything else may change. The
+package has three parts: `core` defines what a session is, `sql` keeps it in a database, and `web`
+connects it to Pyramid.
 """
 
 from myapp.environment import SettingError

@@ -12,7 +12,7 @@ from pyramid.config import Configurator
 from myapp.sessions import UnprovenOrigin
 
 ACTIONS: Final = ("count", "remove", "flash", "renew", "forget")
-"""What has no page of its own, and so answers to POST alone."""
+"""Addresses without a page, which accept only POST."""
 
 
 def includeme(config: Configurator) -> None:

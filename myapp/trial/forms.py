@@ -12,7 +12,7 @@ MESSAGE_LENGTH: Final = 200
 
 REFUSED: Final = "Nothing was changed: please look at the form again."
 UNPROVEN: Final = (
-    "Nothing was changed yet: your browser does not say which page this form comes from. What you"
+    "Nothing was changed yet: your browser did not say which page this form came from. What you"
     " typed is still here. Please send it again."
 )
 
@@ -38,7 +38,7 @@ def read_entry(post: Mapping[str, Any]) -> Form:
 def read_message(post: Mapping[str, Any]) -> Form:
     """A message to be shown on the next page."""
     message = _text(post, "message").strip()
-    complaint = _about_length(message, MESSAGE_LENGTH) if message else "Write a message first."
+    complaint = _about_length(message, MESSAGE_LENGTH) if message else "Enter a message first."
     return _judged(Form(message=message), {"message": complaint})
 
 
@@ -68,9 +68,9 @@ def _text(post: Mapping[str, Any], name: str) -> str:
 def _about_key(key: str) -> str | None:
     """What is wrong with a key; None where nothing is."""
     if not key:
-        return "Write a key first."
+        return "Enter a key first."
     if not key.isprintable():
-        return "A key has no line breaks or other control characters."
+        return "A key can't contain line breaks or other control characters."
     return _about_length(key, KEY_LENGTH)
 
 
@@ -78,4 +78,4 @@ def _about_length(text: str, limit: int) -> str | None:
     """The complaint about a text that is too long; None about any other."""
     if len(text) <= limit:
         return None
-    return f"At most {limit:,} characters, please: this has {len(text):,}."
+    return f"Use at most {limit:,} characters: this has {len(text):,}."

@@ -50,7 +50,7 @@ class TrialViews:
         """Remove one key."""
         key = read_entry(self.request.POST).key
         if key not in self.session:
-            return self._back(f"There is nothing under “{key}” any more.")
+            return self._back(f"There is no longer anything under “{key}”.")
         del self.session[key]
         return self._back(f"Removed “{key}”.")
 
@@ -64,7 +64,9 @@ class TrialViews:
     def renew(self) -> Answer:
         """Give the session a new token."""
         self.session.renew()
-        return self._back("Your session has a new token and the same data. The old one is dead.")
+        return self._back(
+            "Your session has a new token and the same data. The old one no longer works."
+        )
 
     @view_config(route_name="forget")
     def forget(self) -> Answer:

@@ -10,7 +10,7 @@ def includeme(config: Configurator) -> None:
 
     Each POST must come from a page of ours, by the sessions' rule and not by Pyramid's (A13).
     """
-    # A misspelt name in a template is an error, never an empty spot on the page.
+    # A misspelt name in a template is an error, not an empty spot on the page.
     config.add_settings({"jinja2.undefined": "strict"})
     config.include("pyramid_jinja2")
     # The templates of a feature extend `page.jinja2`, wherever they are themselves.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-# A page stays a page, whatever other code has put into a session.
+# The page must work no matter what other code has put into a session.
 SHOWN_LENGTH: Final = 2000
 
 

@@ -23,26 +23,31 @@ PAGE: Final = "myapp:templates/error.jinja2"
 
 # Titles and texts by status; of any other status the general words of HTTP are shown.
 WORDS: Final = {
-    400: ("That can't be read", "Something in the request is not as it should be."),
-    403: ("Not for you", "This page is there, but you are not allowed to see it."),
-    404: ("Nothing here", "There is no page at this address. It may have moved, or never was."),
-    405: ("Not like that", "This address is there, but not for this kind of request."),
+    400: ("Bad request", "We can't understand this request."),
+    403: ("Not for you", "This page exists, but you are not allowed to see it."),
+    404: (
+        "Nothing here",
+        "There is no page at this address. It may have moved, or it never existed.",
+    ),
+    405: (
+        "Wrong kind of request",
+        "This address exists, but it does not accept this kind of request.",
+    ),
     413: (
         "Too much",
-        "That is more than a session can hold, so nothing was changed. Remove something first.",
+        "This is more than a session can hold, so nothing was changed. Remove something first.",
     ),
-    500: ("That went wrong", "The fault is ours, and it has been written down."),
+    500: ("Something went wrong", "The fault is ours, and it has been logged."),
     503: (
         "Back in a moment",
-        "Something we need does not answer just now. Your session is kept: please try again "
-        "shortly.",
+        "Something that we need is not answering. Your session is safe: please try again shortly.",
     ),
 }
 
 FORM_EXPIRED: Final = (
     "This form has expired",
-    "Nothing was changed. The form belongs to a session that has ended meanwhile, or did not "
-    "come from this site. Go back, reload the page and send it again.",
+    "Nothing was changed. The form belongs to a session that has ended, or it did not come from "
+    "this site. Go back, reload the page and send it again.",
 )
 
 # The headers of an error that tell a program what to do about it.
@@ -67,7 +72,7 @@ def form_expired(error: HTTPException, request: Request) -> Response:
 
 @exception_view_config(URLDecodeError)
 def unreadable_address(error: URLDecodeError, request: Request) -> Response:
-    """An address whose bytes are no text."""
+    """An address whose bytes are not text."""
     return answer(request, 400, WORDS[400])
 
 
@@ -77,7 +82,7 @@ def session_too_large(error: SessionTooLarge, request: Request) -> Response:
     return answer(request, 413, WORDS[413])
 
 
-# An error that pyramid_retry will try again passes by: it is no failure yet.
+# An error that pyramid_retry will retry is not a failure yet, and passes.
 @exception_view_config(Exception, retryable_error=False)
 def server_error(error: Exception, request: Request) -> Response:
     """Anything nobody expected: logged with its traceback, and shown without any detail."""

@@ -1,4 +1,4 @@
-"""Whether the application works, for those who watch it; no visitor's session is involved."""
+"""Whether the application works, for monitoring; it does not touch visitors' sessions."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def includeme(config: Configurator) -> None:
 
 @view_config(route_name="health", request_method="GET", renderer="json")
 def health(request: Request) -> dict[str, Any]:
-    """200 where the database answers and sessions can be saved, each asked for two seconds at
-    most; else 503 with short reasons.
+    """200 if the database answers and sessions can be saved, each within two seconds; otherwise
+    503 with short reasons.
     """
     request.response.headers["Cache-Control"] = "no-store"
     troubles = {part: request.registry[f"{part}_probe"].trouble() for part in PARTS}

@@ -30,7 +30,7 @@ def readable_view(view: View, info: Any) -> View:
 
 
 def check(request: Request) -> None:
-    """Raise a bad request for bytes that are no UTF-8, and for a form that is not formed well."""
+    """Raise a bad request for bytes that are not UTF-8, and for a malformed form."""
     try:
         if request.query_string:
             request.GET  # noqa: B018  # parsing happens at the first access

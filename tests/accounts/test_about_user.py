@@ -28,6 +28,8 @@ def test_a_database_without_accounts_hides_no_sessions(tmp_path: Path) -> None:
         )
         assert result.exit_code == 1
         assert str(row.handle) in result.stdout
-        assert result.stderr.startswith("Error: the application's database can't tell of accounts")
+        assert result.stderr.startswith(
+            "Error: can't read accounts from the application's database"
+        )
         assert result.stderr.count("\n") == 1
     assert [each["handle"] for each in json.loads(result.stdout)["sessions"]] == [row.handle]

@@ -172,8 +172,8 @@ def test_all_links_are_voided_after_a_restore(console: Console) -> None:
     console.does("send-reset", ANN, "--send")
     assert len(console.all(Link)) == 2
     refused = console.run("void-links")
-    assert refused.stderr.endswith("write --yes\n")
-    assert console.does("void-links", "--yes") == "2 links are void\n"
+    assert refused.stderr.endswith("pass --yes\n")
+    assert console.does("void-links", "--yes") == "2 links voided\n"
     assert console.all(Link) == []
     assert [message.kind for message in console.all(Message)] == []
 
@@ -201,7 +201,7 @@ def test_an_account_is_shown(console: Console) -> None:
 @pytest.mark.parametrize(
     ("words", "options", "status", "error"),
     [
-        (("create", "ann"), (), 1, "'ann' is no e-mail address"),
+        (("create", "ann"), (), 1, "'ann' is not an e-mail address"),
         (("disable", "bob@example.com"), (), 1, "bob@example.com has no account"),
         (("show", "bob@example.com"), (), 1, "bob@example.com has no account"),
         (("create", ANN, "--role", "king"), (), 2, "is not one of"),
@@ -213,7 +213,7 @@ def test_an_account_is_shown(console: Console) -> None:
             "accounts.mail is off",
         ),
         (("create", ANN), ("accounts.mail=maybe",), 1, "accounts.mail = maybe"),
-        (("create", ANN), ("nonsense",), 2, "write NAME=VALUE"),
+        (("create", ANN), ("nonsense",), 2, "expected NAME=VALUE"),
     ],
 )
 def test_what_can_be_mended_is_said_in_a_line(

@@ -459,12 +459,12 @@ def test_a_known_browser_alive_after_a_change_of_password(site: Site) -> None:
 
 @pytest.mark.parametrize("path", ["/confirm", "/password-reset"])
 def test_a_client_that_says_nothing_and_has_no_link(site: Site, path: str) -> None:
-    """A5, A13: is told that the link is no longer good."""
+    """A5, A13: is told that the link no longer works."""
     silent = Person(site)
     del silent.browser.extra_environ["HTTP_ORIGIN"]
     answer = silent.browser.post(path, {"password": PASSWORD}, status="*")
     assert answer.status_int == 410
-    assert "no longer good" in answer.text
+    assert "no longer works" in answer.text
     assert "Set-Cookie" not in answer.headers
 
 

@@ -164,12 +164,12 @@ def test_the_story_of_an_account(people: tuple[Person, Person]) -> None:
     phone.types("/forgotten-password", email=EMAIL)
     phone.opens_mail("Choose a new password")
     phone.types("/password-reset", new_password=PASSWORD)
-    phone.sees("You have a new password")
+    phone.sees("Your password is set")
     desk.is_out()
     phone.page.goto(f"{phone.url}/dev/mail")
     used = phone.page.locator("article", has_text="Choose a new password").first.locator("a")
     used.click()
-    phone.sees("This link is no longer good")
+    phone.sees("This link no longer works")
 
 
 def test_back_after_signing_out(people: tuple[Person, Person], server: Pserve) -> None:

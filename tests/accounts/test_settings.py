@@ -120,7 +120,7 @@ def test_sign_up_without_confirmation(make_site: MakeSite, mail: str) -> None:
     assert ann.is_in()
     again = Person(site).signs_up("another fine password")
     assert again.status_int == 422
-    assert "There is an account with this address already" in again.text
+    assert "There is already an account with this address" in again.text
     assert not Person(site).is_in()
 
 

@@ -82,7 +82,7 @@ def test_a_mistake_of_ours_is_logged_and_not_shown(
     with caplog.at_level(logging.ERROR, "myapp.views.errors"):
         page = testapp.get("/", status=500)
     assert "hunter2" not in page
-    assert page.html.h1.get_text() == "That went wrong"
+    assert page.html.h1.get_text() == "Something went wrong"
     assert "hunter2" in caplog.text
     assert "GET / failed" in caplog.text
     assert caplog.text.count("Traceback") == 1
@@ -97,7 +97,7 @@ def test_an_error_page_that_is_broken_itself_is_replaced(
     broken("home", unexpected)
     monkeypatch.setattr("myapp.views.errors.PAGE", "myapp:templates/missing.jinja2")
     page = testapp.get("/", status=500)
-    assert page.html.h1.get_text() == "That went wrong"
+    assert page.html.h1.get_text() == "Something went wrong"
 
 
 def test_pages_of_a_session_that_is_away_ask_for_patience(
@@ -183,7 +183,7 @@ def test_a_token_of_another_session_is_refused(
 def test_an_address_that_is_no_text_is_the_clients_mistake(testapp: TestApp, address: str) -> None:
     """Junk is a 400, never a 500."""
     page = testapp.get(address, status=400)
-    assert page.html.h1.get_text() == "That can't be read"
+    assert page.html.h1.get_text() == "Bad request"
 
 
 @pytest.mark.parametrize(

@@ -113,15 +113,15 @@ def says(*words: str | Path) -> Result:
 
 
 REFUSED = {
-    "a folder that is there": (".", "is there already"),
-    "a keyword": ("class", "a word of Python's"),
-    "a module of Python's": ("email", "a module of Python's"),
-    "tests": ("test", "a part of the codebase"),
-    "a feature": ("accounts", "a part of the codebase"),
+    "a folder that is there": (".", "already exists"),
+    "a keyword": ("class", "a Python keyword"),
+    "a module of Python's": ("email", "a module of the standard library"),
+    "tests": ("test", "a name that the codebase does not use"),
+    "a feature": ("accounts", "a name that the codebase does not use"),
     "a dependency": ("pyramid", "an installed package"),
     "this package": ("myapp", "an installed package"),
-    "no name": ("9-lives", "small letters"),
-    "capitals with accents": ("é", "small letters"),
+    "no name": ("9-lives", "lower-case letters"),
+    "capitals with accents": ("é", "lower-case letters"),
     "a long name": ("a" * 31, "at most 30"),
     "no folder to be in": ("nowhere/blog", "is not a folder"),
 }

@@ -83,7 +83,7 @@ def test_a_conflict_is_git_s(own: Workshop, blog: Codebase) -> None:
     own.committing("Theirs")
     status, said = own.says("--update", blog.folder)
     assert status == 1
-    assert "Mend these files, then `git cherry-pick --continue`: blog/routes.py" in said
+    assert "then run `git cherry-pick --continue`: blog/routes.py" in said
     marked = r"<{7} HEAD\n.*ours.*\n={7}\n.*theirs.*\n>{7}"
     assert re.search(marked, blog.text("blog/routes.py"), re.S)
     run("git", "cherry-pick", "--abort", at=blog.folder)
@@ -112,7 +112,7 @@ def test_what_can_t_be_updated_is_one_line(own: Workshop, blog: Codebase) -> Non
     assert "codebase.json is damaged" in refusal()
     (blog.folder / "codebase.json").unlink()
     blog.commit("All of it")
-    assert "expected a codebase that was generated here" in refusal()
+    assert "expected a codebase that this command made" in refusal()
     assert "is not a git repository" in own.says("--update", own.folder.parent)[1]
     assert run("git", "for-each-ref", "--format=%(refname)", at=blog.folder).split() == [
         line.split()[-1] for line in before.splitlines()

@@ -68,7 +68,7 @@ def test_a_person_gets_a_line_for_each_rule(variables: dict[str, str]) -> None:
     result = called(cli, ROOT / "production.ini", "audit", environment=variables)
     assert result.exit_code == 1
     (line,) = [line for line in result.stdout.splitlines() if line.startswith("failed")]
-    assert "nothing declares HTTPS" in line
+    assert "no setting says that browsers use HTTPS" in line
     assert line.endswith("audit --https")
 
 

@@ -100,7 +100,7 @@ def test_nothing_is_overwritten(file_shop: Shop, tmp_path: Path) -> None:
         result = file_shop.run("backup", str(tmp_path / file))
         assert (result.exit_code, result.stderr) == (
             1,
-            f"Error: {tmp_path / file} exists: name a new file\n",
+            f"Error: {tmp_path / file} already exists: expected a new file\n",
         )
     result = file_shop.run("backup", str(tmp_path / "no" / "folder"))
     assert (result.exit_code, result.stderr.count("\n")) == (1, 1)

@@ -113,7 +113,7 @@ def test_nobody_is_ended_without_being_asked_about(any_shop: Shop) -> None:
     any_shop.has()
     result = any_shop.run("end", "--all")
     assert result.exit_code == 1
-    assert result.stderr == ("Error: End 1 session? Nobody can be asked here: write --yes\n")
+    assert result.stderr == "Error: End 1 session? Nobody can answer here: pass --yes\n"
     assert len(any_shop.rows()) == 1
 
 
@@ -141,9 +141,9 @@ def test_the_question_is_no_part_of_the_output(file_shop: Shop) -> None:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ((), "Say which sessions, in one way"),
-        (("--all", "--user", "ann"), "Say which sessions, in one way"),
-        (("a" * 22, "--all"), "Say which sessions, in one way"),
+        ((), "Choose sessions in exactly one way"),
+        (("--all", "--user", "ann"), "Choose sessions in exactly one way"),
+        (("a" * 22, "--all"), "Choose sessions in exactly one way"),
         (("--before", "2026-11-26T03:00"), "expected now, or a moment with its time zone"),
         (("--older-than", "soon"), "expected a duration such as 30d"),
     ],
@@ -171,7 +171,7 @@ def test_ending_can_be_interrupted_and_repeated(
         patch.setattr(end_command, "end_many", interrupted)
         result = shop.run("end", "--all", "--yes", "--batch", "2")
     assert result.exit_code == 130
-    assert result.stderr == "interrupted: 2 of 6 ended; repeat it to go on\n"
+    assert result.stderr == "interrupted: 2 of 6 ended; run the command again to continue\n"
     assert len(shop.rows()) == 4
     assert shop.says("end", "--all", "--yes") == "4 sessions ended\n"
 

@@ -210,7 +210,7 @@ class TestSeveralCookies:
         crowd = [secrets.token_urlsafe(32) for _ in range(MAX_TOKENS + 1)]
         response = app.get("/sign_in", *crowd)
         assert response.status_code == 400
-        assert "cookies of this site" in response.text
+        assert "cookies for this site" in response.text
         assert cookies_of(response) == app.rows() == []
 
 

@@ -640,9 +640,9 @@ def test_an_algorithm_that_signs_nothing_stops_the_start(
         ("beaker", {}, "moving.beaker.data_dir"),
         ("beaker", {"type": "ext:redis"}, "moving.beaker.url"),
         ("beaker", {"type": "ext:database", "url": "no://such"}, "moving.beaker.url"),
-        ("beaker", {"data_dir": "/nowhere"}, "a folder that exists"),
+        ("beaker", {"data_dir": "/nowhere"}, "an existing folder"),
         ("session_redis", {"secret": "s", "redis_port": "0"}, "expected a port"),
-        ("redis_sessions", {"secret": "s", "deserialize": "no.such"}, "expected a dotted name"),
+        ("redis_sessions", {"secret": "s", "deserialize": "no.such"}, "expected the dotted name"),
     ],
 )
 def test_a_bad_option_of_an_old_library_stops_the_start(

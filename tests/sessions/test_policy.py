@@ -138,7 +138,7 @@ def test_who_is_no_user_is_not_remembered(app: App, monkeypatch: pytest.MonkeyPa
     request = Request.blank("/")
     request.registry = app.router.registry
     for nobody in (None, True, b"ann", 1.5):
-        with pytest.raises(TypeError, match="a user id is a str, an int or a UUID"):
+        with pytest.raises(TypeError, match="a user id must be a str, an int or a UUID"):
             remember(request, nobody)
     assert asked == []
 

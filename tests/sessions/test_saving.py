@@ -85,7 +85,7 @@ class TestWhatIsSavedWhen:
         app = make_app({"view": view}, configure=configure, max_size="4 KiB")
         response = app.get("/view")
         assert response.status_code == 413
-        assert "session.max_size is 4096" in response.text
+        assert "session.max_size allows (4096)" in response.text
         assert cookies_of(response) == []
         assert app.rows() == []
 

@@ -64,11 +64,11 @@ def test_who_is_no_user_has_no_sessions(manager: SessionManager) -> None:
     handles = [signed_in(manager, name) for name in names]
     for nobody in (None, True, b"ann", 1.5):
         for use in (manager.of_user, manager.end_all):
-            with pytest.raises(TypeError, match="a user id is a str, an int or a UUID"):
+            with pytest.raises(TypeError, match="a user id must be a str, an int or a UUID"):
                 use(nobody)  # type: ignore[arg-type]  # is the point
-        with pytest.raises(TypeError, match="a user id is a str, an int or a UUID"):
+        with pytest.raises(TypeError, match="a user id must be a str, an int or a UUID"):
             manager.end(handles[0], user_id=nobody)  # type: ignore[arg-type]  # is the point
-    with pytest.raises(TypeError, match="keep is the handle"):
+    with pytest.raises(TypeError, match="keep must be the handle"):
         manager.end_all("None", keep=b"")  # type: ignore[arg-type]  # is the point
     assert sorted(info.user_id or "" for info, _ in manager.iterate()) == sorted(names)
 
@@ -86,7 +86,7 @@ def test_what_is_no_handle_finds_nothing(manager: SessionManager) -> None:
         "",
     ):
         assert manager.end(odd) is False
-    with pytest.raises(TypeError, match="a session's handle is a str"):
+    with pytest.raises(TypeError, match="a session's handle must be a str"):
         manager.end(None)  # type: ignore[arg-type]  # is the point
     assert manager.end(handle) is True
 

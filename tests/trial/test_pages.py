@@ -118,7 +118,7 @@ def test_a_key_that_is_gone_is_not_an_error(testapp: TestApp) -> None:
     send(testapp, "/try", key="one", value="1")
     form = testapp.get("/try").forms[0]
     form.submit()
-    assert "There is nothing under “one” any more." in form.submit().follow()
+    assert "There is no longer anything under “one”." in form.submit().follow()
 
 
 def test_a_message_is_shown_once(testapp: TestApp) -> None:
@@ -156,10 +156,10 @@ def test_a_forgotten_session_leaves_nothing(app: Any, testapp: TestApp) -> None:
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({"key": " "}, "Write a key first."),
-        ({"key": "k" * 65}, "At most 64 characters, please: this has 65."),
-        ({"key": "a\x00b"}, "A key has no line breaks or other control characters."),
-        ({"value": "v" * 2001}, "At most 2,000 characters, please: this has 2,001."),
+        ({"key": " "}, "Enter a key first."),
+        ({"key": "k" * 65}, "Use at most 64 characters: this has 65."),
+        ({"key": "a\x00b"}, "A key can't contain line breaks or other control characters."),
+        ({"value": "v" * 2001}, "Use at most 2,000 characters: this has 2,001."),
     ],
 )
 def test_what_does_not_fit_comes_back_with_a_complaint(
@@ -183,7 +183,7 @@ def test_the_longest_key_and_value_fit(testapp: TestApp) -> None:
     assert contents(page)["k" * 64] == (value.replace("\r", ""), "str")
 
 
-@pytest.mark.parametrize(("message", "complaint"), [("", "Write"), ("m" * 201, "At most 200")])
+@pytest.mark.parametrize(("message", "complaint"), [("", "Enter a"), ("m" * 201, "at most 200")])
 def test_an_empty_or_endless_message_is_refused(
     testapp: TestApp, message: str, complaint: str
 ) -> None:
@@ -196,7 +196,7 @@ def test_an_uploaded_file_is_no_value(testapp: TestApp) -> None:
     """A field that should be text and is a file counts as empty."""
     files = [("key", "a.txt", b"x")]
     page = testapp.post("/try", {}, upload_files=files, status=422)
-    assert "Write a key first." in page
+    assert "Enter a key first." in page
 
 
 def test_no_address_that_changes_something_answers_to_a_link(testapp: TestApp) -> None:

@@ -33,7 +33,7 @@ def account(request: Request) -> dict[str, Any]:
     renderer="myapp.accounts:templates/change_password.jinja2",
 )
 class PasswordViews:
-    """Changing the password, by whoever knows the present one."""
+    """Changing the password; the current one is required."""
 
     def __init__(self, request: Request) -> None:
         self.request, self.user = request, request.identity

@@ -19,7 +19,7 @@ def refuse(request: Request, form: Form, complaint: str = "", **more: Any) -> di
 
 def put_off(request: Request, form: Form, wait: int, **more: Any) -> dict[str, Any]:
     """The page again, for somebody who has tried too often and is to wait for so many seconds."""
-    complaint = f"That was tried too often. Please wait {in_words(wait)}, then try again."
+    complaint = f"There were too many attempts. Please wait {in_words(wait)}, then try again."
     answer = refuse(request, form, complaint, **more)
     request.response.status_int = 429
     request.response.headers["Retry-After"] = str(wait)

@@ -52,7 +52,7 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def devices_of(request: Request) -> list[Device]:
-    """The devices of whoever is signed in: this one first, then by when they were seen."""
+    """The devices of the signed-in user: this one first, then by when they were last seen."""
     user = request.identity
     rows = select(Browser.handle, Browser.name).where(Browser.user_id == user.id)
     names = {row.handle: row.name for row in request.dbsession.execute(rows)}
@@ -131,7 +131,7 @@ class NameViews(_Views):
         if browser is None:
             raise HTTPNotFound
         browser.name = form.name.data or None
-        return self._back("The device has a new name." if browser.name else "The name is removed.")
+        return self._back("The device has a new name." if browser.name else "The name was removed.")
 
 
 @view_defaults(
@@ -140,7 +140,7 @@ class NameViews(_Views):
     renderer="myapp.accounts:templates/end_device.jinja2",
 )
 class EndViews(_Views):
-    """Signing another device out, by whoever knows the password."""
+    """Signing another device out; the password is required."""
 
     @view_config(request_method="GET")
     def show(self) -> Answer:
@@ -165,7 +165,7 @@ class EndViews(_Views):
     renderer="myapp.accounts:templates/end_others.jinja2",
 )
 class EndOthersViews:
-    """Signing all other devices out, by whoever knows the password."""
+    """Signing all other devices out; the password is required."""
 
     def __init__(self, request: Request) -> None:
         self.request, self.user = request, request.identity

@@ -14,7 +14,7 @@ NOT_YOURS: Final = "This is not your password."
 
 
 def refused_proof(request: Request, form: PasswordForm, **more: Any) -> Answer | None:
-    """What is answered to whoever does not prove that the account is theirs; None if they do."""
+    """The answer to somebody who can't prove that the account is theirs; None if they can."""
     if not form.validate():
         return refuse(request, form, **more)
     email = request.identity.email

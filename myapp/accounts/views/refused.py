@@ -22,7 +22,7 @@ from myapp.accounts.views.links import GONE, kept
 from myapp.views.errors import answer, http_error
 
 _RETRY_AFTER: Final = "5"  # seconds
-_SIGN_IN: Final = "Sign in first, then ask again."
+_SIGN_IN: Final = "Sign in first, then try again."
 
 
 @forbidden_view_config()
@@ -66,7 +66,7 @@ def throttle_unavailable(error: ThrottleUnavailable, request: Request) -> Respon
 @exception_view_config(HTTPGone)
 def gone(error: HTTPGone, request: Request) -> Response:
     """A link that opens nothing any more."""
-    return answer(request, 410, ("This link is no longer good", error.detail or GONE))
+    return answer(request, 410, ("This link no longer works", error.detail or GONE))
 
 
 def ask_again_for_link(request: Request, kinds: tuple[str, ...], form: Form) -> Answer:

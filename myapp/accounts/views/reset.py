@@ -36,7 +36,7 @@ def show_forgotten(request: Request) -> Answer:
     route_name="forgotten-password", request_method="POST", renderer=PAGE, csrf_by_origin=True
 )
 def send_link(request: Request) -> Answer:
-    """Queue a mail to the address. Whoever sends it finds out whether there is an account."""
+    """Queue a mail to the address. Its sender finds out whether there is an account."""
     form = AddressForm(texts(request.POST))
     if not form.validate():
         return refuse(request, form)
@@ -83,7 +83,7 @@ def reset(request: Request) -> Answer:
     used = links.use_up(request, _KINDS)
     user = request.dbsession.get(User, used.user_id)
     changes.change_password(request, user, password)
-    request.session.flash("You have a new password. Your other devices are signed out.")
+    request.session.flash("Your password is set. Your other devices are signed out.")
     return HTTPSeeOther(request.route_path("restricted"))
 
 

@@ -20,7 +20,7 @@ from myapp.sessions import UnprovenOrigin
 
 PAGE: Final = "myapp.accounts:templates/signup.jinja2"
 
-TAKEN: Final = "There is an account with this address already. Sign in instead."
+TAKEN: Final = "There is already an account with this address. Sign in instead."
 
 
 @view_config(route_name="signup", request_method="GET", renderer=PAGE)

@@ -55,15 +55,20 @@ class _InOrder(OneLineErrors):
 @click.group(cls=_InOrder)
 @click.version_option(package_name="myapp")
 @click.argument("ini", type=Ini(exists=True, dir_okay=False))
-@click.option("--set", "options", multiple=True, metavar="NAME=VALUE", help="As with pserve.")
 @click.option(
-    "--prefix", default="session.", show_default=True, help="Of another session manager's settings."
+    "--set", "options", multiple=True, metavar="NAME=VALUE", help="Override a setting; repeatable."
+)
+@click.option(
+    "--prefix",
+    default="session.",
+    show_default=True,
+    help="Prefix of the session manager's settings.",
 )
 @click.pass_context
 def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> None:
     """Look after the sessions of the application that INI describes.
 
-    INI#NAME is the application in [app:NAME], where there are several.
+    If INI describes several applications, INI#NAME means the one in [app:NAME].
 
     \b
     How many sessions are there?     myapp-sessions production.ini stats
@@ -72,11 +77,13 @@ def cli(ctx: click.Context, ini: str, options: tuple[str, ...], prefix: str) -> 
     Does everything work?            myapp-sessions production.ini check
 
     \b
-    Exit status: 0 done, 1 it can't be done (one line says why),
-                 2 the command line can't be understood.
+    Exit status: 0 success, 1 failure (one line says why),
+                 2 invalid command line.
     """
     if not _PREFIX.fullmatch(prefix):
-        raise click.BadParameter("write a name and a dot: admin_session.", param_hint="--prefix")
+        raise click.BadParameter(
+            "expected a name and a dot, such as admin_session.", param_hint="--prefix"
+        )
     # A misspelt name must not become an empty database.
     ctx.with_resource(making_none())
     ctx.obj = Given(application(ini, options), prefix, ini=ini.partition("#")[0])

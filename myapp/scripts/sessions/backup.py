@@ -21,23 +21,24 @@ _PAGES = 1000
 @click.command("backup")
 @click.argument("file", type=click.Path(dir_okay=False, path_type=Path))
 @click.option(
-    "--application", is_flag=True, help="The application's database, where sessions have their own."
+    "--application", is_flag=True, help="The application's database, if sessions have their own."
 )
 @json_option
 @pass_given
 def command(given: Given, file: Path, application: bool, as_json: bool) -> None:
-    """Copy the SQLite database that holds the sessions to FILE, while the application runs.
+    """Copy the sessions' SQLite database to FILE.
 
-    A copy by `cp` lacks what is still in the file beside it. FILE must not exist; only its owner
-    can read it. PostgreSQL and MariaDB have pg_dump and mariadb-dump: docs/how-to/backup.md.
+    The application may be running. `cp` would miss what is still in SQLite's write-ahead log. FILE
+    must not exist; only its owner can read it. For PostgreSQL and MariaDB use pg_dump and
+    mariadb-dump: docs/how-to/backup.md.
 
     \b
     Example:      myapp-sessions production.ini backup /var/backups/myapp.sqlite
-    Exit status:  0 copied, 1 FILE exists, can't be written, or the database is another one.
+    Exit status:  0 copied, 1 FILE exists, can't be written, or the database is not SQLite.
     """
     source = _source(given, application=application)
     if file.exists():
-        raise one_line(f"{file} exists: name a new file")
+        raise one_line(f"{file} already exists: expected a new file")
     try:
         _copy(source, file)
     except (OSError, sqlite3.Error) as error:
@@ -55,7 +56,7 @@ def _source(given: Given, *, application: bool) -> Path:
     if file is None:
         tool = "pg_dump" if url.get_backend_name() == "postgresql" else "mariadb-dump"
         name = url.get_backend_name()
-        raise one_line(f"the database is {name}: back it up by {tool}, see docs/how-to/backup.md")
+        raise one_line(f"the database is {name}: back it up with {tool}, see docs/how-to/backup.md")
     if not file.exists():
         raise one_line(f"there is no database {file}")
     return file
@@ -66,12 +67,12 @@ def _url(given: Given, *, application: bool) -> URL:
         return parse_url(given.application().given["sqlalchemy.url"].value or "")
     parsed = given.parsed()
     if parsed.url is None:
-        raise one_line(f"{parsed.prefix}store is {parsed.store}: back it up by its own means")
+        raise one_line(f"{parsed.prefix}store is {parsed.store}: back it up with its own tools")
     return parse_url(parsed.url)
 
 
 def _copy(source: Path, file: Path) -> None:
-    """Copy beside the file first, so that there is never half a backup of that name."""
+    """Copy to a file beside it first, so that half a backup never has this name."""
     half = file.with_name(f"{file.name}.half")
     try:
         os.close(os.open(half, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
@@ -79,7 +80,7 @@ def _copy(source: Path, file: Path) -> None:
             _copy_pages(old, new)
         half.rename(file)
     except FileExistsError:
-        raise one_line(f"{half} exists: another backup is under way, or was interrupted") from None
+        raise one_line(f"{half} exists: another backup is running, or was interrupted") from None
     except BaseException:
         half.unlink(missing_ok=True)
         raise

@@ -24,17 +24,17 @@ Line = tuple[str, str, str]
 
 LATE: Final = 60 * MINUTE
 PILE: Final = 1_000
-"""So many rows may be left that expired longer ago than LATE, and than three sweeps take."""
+"""How many rows may remain that expired longer ago than LATE and than three sweeps take."""
 
 
 @click.command("check")
 @json_option
 @pass_given
 def command(given: Given, as_json: bool) -> None:
-    """Check the connection, rights, schema, clocks, a pooler, and rows that pile up.
+    """Check the connection, schema, rights, clock, pooler and backlog.
 
-    To prove the rights a row is inserted, changed and deleted in one transaction, which leaves
-    nothing behind.
+    To test the rights, it inserts, changes and deletes a row in one transaction, which leaves
+    nothing behind. The backlog is the expired rows that nobody has swept.
 
     \b
     Example:      myapp-sessions production.ini check
@@ -125,7 +125,7 @@ def _pooler(manager: SessionManager) -> tuple[str, str]:
     limit = store.survey.statement_limit()
     if limit != "0":
         return OK, f"there is one; PostgreSQL ends a statement after {limit}"
-    missing = "there is one, and no limit for a statement behind it"
+    missing = "there is one, but statements behind it have no time limit"
     return FAILED, f"{missing}: ALTER ROLE … SET statement_timeout = '5s'"
 
 
@@ -136,4 +136,4 @@ def _backlog(manager: SessionManager) -> tuple[str, str]:
     words = f"{left:,} rows expired more than {late // MINUTE} minutes ago"
     if left <= PILE:
         return OK, words
-    return FAILED, f"{words}: does anything sweep? `myapp-sessions INI sweep` deletes them"
+    return FAILED, f"{words}: is anything sweeping? `myapp-sessions INI sweep` deletes them"

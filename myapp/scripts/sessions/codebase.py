@@ -79,5 +79,5 @@ def _has(module: str, name: str) -> bool:
     try:
         return find_spec(module) is not None and hasattr(import_module(module), name)
     except Exception:
-        # Whatever another's module raises, it is none of ours.
+        # A module that raises anything is not ours.
         return False

@@ -16,12 +16,11 @@ from myapp.scripts.sessions.output import json_option, print_json, print_table
 @json_option
 @pass_given
 def command(given: Given, as_json: bool) -> None:
-    """Show the effective settings of the application, its sessions and its features, each with its
-    source.
+    """Show the effective settings, and where each one came from.
 
-    Passwords and secrets are hidden, and nothing is cut. To know which features it includes, an
-    application of your own is loaded, but not served. If it does not start, settings of its
-    features may be missing.
+    They are those of the application, its sessions and its features. Passwords and secrets are
+    hidden; nothing is shortened. An application of your own is loaded, but not served, to find out
+    which features it includes. If it does not start, the settings of its features may be missing.
 
     \b
     Example:      myapp-sessions production.ini config
@@ -58,6 +57,6 @@ def _known(given: Given) -> Iterator[bool]:
         return
     with given.loaded() as application:
         if application.failure is not None:
-            words = "settings may be missing, since the application does not start"
+            words = "settings may be missing, because the application does not start"
             click.echo(f"{words}: {application.why_not}", err=True)
         yield application.failure is None

@@ -22,28 +22,39 @@ INTERRUPTED: Final = 130
 @click.command("end", context_settings={"ignore_unknown_options": True})
 @click.argument("handles", metavar="[HANDLE]...", nargs=-1)
 @USER
-@click.option("--older-than", type=duration, help="Begun so long ago or longer.")
-@click.option("--before", type=moment, help="Begun before a moment: 2026-11-26T03:00Z, or now.")
-@click.option("--all", "everybody", is_flag=True, help="Of everybody.")
-@click.option("--yes", is_flag=True, help="Don't ask.")
-@click.option("--batch", default=BATCH, show_default=True, type=click.IntRange(1, 10_000))
+@click.option("--older-than", type=duration, help="Sessions that began at least this long ago.")
+@click.option(
+    "--before",
+    type=moment,
+    help="Sessions that began before this moment: 2026-11-26T03:00Z, or now.",
+)
+@click.option("--all", "everybody", is_flag=True, help="All sessions.")
+@click.option("--yes", is_flag=True, help="Don't ask for confirmation.")
+@click.option(
+    "--batch",
+    default=BATCH,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Sessions to end in one transaction.",
+)
 @json_option
 @pass_given
 def command(
     given: Given, /, handles: tuple[str, ...], yes: bool, batch: int, as_json: bool, **words: Any
 ) -> None:
-    """End sessions: by their handles, of a user, by age, or all of them.
+    """End sessions: by handle, by user, by age, or all of them.
 
-    It says how many there are, those that have expired included, and asks. No request brings an
-    ended session back. What was done when you press Ctrl-C stays done: repeat the command to go on.
+    Shows how many there are, including expired ones, and asks for confirmation. No request can
+    bring an ended session back. If you press Ctrl-C, the sessions that have ended stay ended: run
+    the command again to continue.
 
     \b
     Examples:     myapp-sessions production.ini end 9Xq1rWc3nBzK7aTfUd0e2g
                   myapp-sessions production.ini end --user 42
                   myapp-sessions production.ini end --before 2026-11-26T03:00Z
                   myapp-sessions production.ini end --all --yes
-    Exit status:  0 ended, or there was nothing to end; 1 no such handle, refused,
-                  or the store can't be asked; 130 interrupted by Ctrl-C.
+    Exit status:  0 ended, or there was nothing to end; 1 no such handle, not confirmed,
+                  or the store can't be reached; 130 interrupted by Ctrl-C.
     """
     _refuse_vague(handles, **words)
     with given.manager() as manager:
@@ -62,7 +73,7 @@ def _refuse_vague(handles: Sequence[str], **words: Any) -> None:
     named = [bool(handles), *(value not in (None, False) for value in words.values())]
     if sum(named) != 1:
         ways = "HANDLE…, --user, --older-than, --before or --all"
-        raise click.UsageError(f"Say which sessions, in one way: {ways}.")
+        raise click.UsageError(f"Choose sessions in exactly one way: {ways}.")
 
 
 def _end_handles(manager: SessionManager, handles: Sequence[str]) -> int:
@@ -100,7 +111,10 @@ def _end_which(manager: SessionManager, which: Which, *, batch: int, yes: bool) 
                 shown.update(task, completed=ended, total=max(number, ended))
         except KeyboardInterrupt:
             shown.stop()
-            click.echo(f"interrupted: {ended:,} of {number:,} ended; repeat it to go on", err=True)
+            click.echo(
+                f"interrupted: {ended:,} of {number:,} ended; run the command again to continue",
+                err=True,
+            )
             raise click.exceptions.Exit(INTERRUPTED) from None
     return ended
 

@@ -160,7 +160,7 @@ def _opened(settings: SessionSettings) -> Iterator[SessionManager]:
 
 
 def _cache_little(connection: sqlite3.Connection, record: object) -> None:
-    """Whoever reads each row once gains nothing by a cache; memory stays below 100 MB."""
+    """A cache does not help to read each row once; without it, memory stays below 100 MB."""
     connection.execute("PRAGMA cache_size=-4000")
 
 

@@ -22,20 +22,26 @@ _COLUMNS: Final = ("handle", "user_id", "began", "last_seen", "expires", "addres
 
 @click.command("list")
 @USER
-@click.option("--address", metavar="ADDRESS", help="Begun or renewed from this address.")
-@click.option("--older-than", type=duration, help="Begun so long ago or longer.")
-@click.option("--idle", type=duration, help="Not seen for so long or longer.")
-@click.option("--limit", default=20, show_default=True, type=click.IntRange(1, MOST))
+@click.option("--address", metavar="ADDRESS", help="Sessions from this IP address.")
+@click.option("--older-than", type=duration, help="Sessions that began at least this long ago.")
+@click.option("--idle", type=duration, help="Sessions not used for at least this long.")
+@click.option(
+    "--limit",
+    default=20,
+    show_default=True,
+    type=click.IntRange(1, MOST),
+    help="Most sessions to list.",
+)
 @json_option
 @pass_given
 def command(given: Given, /, limit: int, as_json: bool, **filters: Any) -> None:
     """List the live sessions, the newest first.
 
-    A handle names a session to `show` and `end`; it opens nothing.
+    A handle names a session for `show` and `end`; nobody can use it to sign in.
 
     \b
     Example:      myapp-sessions production.ini list --user 42
-    Exit status:  0 listed, 1 the store can't be asked.
+    Exit status:  0 listed, 1 the store can't be reached.
     """
     with given.surveyed() as (manager, survey):
         now = manager.kind.clock()

@@ -102,7 +102,7 @@ def _loaded(described: Described) -> Iterator[Loaded]:
 def _untouched() -> Iterator[None]:
     """With variables that keep what is loaded from changing anything.
 
-    Whoever set the same on the command line is not told that it is ignored: nobody but us set them.
+    No warning says that they override the command line, since we set them ourselves.
     """
     environment.log.addFilter(_is_news)
     try:

@@ -40,19 +40,19 @@ class Progress:
 
 @click.command("moving")
 @click.option(
-    "--check", is_flag=True, help="Print nothing; status 1 if one arrived in the last day."
+    "--check", is_flag=True, help="Print nothing; exit with 1 if one arrived in the last day."
 )
 @json_option
 @pass_given
 def command(given: Given, check: bool, as_json: bool) -> None:
-    """Show how many old sessions have arrived, by the library that they came from.
+    """Show how many old sessions have arrived during a move.
 
-    It counts those of all servers together. The move is over when none has arrived for as long as
-    an old session lived.
+    They are counted by the library that they came from. The counts are those of all servers
+    together. The move is over when no old session has arrived for as long as one could live.
 
     \b
     Example:      myapp-sessions production.ini moving
-    Exit status:  0 shown, 1 the store can't be asked, or --check found one of the last day.
+    Exit status:  0 shown, 1 the store can't be reached, or --check found one from the last day.
     """
     with given.manager() as manager:
         progress = _progress(manager)

@@ -21,7 +21,7 @@ from rich.text import Text
 
 Rows = Sequence[Sequence[object]]
 
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 _STYLES = {"ok": "green", "failed": "bold red", "not asked": "yellow"}
 
@@ -138,6 +138,6 @@ def ask(question: str, *, yes: bool, confirm: Callable[[str], bool] = _confirm) 
     if yes:
         return
     if not sys.stdin.isatty():
-        raise one_line(f"{question} Nobody can be asked here: write --yes")
+        raise one_line(f"{question} Nobody can answer here: pass --yes")
     if not confirm(question):
         raise one_line("nothing was done")

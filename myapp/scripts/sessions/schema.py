@@ -28,12 +28,14 @@ def dialect_of(name: str) -> Dialect:
 
 @click.command("schema")
 @click.option(
-    "--dialect", type=click.Choice(DIALECTS), help="Default: that of the database in INI."
+    "--dialect", type=click.Choice(DIALECTS), help="Default: the dialect of the database in INI."
 )
 @json_option
 @pass_given
 def command(given: Given, dialect: str | None, as_json: bool) -> None:
-    """Print the sessions table as SQL, for an application with migrations of its own.
+    """Print the sessions table as SQL.
+
+    Use it in an application with migrations of its own.
 
     \b
     Example:      myapp-sessions shop.ini schema | psql shop
@@ -65,8 +67,8 @@ def statements(dialect: Dialect, table: Table) -> Iterator[str]:
 def _dialect_name(settings: SessionSettings) -> str:
     if settings.store is not None:
         raise one_line(
-            f"{settings.prefix}store is {settings.store}, which has no table of ours: --dialect"
-            " says for which database to print it"
+            f"{settings.prefix}store is {settings.store}, which has no table of ours: choose"
+            " the database with --dialect"
         )
     name = SqlStore.from_settings(settings).engine.dialect.name
     return "mysql" if name == "mariadb" else name

@@ -26,13 +26,13 @@ from myapp.sessions.core.token import is_handle
 # A handle may begin with a hyphen.
 @click.command("show", context_settings={"ignore_unknown_options": True})
 @click.argument("handle")
-@click.option("--data", "with_data", is_flag=True, help="Show the values too, not only their kind.")
+@click.option("--data", "with_data", is_flag=True, help="Show the values, not only their types.")
 @json_option
 @pass_given
 def command(given: Given, handle: str, with_data: bool, as_json: bool) -> None:
     """Show one session. Its values stay hidden unless you ask for them.
 
-    What opens or forges anything, its token and its CSRF token, is never shown.
+    Its secrets, the token and the CSRF token, are never shown.
 
     \b
     Example:      myapp-sessions production.ini show 9Xq1rWc3nBzK7aTfUd0e2g --data

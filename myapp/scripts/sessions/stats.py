@@ -22,13 +22,13 @@ IDLE: Final = ("under 5m", "5m to 1h", "1h to 1d", "1d to 7d", "7d and more")
 @json_option
 @pass_given
 def command(given: Given, as_json: bool) -> None:
-    """Count the sessions: live, signed in, anonymous, expired; by age and idle time; bytes.
+    """Count the sessions, by state, age and idle time, and their bytes.
 
-    On a terminal ages and idle times are drawn.
+    On a terminal, ages and idle times are drawn as bars.
 
     \b
     Example:      myapp-sessions production.ini stats
-    Exit status:  0 counted, 1 the store can't be asked.
+    Exit status:  0 counted, 1 the store can't be reached.
     """
     with given.surveyed() as (manager, survey):
         counted = numbers(manager, survey)

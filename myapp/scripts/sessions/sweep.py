@@ -14,20 +14,26 @@ from myapp.sessions.sql.store import SqlStore
 
 
 @click.command("sweep")
-@click.option("--batch", default=500, show_default=True, type=click.IntRange(1, 10_000))
-@click.option("--dry-run", is_flag=True, help="Count what is expired, and delete nothing.")
-@click.option("--quiet", is_flag=True, help="Say nothing unless something fails.")
+@click.option(
+    "--batch",
+    default=500,
+    show_default=True,
+    type=click.IntRange(1, 10_000),
+    help="Rows to delete in one transaction.",
+)
+@click.option("--dry-run", is_flag=True, help="Count expired rows, but delete none.")
+@click.option("--quiet", is_flag=True, help="Print nothing unless something fails.")
 @json_option
 @pass_given
 def command(given: Given, batch: int, dry_run: bool, quiet: bool, as_json: bool) -> None:
-    """Delete expired sessions, a batch at a time, of every kind in the same store.
+    """Delete expired sessions, a batch at a time.
 
-    Nothing is deleted, and the exit status is 1, if the database's clock differs by more than five
-    minutes from this machine's.
+    It deletes those of every kind in the same store. If the database's clock differs from this
+    machine's by more than five minutes, it deletes nothing, and the exit status is 1.
 
     \b
     Example:      myapp-sessions production.ini sweep --quiet
-    Exit status:  0 deleted or counted, 1 the clock is doubtful or the store can't be asked.
+    Exit status:  0 deleted or counted, 1 the clocks differ or the store can't be reached.
     """
     with given.manager() as manager:
         now = TrustedClock(manager.store, manager.kind.clock)()

@@ -30,14 +30,15 @@ of records and single values, by their names."""
 @json_option
 @pass_given
 def command(given: Given, user_id: str, as_json: bool) -> None:
-    """Show the live sessions of a user, and what is known of the account.
+    """Show a user's live sessions, and what is known of the account.
 
-    With accounts that is: whether it is disabled, the attempts that its throttles count at present
-    and how long they still keep somebody out, and what happened to it last.
+    With accounts, that is whether it is disabled, how many attempts its throttles count now and
+    how long they will still block sign-in, and its newest events.
 
     \b
     Example:      myapp-sessions production.ini user 42
-    Exit status:  0 shown, 1 the store can't be asked, or the database, then without the account.
+    Exit status:  0 shown, 1 the store can't be reached, or the account can't be read;
+                  the sessions are then shown without it.
     """
     with given.surveyed() as (manager, survey):
         now, idle_timeout = manager.kind.clock(), manager.settings.idle_timeout
@@ -47,7 +48,7 @@ def command(given: Given, user_id: str, as_json: bool) -> None:
     try:
         known = _known(given, user_id)
     finally:
-        # Whatever a feature can't tell, it hides no sessions.
+        # A feature that fails must not hide the sessions.
         _print_all(user_id, sessions, known, as_json=as_json)
 
 

@@ -26,19 +26,23 @@ _WATCHED = ("live", "signed_in", "anonymous", "expired", "markers")
 
 
 @click.command("watch")
-@click.option("--interval", default="2s", show_default=True, type=duration)
-@click.option("--times", type=click.IntRange(1), help="Stop after so many looks.")
+@click.option(
+    "--interval", default="2s", show_default=True, type=duration, help="Time between looks."
+)
+@click.option("--times", type=click.IntRange(1), help="Stop after this many looks.")
 @json_option
 @pass_given
 def command(given: Given, interval: int, times: int | None, as_json: bool) -> None:
-    """Watch how many sessions there are. Ends by q, Ctrl-C, or after --times looks.
+    """Watch how many sessions there are.
 
-    Under a pipe each look is a line, with --json a JSON object on a line. An outage is shown, and
-    watched on.
+    Ends when you press q or Ctrl-C, or after --times looks.
+
+    In a pipe, each look is a line, or with --json a JSON object on a line. An outage is shown, and
+    does not end the command.
 
     \b
     Example:      myapp-sessions production.ini watch --interval 10s
-    Exit status:  0 ended, 1 the store could not be asked at the beginning.
+    Exit status:  0 ended, 1 the store could not be reached at the start.
     """
     with given.surveyed() as (manager, survey):
 

@@ -9,7 +9,7 @@ import click
 from myapp.sessions.core.lifetime import from_datetime
 from myapp.sessions.core.settings import parse_duration
 
-USER = click.option("--user", "user_id", metavar="ID", help="Of this user.")
+USER = click.option("--user", "user_id", metavar="ID", help="Sessions of this user.")
 
 
 def duration(text: str) -> int:

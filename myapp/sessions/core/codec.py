@@ -1,7 +1,7 @@
-"""A session's content as the view sees it, and the bytes that are stored of it.
+"""A session's content as the view sees it, and the bytes that are stored for it.
 
-A value is stored only if it comes back equal (S10); bytes that can't be read raise
-UnreadableData and nothing else, whatever they are (L7).
+A value is stored only if it comes back equal (S10); unreadable bytes raise UnreadableData and
+nothing else (L7).
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from myapp.sessions.core.discreet import Discreet
 from myapp.sessions.core.errors import NotStorable, SessionTooLarge, UnreadableData
 
 MAX_DEPTH: Final = 100
-"""So many levels may lists and dictionaries be nested: few enough to be read on any stack."""
+"""How deep lists and dictionaries may be nested; few enough levels to read on any stack."""
 
 _CONTAINERS: Final = (list, tuple, dict)
 UNCHANGEABLE: Final = frozenset({str, int, float, bool, bytes, type(None)})
-"""The types of which a value stays as it was assigned."""
+"""The types whose values can't change after they are assigned."""
 _EXACT: Final = UNCHANGEABLE - {float}  # a zero has two signs
 _BUILTINS: Final = (str, int, float, bytes, list, dict)
 
@@ -52,7 +52,7 @@ class MessagePack:
 
 
 class Proof(msgspec.Struct, array_like=True, frozen=True):
-    """When and how the user proved last who they are (I16)."""
+    """When and how the user last proved who they are (I16)."""
 
     confirmed_at: int
     method: str | None = None
@@ -94,7 +94,7 @@ class Codec:
         self._content = _read if is_ours else lambda data: _content(self._loads(data))
 
     def encode(self, content: Content) -> bytes:
-        """The bytes of a content, whatever their size.
+        """The bytes of a content, of any size.
 
         Raises NotStorable, with the key at fault.
         """
@@ -118,21 +118,23 @@ class Codec:
     def check(self, key: object, value: object) -> None:
         """Refuse a value that would not come back equal. Raises NotStorable."""
         if type(key) is not str or not _is_encodable(key):
-            raise NotStorable(key, key, "since a key must be a str of encodable characters")
+            raise NotStorable(key, key, "a key must be a str of encodable characters")
         if self._is_plain(value):
             return
         try:
             data = self._dumps([value])
             back = self._loads(data)[0]
             if self.is_canonical and value == back and _is_flat(data) and _is_built_in(value):
-                return  # as nearly all do, said without a look into each
+                return  # nearly all values end here, without a look at each part
             alike = _is_alike(value, back, MAX_DEPTH)
         except _Loss as loss:
             raise NotStorable(key, value, str(loss)) from None
         except RecursionError as error:
-            raise NotStorable(key, value, f"it is nested over {MAX_DEPTH} levels deep") from error
+            raise NotStorable(
+                key, value, f"it is nested more than {MAX_DEPTH} levels deep"
+            ) from error
         except Exception as error:
-            raise NotStorable(key, value, f"the serializer says: {error}") from error
+            raise NotStorable(key, value, f"the serializer failed: {error}") from error
         if not alike:
             raise NotStorable(key, value, f"it would come back as {_brief(back)}")
 
@@ -141,7 +143,7 @@ class Codec:
         return self._loads(self._dumps([value]))[0]
 
     def as_stored(self, value: Any) -> Any:
-        """A value that `check` lets pass as it will come back: a tuple as a list."""
+        """A value that `check` accepts, as it will come back: a tuple as a list."""
         return value if self._is_plain(value) else self._normal(value)
 
     def check_size(self, data: bytes) -> None:
@@ -150,7 +152,7 @@ class Codec:
             raise SessionTooLarge(len(data), self._max_size)
 
     def same(self, one: object, other: object) -> bool:
-        """Whether two values are stored alike: `1` and `True` are not; order in dicts is naught."""
+        """Whether two values are stored alike: `1` and `True` are not; dicts in any order are."""
         if one == other and (
             (type(one) is type(other) and type(one) in _EXACT)
             or self._dumps(one) == self._dumps(other)
@@ -174,7 +176,7 @@ class Codec:
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether a text has no lone surrogates, which are no characters."""
+    """Whether a text has no lone surrogates, which are not characters."""
     try:
         return text.isascii() or text.encode() is not None
     except UnicodeEncodeError:
@@ -189,7 +191,7 @@ def _plain_text(value: object) -> str:
 
 
 def _is_plain(value: object) -> bool:
-    """Whether MessagePack surely gives a value back as it was, said without trying."""
+    """Whether MessagePack certainly returns a value unchanged, decided without trying."""
     # By the exact type, since a subclass may differ; mypy does not narrow by `kind is …`.
     kind = type(value)
     if kind is str:
@@ -200,12 +202,12 @@ def _is_plain(value: object) -> bool:
 
 
 def _is_flat(data: bytes) -> bool:
-    """Whether MessagePack surely nests no deeper than MAX_DEPTH: so few bytes begin a container."""
+    """Whether the nesting is certainly at most MAX_DEPTH: no more bytes could begin a container."""
     return len(data) - len(data.translate(None, _CONTAINER_BYTES)) <= MAX_DEPTH
 
 
 def _is_built_in(value: Any) -> bool:
-    """Whether all that a value holds is of Python's own types, and of no subclass of them."""
+    """Whether a value contains only Python's own types, without subclasses."""
     try:
         marshal.dumps(value)
     except ValueError:
@@ -248,7 +250,8 @@ def _check_messages(content: Content) -> None:
 def _is_alike(value: Any, back: Any, levels: int) -> bool:
     """Whether what comes back equals a value, except that a tuple comes back as a list.
 
-    Raises RecursionError below so many levels, and _Loss for what equals and has lost something.
+    Raises RecursionError below this many levels, and _Loss for a value that is equal but has lost
+    something.
     """
     if type(value) in UNCHANGEABLE:
         return bool(value == back)
@@ -283,12 +286,12 @@ def _holds_alike(value: Any, back: Any, levels: int) -> bool:
 
 
 def _are_leaves(members: Iterable[object]) -> bool:
-    """Whether all are of plain types, said without a look into each."""
+    """Whether all are of plain types, decided without a look at each."""
     return UNCHANGEABLE.issuperset(map(type, members))
 
 
 class _Loss(Exception):
-    """A value that equals what comes back of it, and holds more."""
+    """A value that equals what comes back, but holds more."""
 
 
 def _refuse_loss(value: Any) -> None:
@@ -297,13 +300,13 @@ def _refuse_loss(value: Any) -> None:
     if isinstance(value, enum.Enum) or kind in (list, tuple, dict):
         return
     if isinstance(value, str) and hasattr(value, "domain") and hasattr(value, "mapping"):
-        raise _Loss(f"as a {kind.__qualname__} would lose its domain: translate it first")
+        raise _Loss(f"a {kind.__qualname__} would lose its domain: translate it first")
     if isinstance(value, tuple):
-        raise _Loss(f"as a {kind.__qualname__} would lose its fields' names: make it a dict")
+        raise _Loss(f"a {kind.__qualname__} would lose the names of its fields: make it a dict")
     if hasattr(kind, "__missing__"):
-        raise _Loss(f"as a {kind.__qualname__} would lose its defaults: make it a dict")
+        raise _Loss(f"a {kind.__qualname__} would lose its defaults: make it a dict")
     if isinstance(value, _BUILTINS) and value.__getstate__():
-        raise _Loss(f"as a {kind.__qualname__} would lose its attributes: make it plain")
+        raise _Loss(f"a {kind.__qualname__} would lose its attributes: store a plain value")
 
 
 def _brief(value: object) -> str:

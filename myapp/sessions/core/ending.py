@@ -16,7 +16,7 @@ from myapp.sessions.core.state import WITHOUT_END, Intent, Loaded, Origin
 from myapp.sessions.core.store import Ending, SessionWriter, StoredSession
 
 RENEWALS: Final = 5
-"""So often at most is a session looked for again that was renewed just before it was ended."""
+"""How often, at most, a session that was renewed just before its end is looked up again."""
 
 
 def marker(
@@ -91,7 +91,7 @@ def _end_successor(
 ) -> list[Ending]:
     """End the session into which another request renewed this one meanwhile, if one did.
 
-    Whoever signs out means the session, whatever its token is by now; it keeps its handle.
+    A sign-out means the session, even if it has a new token by now; the handle stays the same.
     """
     if row is None or row.handle is None or reason == "outdated":
         # What is outdated gave way to the session in which the password was changed.

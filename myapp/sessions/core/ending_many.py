@@ -16,7 +16,7 @@ from myapp.sessions.core.store import Ending, StoredSession
 from myapp.sessions.core.survey import Which, survey_of
 
 BATCH: Final = 200
-"""Sessions of one transaction: so few that no request waits long for one of its locks."""
+"""Sessions per transaction; few enough that no request waits long for its locks."""
 
 
 def end_many(manager: SessionManager, which: Which, batch: int = BATCH) -> Iterator[int]:

@@ -1,7 +1,7 @@
-"""What can go wrong, one reason a class.
+"""What can go wrong, one class for each reason.
 
-Every class derives from SessionError, so that `except SessionError` catches whatever this package
-raises on purpose. No message here may ever hold a token.
+Every class derives from SessionError, so that `except SessionError` catches everything that this
+package raises on purpose. No message here may ever contain a token.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ class SchemaError(SessionError):
 
 
 class NotStorable(SessionError, TypeError):
-    """A value that would not come back from the store as it went in."""
+    """A value that would not come back from the store unchanged."""
 
     def __init__(self, key: object, value: object, reason: str) -> None:
         self.key, self.reason = key, reason
         super().__init__(
-            f"session[{key!r}]: a {type(value).__qualname__} can't be stored, {reason}"
+            f"session[{key!r}]: a {type(value).__qualname__} can't be stored: {reason}"
         )
 
 
@@ -30,20 +30,22 @@ class SessionTooLarge(SessionError, ValueError):
 
     def __init__(self, size: int, limit: int) -> None:
         self.size, self.limit = size, limit
-        super().__init__(f"the session's data are {size} bytes, session.max_size is {limit}")
+        super().__init__(
+            f"the session's data is {size} bytes, more than session.max_size allows ({limit})"
+        )
 
 
 class WrongType(SessionError, TypeError):
-    """A stored value that is not, and can't become, what `get_as` was asked for."""
+    """A stored value that can't be converted to the type that `get_as` was asked for."""
 
     def __init__(self, key: str, wanted: object, reason: str) -> None:
         self.key, self.wanted = key, wanted
         name = wanted.__qualname__ if isinstance(wanted, type) else str(wanted)
-        super().__init__(f"session[{key!r}] is no {name}: {reason}")
+        super().__init__(f"session[{key!r}] is not of type {name}: {reason}")
 
 
 class SessionClosed(SessionError):
-    """A session that was used after its response was decided."""
+    """A session that was first used after its response was decided, or changed after a save."""
 
 
 class TooManyCookies(SessionError):
@@ -52,7 +54,7 @@ class TooManyCookies(SessionError):
     def __init__(self, limit: int) -> None:
         super().__init__(
             f"more than {limit} different session cookies were sent, and none was looked up: nobody"
-            " can sign in until the browser's cookies of this site are deleted"
+            " can sign in until the browser's cookies for this site are deleted"
         )
 
 
@@ -69,8 +71,8 @@ class StoreUnavailable(SessionError):
 
 
 class StoreRefused(StoreUnavailable):
-    """The store answers, and lets us in neither now nor later unless somebody mends it: a wrong
-    password, an unknown database, a missing right. `reason` is what was expected.
+    """The store refuses us until somebody changes something: a wrong password, an unknown
+    database, a missing right. `reason` is what was expected.
     """
 
     def __init__(self, reason: str) -> None:
@@ -79,26 +81,28 @@ class StoreRefused(StoreUnavailable):
 
 
 class DoubtfulClock(SessionError):
-    """A clock that another one contradicts, so that nothing may be deleted by it."""
+    """A clock that contradicts another one, so that nothing may be deleted by it."""
 
 
 class SaveConflict(SessionError):
-    """A session that other requests changed again and again while this one tried to save."""
+    """A session that other requests kept changing while this one tried to save it."""
 
     def __init__(self, patience: float) -> None:
-        super().__init__(f"not saved: other requests kept changing it for {patience:g} seconds")
+        super().__init__(
+            f"the session was not saved: other requests kept changing it for {patience:g} seconds"
+        )
 
 
 class OldSnapshot(SessionError):
-    """A transaction whose snapshot is older than the session that was to be saved within it."""
+    """A transaction whose snapshot is older than the session that it should save."""
 
 
 class SessionLost(SessionError):
-    """A session that was ended elsewhere, where going on without it would be wrong."""
+    """A session that was ended elsewhere while this request can't go on without it."""
 
 
 class LockTimeout(SessionError, TimeoutError):
-    """A session whose lock others held all the time that `lock` was to wait."""
+    """A session whose lock other requests held for as long as `lock` could wait."""
 
     def __init__(self, handle: str, timeout: float) -> None:
         self.handle, self.timeout = handle, timeout

@@ -29,7 +29,7 @@ class SessionStarted(SessionEvent):
 
 @dataclass(slots=True, kw_only=True)
 class SessionRenewed(SessionEvent):
-    """A session goes on under a new token."""
+    """A session continues under a new token."""
 
     signed_in: bool = False
     """Whether that was by signing in."""
@@ -39,8 +39,8 @@ class SessionRenewed(SessionEvent):
 class SessionEnded(SessionEvent):
     """A session was ended.
 
-    The reasons: `invalidated`, `signed_out`, `outdated` (the user's password was changed, say),
-    `revoked`, `limit`, `merged`, `replaced`.
+    The reasons: `invalidated`, `signed_out`, `outdated` (for example, the user's password was
+    changed), `revoked`, `limit`, `merged`, `replaced`.
     """
 
     reason: str
@@ -50,11 +50,11 @@ class SessionEnded(SessionEvent):
 class SessionMoved(SessionEvent):
     """An old session of another library was adopted, by `myapp.sessions.moving`.
 
-    It is told after the SessionStarted of the new one.
+    It follows the SessionStarted of the new session.
     """
 
     kind: str
-    """The old library's word, as in `moving.from`."""
+    """The name of the old library, as in `moving.from`."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -74,11 +74,11 @@ class UnknownToken(SessionEvent):
 
 @dataclass(slots=True, kw_only=True)
 class AmbiguousCookies(SessionEvent):
-    """The client sent the tokens of several live sessions, or too many to look up; none was
-    taken (L5).
+    """The client sent the tokens of several live sessions, or too many to look up; none of them
+    is used (L5).
     """
 
 
 @dataclass(slots=True, kw_only=True)
 class UnreadableSession(SessionEvent):
-    """Stored data that the serializer can't read; the client has an empty session."""
+    """The serializer can't read the stored data; the client gets an empty session."""

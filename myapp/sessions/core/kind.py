@@ -1,4 +1,4 @@
-"""What all sessions of one kind share, handed to whatever loads, saves or ends one."""
+"""What all sessions of one kind share; it is passed to everything that loads, saves or ends one."""
 
 from __future__ import annotations
 
@@ -44,11 +44,11 @@ class Kind:
         self.clock, self.publish = clock, publish
         self._lines = PerProcess(Lines)
         self.has_closed_lines = False
-        """Whether any line was ever closed: nobody has to look for it before."""
+        """Whether any line was ever closed; until then nobody has to look for one."""
 
     @property
     def lines(self) -> Lines:
-        """Where the requests of this process wait that save the same session at the same time."""
+        """Where this process's requests wait that save the same session at the same time."""
         return self._lines[process_id()]
 
 

@@ -22,9 +22,9 @@ Clock = Callable[[], int]
 SECOND: Final = 1000
 MINUTE: Final = 60 * SECOND
 NEVER: Final = 2**62
-"""A moment that does not come, and which a database can hold."""
+"""A moment that never comes, but that a database can hold."""
 LEAP: Final = 5 * MINUTE
-"""A clock that is off by so much is wrong, and not merely a little fast or slow (L4, W2)."""
+"""A clock that is off by this much is wrong, not just a little fast or slow (L4, W2)."""
 _LEAP_IN_NS: Final = LEAP * 1_000_000
 MARKER_LIFETIME: Final = 60 * SECOND
 """How long an ended session's marker tells late requests that it was ended (R3)."""
@@ -67,7 +67,7 @@ class SteadyClock:
 
 def _tell_of_leap(*, before: int, now: int) -> None:
     log.error(
-        "the system's clock has stepped back from %s to %s; sessions follow it",
+        "the system clock was set back from %s to %s; sessions follow it",
         shown(before // 1_000_000),
         shown(now // 1_000_000),
     )
@@ -79,7 +79,7 @@ def to_datetime(moment: int) -> datetime:
 
 
 def shown(moment: int) -> str:
-    """A moment for people, whatever a broken clock may say."""
+    """A moment for people; a broken clock does no harm."""
     try:
         return to_datetime(moment).isoformat(timespec="seconds")
     except OverflowError:
@@ -89,7 +89,7 @@ def shown(moment: int) -> str:
 def from_datetime(when: datetime) -> int:
     """An aware datetime as a moment."""
     if when.tzinfo is None:
-        raise ValueError(f"{when!r} has no time zone; a deadline is an aware datetime")
+        raise ValueError(f"{when!r} has no time zone: a deadline must be an aware datetime")
     return (when - _EPOCH) // timedelta(milliseconds=1)
 
 

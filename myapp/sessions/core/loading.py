@@ -18,13 +18,13 @@ from myapp.sessions.core.store import StoredSession
 from myapp.sessions.core.token import digest, shortened
 
 MAX_TOKENS: Final = 32
-"""So many different tokens of one name are looked up at most (L5)."""
+"""How many different tokens of one cookie name are looked up at most (L5)."""
 
 log = logging.getLogger(__name__)
 
 
 def nothing() -> Loaded:
-    """An empty session. Not one shared value: its content is the session's, and changes."""
+    """An empty session. It is not a shared constant, because the session changes its content."""
     return Loaded(origin=Origin.NOTHING)
 
 
@@ -104,9 +104,9 @@ def _marked(kind: Kind, marker: StoredSession) -> Loaded:
 
 
 def _too_many(kind: Kind, tell: Tell) -> Loaded:
-    """More than any browser has: nothing is looked up, and nothing saved for such a request."""
+    """More cookies than any browser has: nothing is looked up or saved for such a request."""
     name = kind.settings.cookie_name
-    words = "a client sent over %d session cookies named %s"
+    words = "a client sent more than %d session cookies named %s"
     log.warning(words, MAX_TOKENS, name, extra={"manager": kind.name})
     tell(kind, AmbiguousCookies(manager=kind.name))
     return Loaded(origin=Origin.TOO_MANY)
@@ -119,8 +119,8 @@ def _ambiguous(
     words = "a client sent %d live session cookies named %s"
     log.warning(words, len(live), name, extra={"manager": kind.name})
     tell(kind, AmbiguousCookies(manager=kind.name))
-    # The sign-in form, which is the way out, needs a CSRF token that the next request finds
-    # again though nothing can be stored. Whoever knows only one of the cookies can't tell it.
+    # The sign-in form, which is the way out, needs a CSRF token that the next request can find,
+    # although nothing can be stored. Somebody who knows only one of the cookies can't guess it.
     secret = hashlib.sha256("\0".join(["csrf", *sorted(tokens)]).encode("ascii")).digest()
     return Loaded(
         origin=Origin.AMBIGUOUS,

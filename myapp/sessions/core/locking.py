@@ -1,6 +1,6 @@
 """One request at a time on one session, around a block of code (S13).
 
-The lock is a lease in the store: it holds up nobody but who asks for it, takes no connection, and
+The lock is a lease in the store: only requests that ask for it wait, it takes no connection, and it
 ends by itself if its holder dies.
 """
 
@@ -51,7 +51,7 @@ def hold(state: State, timeout: float) -> Iterator[None]:
 
 
 def _acquire(state: State, row: StoredSession, owner: str, timeout: float) -> int:
-    """Wait for the lock; until when it is held at the latest."""
+    """Wait for the lock, and return the latest moment until which it is held."""
     kind, give_up, pause = state.kind, time.monotonic() + timeout, 0.002
     while True:
         now = kind.clock()
@@ -61,7 +61,7 @@ def _acquire(state: State, row: StoredSession, owner: str, timeout: float) -> in
             raise LockTimeout(row.handle or "", timeout)
         if present(kind, row.digest) is None:
             raise _lost(row)
-        # No database tells everybody when a lock is free: so we ask again, ever less often.
+        # No database notifies us when a lock is free, so we ask again, less and less often.
         time.sleep(pause * random.SystemRandom().uniform(0.5, 1))
         pause = min(2 * pause, _LONGEST_PAUSE)
 
@@ -87,7 +87,7 @@ def _refresh(state: State, row: StoredSession) -> None:
 
 @contextmanager
 def _undone_if_too_late(state: State, until: int) -> Iterator[None]:
-    """A block that outlived its lock has changed nothing: the next holder may have written."""
+    """Undo the changes of a block that outlived its lock: the next holder may have written."""
     codec = state.kind.codec
     content, intent = codec.encode(state.content), state.intent
     try:

@@ -1,4 +1,4 @@
-"""What is done with sessions outside of requests: scripts, lists, ending somebody's sessions."""
+"""Sessions outside of requests: for scripts, for lists, and to end somebody's sessions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from myapp.sessions.core.token import is_handle, is_token
 from myapp.sessions.core.user import user_name
 
 ANYBODYS: Final[Any] = object()
-"""Stands for the sessions of whatever user, or of none."""
+"""Stands for the sessions of any user, or of none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class SessionInfo:
     created: datetime
     signed_in_at: datetime | None
     confirmed_at: datetime | None
-    """When the user proved last who they are, and by which `method`."""
+    """When the user last proved who they are; `method` says how."""
     method: str | None
     last_seen: datetime
     expires: datetime
@@ -46,16 +46,17 @@ class SessionInfo:
 
 
 class SessionManager:
-    """Opens, lists and ends the sessions of one kind. Safe for threads."""
+    """Opens, lists and ends the sessions of one kind. Thread-safe."""
 
     def __init__(self, kind: Kind) -> None:
         self.kind = kind
         self.name, self.settings, self.store = kind.name, kind.settings, kind.store
 
     def load(self, token: str) -> Session | None:
-        """The live session of a token, to read; None if the token opens nothing.
+        """The live session of a token, to read only; None if the token opens nothing.
 
-        A change raises SessionClosed: it would never be saved. See `session`.
+        Changing it raises SessionClosed, because it would never be saved. To change it, use
+        `session`.
         """
         state = State(kind=self.kind, source=Tokens(token))
         session = Session(state)
@@ -68,7 +69,7 @@ class SessionManager:
     def session(self, token: str | None = None) -> Iterator[Session]:
         """The session of a token, or a new one, saved when the block ends without an error.
 
-        `session.token` is what a client would send.
+        Its `token` is what a client would send.
         """
         state = State(kind=self.kind, source=Tokens(token))
         yield Session(state)
@@ -78,12 +79,12 @@ class SessionManager:
         follow_up(self.kind, saved, tell)
 
     def check(self) -> None:
-        """Raise StoreUnavailable where sessions can't be saved now. Nothing is changed."""
+        """Raise StoreUnavailable if sessions can't be saved now. Nothing is changed."""
         nobody = bytes(32)
         self.store.touch(nobody, seen_at=0, expires_at=0, not_since=0)
 
     def iterate(self) -> Iterator[tuple[SessionInfo, dict[str, Any]]]:
-        """All live sessions with their values, streamed; one that can't be read is left out."""
+        """All live sessions with their values, streamed; unreadable ones are left out."""
         for row in self.store.iterate(self.name):
             content = None if self._is_expired(row) else content_of(self.kind, row)
             if content is not None:
@@ -95,9 +96,10 @@ class SessionManager:
         return [_info(row, content_of(self.kind, row) or Content()) for row in rows]
 
     def end(self, handle: str, *, user_id: str | int | UUID = ANYBODYS) -> bool:
-        """End a session by its handle, if it is this user's where one is given. Whether it was.
+        """End a session by its handle; with `user_id`, only if it is this user's. Returns whether
+        it was ended.
 
-        None is no user: what a visitor may end who is not signed in is for the caller to say.
+        A `user_id` of None raises TypeError: the caller decides what visitors may end.
         """
         name = None if user_id is ANYBODYS else _name_of(user_id)
         for _ in range(RENEWALS):
@@ -109,19 +111,20 @@ class SessionManager:
         return False
 
     def end_all(self, user_id: str | int | UUID, *, keep: str | None = None) -> int:
-        """End all sessions of a user but the one with the handle `keep`. How many ended.
+        """End all sessions of a user except the one with the handle `keep`, and return how many
+        ended.
 
-        One that is renewed meanwhile is found by its handle; one that begins meanwhile stays.
+        A session that is renewed meanwhile is ended, too; one that begins meanwhile stays.
         """
         if not isinstance(keep, str | None):
-            raise TypeError(f"keep is the handle of a session, not {keep!r}")
+            raise TypeError(f"keep must be the handle of a session, not {keep!r}")
         others = [row for row in self._rows_of(user_id) if row.handle not in (None, keep)]
         return sum(self._revoke(row) or self.end(row.handle or "") for row in others)
 
     def _find(self, handle: str) -> StoredSession | None:
         if not isinstance(handle, str):
-            raise TypeError(f"a session's handle is a str, not {handle!r}")
-        # What a link held may be anything, and not every database takes it.
+            raise TypeError(f"a session's handle must be a str, not {handle!r}")
+        # A link may hold anything, and not every database accepts it as text.
         return self.store.find(self.name, handle) if is_handle(handle) else None
 
     def _rows_of(self, user_id: str | int | UUID) -> Sequence[StoredSession]:
@@ -140,7 +143,7 @@ class SessionManager:
 
 
 def _name_of(user_id: object) -> str:
-    """A user's id as it is stored; empty if nobody can sign in by it. Raises TypeError."""
+    """A user's id as it is stored; empty if nobody can sign in with it. Raises TypeError."""
     try:
         return user_name(user_id)
     except ValueError:
@@ -155,7 +158,7 @@ def make_manager(
     clock: Callable[[], int] | None = None,
     publish: Callable[[SessionEvent], None] = lambda event: None,
 ) -> SessionManager:
-    """A session manager apart from any application, for scripts and tests."""
+    """A session manager without an application, for scripts and tests."""
     codec = Codec(serializer or MessagePack(), settings.max_size)
     return SessionManager(
         Kind(settings, store, codec, clock=clock or SteadyClock(), publish=publish)

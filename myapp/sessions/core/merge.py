@@ -1,8 +1,8 @@
 """Two requests changed one session at the same time: both changes survive.
 
-The unit is the top-level key. What this request did is told from what it loaded (`base`) and what
-it has now (`mine`); that is done again to what is stored now (`theirs`). On the same key the
-later save, which is mine, wins. None of the three is changed.
+The unit is the top-level key. The changes of this request are the difference between what it loaded
+(`base`) and what it has now (`mine`); they are applied to what is stored now (`theirs`). On the
+same key, the later save, which is mine, wins. None of the three is changed.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""What a save did. Cookie, events and what the session remembers all come from this record."""
+"""What a save did. The cookie, the events and the session's new state all come from this record."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ NOTHING_SAVED: Final = Saved()
 
 
 def settle(state: State, saved: Saved) -> None:
-    """Let a session go on from what was written."""
+    """Let a session continue from what was written."""
     if saved.loaded is None:
         return
     if saved.loaded.content is not state.content:
@@ -85,7 +85,7 @@ def follow_up(kind: Kind, saved: Saved, tell: Tell) -> None:
 def _limit_sessions(kind: Kind, user_id: str, tell: Tell) -> None:
     """End the oldest sessions of a user beyond `max_per_user` (R8).
 
-    Failing to do so harms nobody: the next sign-in does it again.
+    If this fails, no harm is done: the next sign-in does it again.
     """
     keep = kind.settings.max_per_user
     if keep is None:

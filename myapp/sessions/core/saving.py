@@ -45,7 +45,7 @@ PATIENCE: Final = 10.0
 """Seconds for which a save is merged and tried again before it is given up."""
 _LONGEST_PAUSE: Final = 0.1
 _OVERTAKEN: Final = 3
-"""So often others of this process may save first that came later. To let them is twice as fast."""
+"""How often saves of this process that came later may go first, which is twice as fast."""
 
 
 def save(state: State, writer: SessionWriter | None = None) -> Saved:
@@ -226,7 +226,7 @@ class Save(Discreet, msgspec.Struct, eq=False):
             return row
         self.give_up = time.monotonic() + PATIENCE
         line = kind.lines.of(digest)
-        # Whoever waits in vain still tries for as long.
+        # Even if the wait fails, there is as much time left to try.
         with line.turn(PATIENCE / 2):
             return self._put_again(line)
 
@@ -364,7 +364,7 @@ class Save(Discreet, msgspec.Struct, eq=False):
                 not_since=now - settings.touch_interval,
             )
         except StoreUnavailable as error:
-            # Whatever is down has told the log once, and not at each request (L8).
+            # The outage was logged once already; it is not logged at each request (L8).
             log.info("session %s was not touched: %s", shortened(row.digest), error)
             return
         if not touched:

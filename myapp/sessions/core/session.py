@@ -1,7 +1,7 @@
-"""The dictionary that a view sees. It reads nothing and writes nothing itself.
+"""The dictionary that a view sees. It neither reads nor writes the store itself.
 
-Every look at its contents passes through `_load`, which asks the source for the stored session
-once. What a view wants of it is noted in its state, and a save carries it out.
+Every access to its contents goes through `_load`, which asks the source for the stored session
+once. What a view wants to happen is noted in the state, and a save carries it out.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ _BUILTIN: Final = (bytes, bytearray, memoryview)
 
 
 class Status(enum.StrEnum):
-    """What a session is about to become, as scs has it."""
+    """What is about to happen to a session; the names are those of scs."""
 
     UNMODIFIED = "unmodified"
     MODIFIED = "modified"
@@ -56,10 +56,10 @@ class Status(enum.StrEnum):
 
 
 class Session(MutableMapping[str, Any]):
-    """A session: a dictionary, with flash messages, a CSRF token and a life of its own.
+    """A session: a dictionary with flash messages, a CSRF token and a lifetime.
 
-    Keys are texts. A value is stored only if it comes back equal (tuples come back as lists);
-    another raises NotStorable where it is assigned. A change inside a value is noticed.
+    Keys are strings. A value can be stored only if it comes back equal (tuples come back as
+    lists); assigning any other value raises NotStorable. Changes inside a value are noticed.
     """
 
     __slots__ = ("_state",)
@@ -76,28 +76,30 @@ class Session(MutableMapping[str, Any]):
         state = self._state
         if state.source is None:
             raise SessionClosed(
-                "the session was first used after its response was decided: in a streamed body, a"
-                " response callback or a subscriber, perhaps; use it in the view once"
+                "the session was first used after its response was decided, perhaps in a streamed"
+                " body, a response callback or a subscriber: use it once in the view"
             )
         state.loaded = state.source.open(state.kind)
         state.content = state.loaded.content
         return state.content
 
     def _seen(self) -> Content:
-        """The contents, for who changes nothing and lends nothing."""
+        """The contents, for a caller that neither changes them nor hands them out."""
         state = self._state
         return state.content if state.loaded is not None else self._load()
 
     def _opened(self) -> Content:
-        """The contents, of which the caller may hand something out."""
+        """The contents, parts of which the caller may hand out."""
         self._state.lent = True
         return self._seen()
 
     def _changing(self, *, lends: bool = True) -> Content:
-        """The contents, about to be changed; `lends` is False for who knows all that changes."""
+        """The contents, about to be changed; `lends` is False if the caller knows every change."""
         content = self._seen()
         if self._state.closed:
-            raise SessionClosed("the session was changed after it was saved; it would be lost")
+            raise SessionClosed(
+                "the session was changed after it was saved; the change would be lost"
+            )
         if lends:
             self._state.lent = True
         return content
@@ -178,7 +180,7 @@ class Session(MutableMapping[str, Any]):
         return self._opened().values.copy()
 
     def setdefault(self, key: str, default: Any = None) -> Any:
-        """The value of a key, which becomes `default` if there is none."""
+        """The value of a key; if the key is missing, it is set to `default` first."""
         values = self._opened().values
         if key not in values:
             self[key] = default
@@ -187,19 +189,19 @@ class Session(MutableMapping[str, Any]):
     def update(  # type: ignore[override]  # as dict's, whose many signatures are this one
         self, other: Mapping[str, Any] | Iterable[tuple[str, Any]] = (), /, **more: Any
     ) -> None:
-        """Take keys and values over: all of them, or none if one can't be stored."""
+        """Set keys and values: all of them, or none if one can't be stored."""
         news = dict(other, **more)
         for key, value in news.items():
             self._state.kind.codec.check(key, value)
         self._changing().values.update(news)
 
     def pop(self, key: str, default: Any = _MISSING) -> Any:
-        """Remove a key and give its value."""
+        """Remove a key and return its value."""
         values = self._changing().values
         return values.pop(key) if default is _MISSING else values.pop(key, default)
 
     def popitem(self) -> tuple[str, Any]:
-        """Remove the key added last, and give it and its value."""
+        """Remove the key that was added last; return it with its value."""
         return self._changing().values.popitem()
 
     def clear(self) -> None:
@@ -224,7 +226,7 @@ class Session(MutableMapping[str, Any]):
         return deepcopy(self._opened().values, memo)
 
     def __json__(self, request: object) -> dict[str, Any]:
-        """What Pyramid's json renderer makes of a session."""
+        """The session as Pyramid's json renderer shows it."""
         return self.copy()
 
     @overload
@@ -235,16 +237,16 @@ class Session(MutableMapping[str, Any]):
     def get_as(self, key: str, type: Any, default: Any = None) -> Any: ...
 
     def get_as(self, key: str, type: Any, default: Any = None) -> Any:
-        """The value of a key as this type, or `default` if there is no such key.
+        """The value of a key, converted to this type; `default` if the key is missing.
 
-        Any type that msgspec converts to: int, datetime, UUID, list[int], a dataclass … A value
-        of another type raises WrongType.
+        It takes any type to which msgspec converts: int, datetime, UUID, list[int], a dataclass.
+        Raises WrongType for a value that can't be converted.
         """
         values = self._opened().values
         if key not in values:
             return default
         try:
-            # A text is no bytes, though msgspec would take it for their base64.
+            # `str` is refused where `bytes` is expected, although msgspec would decode base64.
             return msgspec.convert(values[key], type, builtin_types=_BUILTIN)
         except msgspec.ValidationError as error:
             raise WrongType(key, type, str(error)) from error
@@ -260,12 +262,12 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def new(self) -> bool:
-        """Whether nothing is stored of this session yet."""
+        """Whether this session has not been stored yet."""
         self._seen()
         return self._state.row is None
 
     def changed(self) -> None:
-        """Nothing: changes are noticed, nested ones too."""
+        """Do nothing: all changes are noticed, nested ones too."""
 
     def invalidate(self) -> None:
         """End this session; what is set from here on goes into a new one."""
@@ -274,7 +276,7 @@ class Session(MutableMapping[str, Any]):
     def flash(self, msg: Any, queue: str = "", allow_duplicate: bool = True) -> None:
         """Push a message onto a queue, for a later page to show."""
         if not isinstance(queue, str):
-            raise TypeError(f"a flash queue is a str, not {queue!r}")
+            raise TypeError(f"a flash queue must be a str, not {queue!r}")
         codec = self._state.kind.codec
         codec.check(f"flash {queue}".strip(), msg)
         messages = self._changing().flash.setdefault(queue, [])
@@ -283,8 +285,8 @@ class Session(MutableMapping[str, Any]):
             messages.append([secrets.token_urlsafe(6), stored])
 
     def pop_flash(self, queue: str = "") -> list[Any]:
-        """Remove and give the messages of a queue; on an error page after a failed save they stay
-        for the next page.
+        """Remove and return the messages of a queue. On an error page after a failed save, they
+        stay for the next page.
         """
         if queue not in self._seen().flash:
             return []
@@ -293,23 +295,23 @@ class Session(MutableMapping[str, Any]):
         return [message for _, message in self._changing().flash.pop(queue)]
 
     def peek_flash(self, queue: str = "") -> list[Any]:
-        """The messages of a queue, which stay there."""
+        """The messages of a queue, without removing them."""
         return [message for _, message in self._opened().flash.get(queue, [])]
 
     def new_csrf_token(self) -> str:
-        """Set and give a new CSRF token."""
+        """Set a new CSRF token and return it."""
         token = new_csrf_token()
         if not self._state.failed:
             self._changing().csrf = token
         return token
 
     def get_csrf_token(self) -> str:
-        """The CSRF token, a new one if there is none."""
+        """The CSRF token; a new one is set if there is none."""
         return self._seen().csrf or self.new_csrf_token()
 
     @property
     def csrf_token(self) -> str | None:
-        """The CSRF token, None if there is none: a look that never makes one."""
+        """The CSRF token, or None; reading it never sets one."""
         return self._seen().csrf
 
     # The session's life.
@@ -338,7 +340,7 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def status(self) -> Status:
-        """Whether this session is about to be changed, ended or neither."""
+        """Whether this session is about to be changed, ended, or neither."""
         content, state = self._opened(), self._state
         if state.intent.end or (state.loaded and state.loaded.origin is Origin.ENDED):
             return Status.ENDED
@@ -353,7 +355,7 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def deadline(self) -> datetime:
-        """When this session ends at the latest. Assign an aware datetime to move it."""
+        """The latest moment at which this session ends. Assign an aware datetime to change it."""
         self._seen()
         kind, intent, row = self._state.kind, self._state.intent, self._state.row
         if intent.deadline is not None:
@@ -373,25 +375,27 @@ class Session(MutableMapping[str, Any]):
         self._state.want(deadline=moment)
 
     def remember_me(self, remember: bool) -> None:
-        """Keep this session's cookie when the browser is closed, or don't."""
+        """Keep this session's cookie when the browser is closed, or drop it then."""
         self._changing().remember = bool(remember)
 
     def renew(self) -> None:
-        """Go on with the same data under a new token, which voids the old one."""
+        """Give the session a new token and keep its data; the old token becomes void."""
         self._changing(lends=False)
         self._state.want(token=new_token())
 
     def merge(self, token: str) -> bool:
-        """Take over the contents of another session and end it; its values win over ours.
+        """Take over the contents of another session and end it; its values override ours.
 
-        Whether there was such a session. Neither its user nor its deadline is taken over, and a
-        session of another user is refused with SessionError. What others store in it until this
-        one is saved is taken over as well; if they end it, nothing of it is.
+        Returns whether there was such a session. Its user and its deadline are not taken over. A
+        session of another user raises SessionError. What other requests store in it before this
+        one is saved is taken over as well; if they end it, none of it is.
         """
         self._changing()
         state = self._state
         if state.source is None:
-            raise SessionClosed("the session was changed after it was saved; it would be lost")
+            raise SessionClosed(
+                "the session was changed after it was saved; the change would be lost"
+            )
         other = state.source.look_up(state.kind, token)
         row = other.row
         if other.origin is not Origin.LIVE or row is None or self._has_absorbed(row.digest):
@@ -407,9 +411,9 @@ class Session(MutableMapping[str, Any]):
         return True
 
     def _has_absorbed(self, digest: bytes) -> bool:
-        """Whether a row is this session's own, or one of those merged into it already.
+        """Whether a row is this session's own, or one that was merged into it already.
 
-        It may have been saved or touched by another request since, so the rows themselves differ.
+        Digests are compared, because another request may have changed the row since.
         """
         own, absorbed = self._state.row, self._state.intent.absorb
         return (own is not None and own.digest == digest) or any(
@@ -420,19 +424,23 @@ class Session(MutableMapping[str, Any]):
     def lock(self, timeout: float = 10) -> Iterator[Session]:
         """Run a block while no other request runs one on the same session.
 
-        Inside, the session is as stored now, with what this request has changed so far; changes
-        of the block are stored at its end, whatever becomes of the request: pyramid_retry repeats
-        a block whose request it repeats. An error leaves them to the end of the request. Raises
-        LockTimeout after `timeout` seconds, and SessionLost if the session was ended meanwhile.
-        Nobody waits who does not ask for the lock; a process that dies holds it for 30 seconds,
-        which is also the longest that a block may take: what a longer one changed is undone.
+        Inside the block, the session holds what is stored now and what this request has changed
+        so far. Changes are stored when the block ends, even if the request fails later, so if
+        pyramid_retry repeats the request, the block runs again. If the block raises an error, its
+        changes wait for the end of the request. Raises LockTimeout after `timeout` seconds, and
+        SessionLost if the session was ended meanwhile.
 
-        Take it before the request's own transaction has written to the same SQLite file.
+        Only requests that ask for the lock wait for it. If a process dies, its lock lasts for 30
+        seconds. A block must not take longer either: its changes are then undone.
+
+        Take the lock before the request's own transaction has written to the same SQLite file.
         """
         self._changing()
         state = self._state
         if state.intent.token or state.intent.end or state.locked:
-            raise SessionError("lock a session before it is renewed or ended, and once at a time")
+            raise SessionError(
+                "lock a session before renewing or ending it, and only once at a time"
+            )
         state.locked = True
         try:
             with hold(state, timeout):
@@ -444,7 +452,7 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def user_id(self) -> str | None:
-        """Who is signed in; changed by `sign_in` and `sign_out` alone."""
+        """The id of the signed-in user, or None; only `sign_in` and `sign_out` change it."""
         self._seen()
         sign_in, row = self._state.intent.sign_in, self._state.row
         if sign_in is not None:
@@ -462,7 +470,7 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def signed_in_at(self) -> datetime | None:
-        """When the user signed in to this session; None if nobody is."""
+        """When the user signed in to this session; None if nobody is signed in."""
         self._seen()
         sign_in, row = self._state.intent.sign_in, self._state.row
         if sign_in is not None and not (sign_in.again and row):
@@ -472,13 +480,13 @@ class Session(MutableMapping[str, Any]):
 
     @property
     def confirmed_at(self) -> datetime | None:
-        """When the user proved last who they are, by signing in or doing so again."""
+        """When the user last proved who they are, by signing in or signing in again."""
         proof = self._seen().proof
         return None if proof is None else to_datetime(proof.confirmed_at)
 
     @property
     def method(self) -> str | None:
-        """How the user proved that, as `sign_in` was told: `password`, for example."""
+        """How the user proved that, as passed to `sign_in`: for example, `password`."""
         proof = self._seen().proof
         return None if proof is None else proof.method
 
@@ -489,12 +497,12 @@ class Session(MutableMapping[str, Any]):
         generation: bytes | None = None,
         method: str | None = None,
     ) -> None:
-        """Make this the session of a user, under a new token and with a new lifetime.
+        """Make this the session of a user, with a new token and a new lifetime.
 
-        What an anonymous visitor had put into it stays; what another user had does not. A user who
-        is signed in already proves who they are again: they get a new token, and keep the rest, so
-        that forms in other tabs still work. A client that sent too many cookies to look up can't
-        be signed in: TooManyCookies.
+        What an anonymous visitor put into it stays; what another user put into it does not. If the
+        user is signed in already, this confirms who they are: the session gets a new token and
+        keeps everything else, so that forms in other tabs still work. Raises TooManyCookies if the
+        client sent more session cookies than are looked up.
         """
         name, generation = user_name(user_id), checked_generation(generation)
         method = checked_method(method)
@@ -516,7 +524,7 @@ class Session(MutableMapping[str, Any]):
         content.proof = Proof(now, method)
 
     def sign_out(self, reason: str = "signed_out") -> None:
-        """End this session because its user leaves, or for another reason of 16 letters at most."""
+        """End this session, because its user leaves or for another reason (at most 16 letters)."""
         self._end(checked_reason(reason))
 
     def _end(self, reason: str) -> None:

@@ -72,7 +72,7 @@ class SessionSettings:
     reading: Reading = field(compare=False, repr=False)
 
     def refuse(self, key: str, expected: str) -> NoReturn:
-        """Raise SettingError for one of the values, with its source: it can't be used after all."""
+        """Raise SettingError for a value that was parsed but can't be used, with its source."""
         self.reading.refuse(key, expected)
 
 
@@ -141,15 +141,15 @@ TABLE_SETTING: Final = Setting(
     "sessions",
     _matching(_PLACED_TABLE),
     f"{A_TABLE_NAME}, or schema.name",
-    "Name of the sessions table, or schema.name; on MariaDB and MySQL the schema is a database,"
-    " SQLite has none. Another kind of session shares the first one's table unless it names its"
-    " own.",
-    "Where the database has a table `sessions` of somebody else's, or several applications share"
-    " it; see also database.version_table.",
+    "Name of the sessions table, or schema.name. On MariaDB and MySQL the schema is a database;"
+    " SQLite has no schemas. Another kind of session shares the first one's table unless it names"
+    " its own.",
+    "Change it if another application already has a table `sessions` in this database, or if"
+    " several applications share the database; see also database.version_table.",
 )
 """The row that says where sessions are; migrations read it, too."""
 
-_A_DURATION: Final = "a duration such as 1w, 7d, 3h, 20m, 90s, 1h30m, at most 400 days"
+_A_DURATION: Final = "a duration such as 1w, 7d, 3h, 20m, 90s or 1h30m, at most 400 days"
 _A_DOTTED_NAME: Final = "a dotted name such as package.module:name, or empty"
 _ATTRIBUTE_TEXT: Final = "printable ASCII without a semicolon"
 
@@ -169,83 +169,89 @@ _ROWS: Final = (
         _matching(_COOKIE_NAME),
         "a cookie name of RFC 6265: up to 128 letters, digits and !#$%&'*+-.^_`|~",
         "Name of the cookie.",
-        "Unique to each application, or two on one host overwrite each other's cookie; `make"
-        " session-name` writes a fresh one. `__Host-` before it where the site has HTTPS.",
+        "Choose a unique name for each application: two applications on one host would otherwise"
+        " overwrite each other's cookie. `make session-name` writes a new one. Put `__Host-`"
+        " before it if the site uses HTTPS.",
     ),
     _duration(
         "lifetime",
         "1w",
-        "How long a session lives at most, from its beginning or the last sign-in, however busy"
-        " it is.",
-        "Shorter where much is at stake: 12h for a working day.",
+        "How long a session can live, counted from its start or the last sign-in, even if it is in"
+        " use.",
+        "Shorten it if much is at stake: 12h covers a working day.",
     ),
     _duration_or_off(
         "idle_timeout",
         "off",
-        "How long a session lives without a request that uses it. Shorter than the lifetime.",
-        "Set it where people leave their computers: 30m, or 15m where money moves.",
+        "How long a session lives without a request that uses it. It must be shorter than the"
+        " lifetime.",
+        "Set it if people leave their computers unattended: 30m, or 15m for payments.",
     ),
     _duration(
         "touch_interval",
         "",
-        "How often at most a request that only reads writes down that the session is in use."
-        " Shorter than the idle timeout. Empty: 1m, or a tenth of the idle timeout if less.",
-        "Longer to write less; a session may then idle out so much earlier.",
+        "How often, at most, a request that only reads the session records that it is in use. It"
+        " must be shorter than the idle timeout. Empty: 1m, or a tenth of the idle timeout if that"
+        " is less.",
+        "Lengthen it to write less; a session may then time out earlier by that much.",
     ),
     _duration(
         "anonymous_lifetime",
         "",
         "The lifetime of sessions without a signed-in user. Empty: the lifetime.",
-        "Shorter where robots make many sessions: 2h.",
+        "Shorten it if robots start many sessions: 2h.",
     ),
     Setting(
         "max_per_user",
         "off",
         _count_or_off,
         "a number of sessions from 1 to 999999, or off",
-        "How many sessions one user can have; a sign-in beyond ends the oldest.",
-        "Set it to limit what a stolen password is good for, or the sharing of accounts.",
+        "How many sessions one user can have; a sign-in beyond that ends the oldest one.",
+        "Set it to limit the use of a stolen password, or the sharing of accounts.",
     ),
     Setting(
         "max_size",
         "64 KiB",
         parse_size,
         "a size such as 4096, 64 KiB or 1 MiB, below 16 MiB",
-        "Size of one session's stored data; what would exceed it is refused.",
-        "Smaller to notice early that something large is put into sessions.",
+        "Largest size of one session's stored data; a larger session is refused.",
+        "Lower it to notice early when something large is put into a session.",
     ),
     bool_setting(
         "cookie_secure",
         "true",
         "Send the cookie over HTTPS only.",
-        "false only for plain http on another host than localhost, or for Safari, which takes no"
-        " such cookie from http://localhost either.",
+        "Set it to false only for plain http on a host other than localhost, or for Safari, which"
+        " refuses such a cookie even from http://localhost.",
     ),
     bool_setting(
         "cookie_httponly",
         "true",
         "Hide the cookie from JavaScript.",
-        "Hardly ever: a script that can read it can steal the session.",
+        "Leave it on: a script that can read the cookie can steal the session.",
     ),
     bool_setting(
         "cookie_persist",
         "true",
         "Keep the cookie when the browser is closed.",
-        "false where computers are shared. session.remember_me() decides for one session.",
+        "Set it to false if computers are shared. session.remember_me() overrides it for one"
+        " session.",
     ),
     bool_setting(
         "cookie_partitioned",
         "false",
-        "Keep the cookie apart for each site that embeds this one in a frame (CHIPS).",
-        "true for a page that lives in frames of other sites; cookie_samesite is then none.",
+        "Keep a separate cookie for each site that embeds this one in a frame (CHIPS).",
+        "Set it to true if other sites show your pages in a frame; cookie_samesite must then be"
+        " none.",
     ),
     Setting(
         "cookie_samesite",
         "lax",
         _one_of("lax", "strict", "none"),
         "lax, strict or none",
-        "Whether the cookie goes along with requests that other sites cause.",
-        "strict if nobody arrives signed in by a link elsewhere, none for frames.",
+        "Whether the cookie is sent with requests that come from other sites.",
+        "Choose strict if nobody needs to be signed in when they follow a link from another site,"
+        " none for pages in frames of other sites.",
     ),
     Setting(
         "cookie_path",
@@ -253,91 +259,92 @@ _ROWS: Final = (
         _path,
         f"a path that begins with a slash, {_ATTRIBUTE_TEXT}",
         "The part of the site to which the cookie is sent.",
-        "For several applications below one host; it separates, it does not protect.",
+        "Change it to keep several applications on one host apart. It does not protect one from"
+        " another.",
     ),
     Setting(
         "cookie_domain",
         "",
         _matching(_DOMAIN),
         "a domain name, or empty",
-        "Share the cookie with all hosts below this domain. Empty: this host alone.",
-        "Only if several hosts of yours are one application.",
+        "Share the cookie with all hosts below this domain. Empty: with this host only.",
+        "Set it only if one application has several hosts.",
     ),
     Setting(
         "record_client",
         "full",
         _one_of("full", "shortened", "none"),
         "full, shortened or none",
-        "What is kept of the client's address and user agent, for people to know their devices."
-        " shortened: the network (/24, /48) and 64 characters.",
-        "Where the law or your promise says so.",
+        "How much of the client's address and user agent is stored, so that users can recognise"
+        " their devices. shortened: the network (/24, /48) and 64 characters.",
+        "Change it if the law or your privacy policy requires it.",
     ),
     Setting(
         "csrf",
         VISITORS_BY_ORIGIN,
         _one_of(*CSRF_MODES),
         " or ".join(CSRF_MODES),
-        "How a form proves that a page of this site sent it. visitors_by_origin: for a visitor, by"
-        " what the browser says of it, so that a form starts no session; for a signed-in user, by"
-        " the session's CSRF token. token: by the token for everybody. It counts for"
-        " `request.session`.",
-        "token where users are signed in by other means than the session's user.",
+        "How a form proves that it comes from a page of this site. visitors_by_origin: visitors by"
+        " the headers that the browser sends, so that a form starts no session; signed-in users by"
+        " the session's CSRF token. token: everybody by the token. Applies to `request.session`.",
+        "Choose token if users are signed in by other means than the session.",
     ),
     Setting(
         "url",
         "",
         str,
         "a database URL, as in sqlalchemy.url",
-        "A database for the sessions alone. Empty: the application's, sqlalchemy.url.",
-        "To keep their many small writes away from the application's data.",
+        "A separate database for the sessions. Empty: the application's, sqlalchemy.url.",
+        "Set it to keep the many small writes of sessions away from the application's data.",
     ),
     TABLE_SETTING,
     POOLER_SETTING,
     bool_setting(
         "join",
         "true",
-        "Save a session within the request's transaction where one reaches the same database, so"
-        " that both are committed or neither.",
-        "false if sessions are to be saved apart.",
+        "Save a session within the request's transaction if that uses the same database, so that"
+        " either both are committed or neither.",
+        "Set it to false to save sessions in transactions of their own.",
     ),
     _duration_or_off(
         "sweep_interval",
         "5m",
         "How often each process deletes expired rows.",
-        "off where a timer runs `myapp-sessions INI sweep` instead.",
+        "Turn it off if a timer runs `myapp-sessions INI sweep` instead.",
     ),
     _duration(
         "connect_timeout",
         "3s",
         "How long to wait for a connection to the sessions' database.",
-        "Longer across a slow network; each waiting request holds a thread.",
+        "Lengthen it for a slow network; each waiting request occupies a thread.",
     ),
     _duration(
         "statement_timeout",
         "5s",
-        "How long to wait for one statement, and on SQLite for the file's lock.",
-        "Shorter to fail sooner, longer if batch jobs hold locks.",
+        "How long to wait for one statement or, on SQLite, for the lock on the file.",
+        "Shorten it to fail sooner; lengthen it if batch jobs hold locks.",
     ),
     Setting(
         "store",
         "",
         _matching(_DOTTED),
         _A_DOTTED_NAME,
-        "A store of your own, called with the settings. Empty: the SQLAlchemy store.",
-        "To keep sessions elsewhere; the documentation has a test suite for it.",
+        "A callable that takes the settings and returns your own store. Empty: the SQLAlchemy"
+        " store.",
+        "Set it to keep sessions elsewhere; the package has a test suite for stores.",
     ),
     Setting(
         "serializer",
         "",
         _matching(_DOTTED),
         _A_DOTTED_NAME,
-        "A serializer of your own with loads and dumps. Empty: MessagePack.",
-        "For types that MessagePack lacks. Stored sessions then become unreadable.",
+        "A serializer of your own, an object with loads and dumps. Empty: MessagePack.",
+        "Set it to store types that MessagePack lacks. Sessions stored before become unreadable.",
     ),
 )
 
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
-"""The settings by name, in the order in which the ini files and the reference have them."""
+"""The settings by name, in the order of the ini files and the reference."""
 
 
 def read_session_settings(
@@ -367,7 +374,7 @@ def read_session_settings(
 
 
 def _check_combinations(s: SessionSettings) -> None:
-    """Refuse what each value allows and all together do not (C3)."""
+    """Refuse combinations of values that are valid only separately (C3)."""
     if s.idle_timeout is not None and s.idle_timeout >= s.lifetime:
         s.refuse("idle_timeout", f"a duration shorter than {s.prefix}lifetime")
     if s.idle_timeout is not None and s.touch_interval >= s.idle_timeout:

@@ -29,9 +29,9 @@ class Origin(enum.Enum):
     """A session that was renewed or signed out within the last minute."""
     UNREADABLE = enum.auto()
     AMBIGUOUS = enum.auto()
-    """Several live sessions, of which none is taken."""
+    """Several live sessions; none of them is used."""
     TOO_MANY = enum.auto()
-    """So many cookies that none was looked up; nothing is saved, and nobody can sign in."""
+    """Too many cookies to look up; nothing is saved, and nobody can sign in."""
     ENDED = enum.auto()
     """A session that this very request has ended."""
 
@@ -48,7 +48,7 @@ class Loaded(Discreet, msgspec.Struct, frozen=True, kw_only=True):
     row: StoredSession | None = None
     content: Content = msgspec.field(default_factory=Content)
     rivals: tuple[bytes, ...] = ()
-    """The digests of the live sessions of which none was taken."""
+    """The digests of the live sessions, none of which is used."""
     touch_due: bool = False
     """Whether the store is to be told that the session is in use."""
 

@@ -24,14 +24,14 @@ from myapp.sessions.core.trust import TrustedClock
 log = logging.getLogger(__name__)
 
 BATCH: Final = 50
-"""Rows of one deletion: so few that nobody waits long behind it."""
+"""Rows per deletion; few enough that nobody waits long for it."""
 
 SHARE: Final = 0.01
 """The part of its time in which the thread sweeps. Every request competes with it for the machine,
 and nobody waits for the rows to go."""
 
 TRY_AGAIN: Final = 60
-"""Seconds after which a thread is tried again that could not be started."""
+"""Seconds to wait after a thread could not be started."""
 
 
 def sweep(store: SessionStore, clock: Clock, batch: int = BATCH) -> Iterator[int]:
@@ -70,11 +70,11 @@ class Sweeper:
         self._is_stopped = False
         self._not_before = 0.0
         self.process = 0
-        """The process in which its thread runs; asked at each request, so it is no property."""
+        """The process in which its thread runs; read at each request, so not a property."""
 
     def ensure_running(self) -> None:
-        """Start the thread of this process if there is none yet. Never raises: who asks for a
-        page has nothing to do with it.
+        """Start the thread of this process if there is none yet. Never raises: the request
+        must not suffer.
         """
         process = process_id()
         if self._is_stopped or process in self._runs or time.monotonic() < self._not_before:
@@ -98,12 +98,12 @@ class Sweeper:
         self.process = process
         if self._not_before:
             self._not_before = 0.0
-            log.warning("expired sessions are deleted by this process again")
+            log.warning("this process deletes expired sessions again")
 
     def _put_off(self, error: Exception) -> None:
         """Try again later, and not at each request; the log is told once."""
         if not self._not_before:
-            words = "expired sessions are not deleted by this process: %s; tried again every %d s"
+            words = "this process can't delete expired sessions: %s; trying again every %d s"
             log.warning(words, error, TRY_AGAIN)
         self._not_before = time.monotonic() + TRY_AGAIN
 
@@ -136,11 +136,11 @@ class Sweeper:
                 self._tell_once(error)
             except StoreUnavailable as error:
                 # The store has told the log already.
-                log.info("sweeping is put off: %s", error)
+                log.info("sweeping has to wait: %s", error)
             except SessionError as error:
-                log.warning("sweeping is put off: %s", error)
+                log.warning("sweeping has to wait: %s", error)
             except Exception:
-                log.exception("sweeping failed, and is tried again later")
+                log.exception("sweeping failed; trying again later")
 
     def _tell_once(self, doubt: DoubtfulClock) -> None:
         """Say that the clock is wrong; not again at each turn until it has been right."""

@@ -15,7 +15,7 @@ from myapp.sessions.core.lifetime import LEAP, MINUTE, Clock, shown
 from myapp.sessions.core.store import SessionStore, TellsTime
 
 STEADY: Final = 60 * MINUTE
-"""After a leap that no database has explained, the clock must run steadily for so long."""
+"""How long the clock must run steadily after a leap that no database has confirmed."""
 
 
 def steady_now() -> int:
@@ -43,10 +43,10 @@ class TrustedClock:
         now, steady = self._clock(), self._steady()
         theirs = self._store.now() if isinstance(self._store, TellsTime) else None
         if theirs is not None and abs(theirs - now) > LEAP:
-            raise _doubt(now, "the database's clock says", theirs)
+            raise _doubt(now, "but the database's clock says", theirs)
         expected = steady + self._trusted
         if not self._ran_steadily(now - steady, steady, confirmed=theirs is not None):
-            raise _doubt(now, "going by the time that has passed it is", expected)
+            raise _doubt(now, "but the time that has passed since makes it", expected)
         return now
 
     def _ran_steadily(self, ahead: int, steady: int, *, confirmed: bool) -> bool:
@@ -68,5 +68,5 @@ class TrustedClock:
 
 def _doubt(now: int, words: str, other: int) -> DoubtfulClock:
     return DoubtfulClock(
-        f"nothing is swept: this machine's clock says {shown(now)}, {words} {shown(other)}"
+        f"nothing was swept: this machine's clock says {shown(now)}, {words} {shown(other)}"
     )

@@ -1,7 +1,7 @@
 """Waiting in a queue: first come, first served.
 
-Queues hold weak references: whoever an interrupt drives away is gone from them when its turn is
-collected, and nobody has to be told.
+Queues hold weak references: a waiting thread that is interrupted disappears from them when its turn
+is collected, without telling anybody.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Final, Generic, TypeVar
 T = TypeVar("T")
 
 _LOOK_AGAIN: Final = 0.05
-"""Seconds after which whoever waits looks for itself: the one before may have been interrupted."""
+"""Seconds after which a waiting thread checks by itself: the one before may be interrupted."""
 
 
 class Turn(Generic[T]):
@@ -54,7 +54,7 @@ class Line:
 
     @property
     def is_closed(self) -> bool:
-        """Whether nobody may overtake: whoever comes has to stand in line."""
+        """Whether everybody has to stand in line, so that nobody overtakes."""
         # Taken once: the one who closed it may be leaving.
         closed_for = self._closed_for
         return closed_for is not None and closed_for() is not None
@@ -115,7 +115,7 @@ class Lines:
         self._lines: weakref.WeakValueDictionary[bytes, Line] = weakref.WeakValueDictionary()
 
     def of(self, digest: bytes) -> Line:
-        """The line before whatever this digest stands for."""
+        """The line of what this digest stands for."""
         return self._lines.setdefault(digest, Line())
 
     def is_closed(self, digest: bytes) -> bool:

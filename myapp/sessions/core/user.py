@@ -11,18 +11,18 @@ MAX_REASON: Final = 16
 
 
 def user_name(user_id: object) -> str:
-    """A user's id as it is stored. Raises TypeError for what is no id, such as None: `"None"` may
-    be somebody's name; and ValueError for a text that no column holds alike on each database.
+    """A user's id as it is stored. Raises TypeError for anything that can't be an id, such as None
+    (`"None"` may be somebody's name), and ValueError for text that some database can't store.
     """
     if isinstance(user_id, bool) or not isinstance(user_id, str | int | UUID):
-        raise TypeError(f"a user id is a str, an int or a UUID, not {user_id!r}")
+        raise TypeError(f"a user id must be a str, an int or a UUID, not {user_id!r}")
     # An enum's member has a name of its own for `str`.
     if isinstance(user_id, str):
         name = str.__str__(user_id)
     else:
         name = int.__repr__(user_id) if isinstance(user_id, int) else UUID.__str__(user_id)
     if not name or len(name) > MAX_USER_ID or not name.isprintable():
-        raise ValueError(f"a user id is printable text of 1 to {MAX_USER_ID} characters")
+        raise ValueError(f"a user id must be printable text of 1 to {MAX_USER_ID} characters")
     return name
 
 
@@ -32,11 +32,11 @@ def checked_generation(generation: object) -> bytes | None:
         return None
     if not isinstance(generation, bytes):
         kind = type(generation).__qualname__
-        raise TypeError(f"a user's security generation is bytes or None, not a {kind}")
+        raise TypeError(f"a user's security generation must be bytes or None, not {kind}")
     if len(generation) > MAX_GENERATION:
         raise ValueError(
-            f"a user's security generation has at most {MAX_GENERATION} bytes, not"
-            f" {len(generation)}: take a hash of it"
+            f"a user's security generation must have at most {MAX_GENERATION} bytes, not"
+            f" {len(generation)}: use a hash of it"
         )
     return generation
 
@@ -46,16 +46,18 @@ def checked_method(method: object) -> str | None:
     if method is None:
         return None
     if not isinstance(method, str):
-        raise TypeError(f"a sign-in's method is a str or None, not {method!r}")
+        raise TypeError(f"a sign-in's method must be a str or None, not {method!r}")
     if not method.isprintable():
-        raise ValueError(f"a sign-in's method is printable text, not {method!r}")
+        raise ValueError(f"a sign-in's method must be printable text, not {method!r}")
     return str.__str__(method)
 
 
 def checked_reason(reason: object) -> str:
     """Why a session ends. Raises TypeError and ValueError."""
     if not isinstance(reason, str):
-        raise TypeError(f"a reason is a str, not {reason!r}")
+        raise TypeError(f"a reason must be a str, not {reason!r}")
     if not 0 < len(reason) <= MAX_REASON or not reason.isprintable():
-        raise ValueError(f"a reason has 1 to {MAX_REASON} printable characters, not {reason!r}")
+        raise ValueError(
+            f"a reason must have 1 to {MAX_REASON} printable characters, not {reason!r}"
+        )
     return str.__str__(reason)

@@ -1,6 +1,6 @@
 """Moves in without signing anyone out: `config.include("myapp.sessions.moving")`.
 
-For the time of a move, sessions of other libraries are adopted as they arrive. Nothing else in the
+During a move, sessions of other libraries are adopted as they arrive. Nothing else in the
 package knows of this folder: without the include nothing of it is loaded.
 """
 

@@ -38,7 +38,7 @@ class BeakerStore(Protocol):
         """What is stored, a pickle around bytes or a dictionary; None if there is nothing."""
 
     def delete(self, key: str) -> None:
-        """Delete it, be it there or not."""
+        """Delete it if it exists."""
 
 
 class BeakerReader:

@@ -59,7 +59,7 @@ def _shrink(codec: Codec, content: Content) -> None:
     while (parts := _parts(codec, content)) and not _fits(codec, content):
         size, holder, key = max(parts, key=lambda part: part[0])
         del holder[key]
-        log.warning("not moved: session[%r], whose %d bytes are too many", key, size)
+        log.warning("not moved: session[%r]; its %d bytes are too many", key, size)
 
 
 def _parts(codec: Codec, content: Content) -> list[tuple[int, dict[str, Any], str]]:

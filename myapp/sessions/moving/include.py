@@ -43,11 +43,10 @@ _READERS: Final[Mapping[str, Callable[[Mapping[str, Any], str], Reader]]] = {
 
 
 def includeme(config: Configurator) -> None:
-    """Adopt the sessions of old libraries, as `request.session`, for the time of a move.
+    """During a move, adopt the sessions of old libraries as `request.session`.
 
-    Read from the settings: `moving.*`, each overridden by its environment variable. Raises
-    SettingError for a setting that can't be used. Take the line out again when no old session
-    arrives any more.
+    Reads the settings `moving.*`, each overridden by its environment variable. Raises SettingError
+    for a setting that can't be used. Remove the include when no old sessions arrive any more.
     """
     sessions = config.registry.get(SESSIONS_KEY)
     if sessions is None:
@@ -96,11 +95,11 @@ def _reader(settings: MovingSettings, kind: str) -> Reader:
     if kind == "beaker":
         needed = "data_dir" if options["type"] == "file" else "url"
         if not options[needed]:
-            settings.refuse(f"beaker.{needed}", f"a value, for beaker.type = {options['type']}")
+            settings.refuse(f"beaker.{needed}", f"a value, because beaker.type = {options['type']}")
     try:
         return _READERS[kind](options, settings.pickle)
     except ImportError as error:
-        settings.refuse("from", f"the package {error.name} to be installed, as {kind} needs it")
+        settings.refuse("from", f"the package {error.name}, which {kind} needs, to be installed")
     except BadUrl as error:
         settings.refuse(f"{kind}.{error.option}", "a URL that its client can read")
 
@@ -109,5 +108,5 @@ def _refuse_same_names(settings: MovingSettings, readers: list[Reader], taken: l
     for reader in readers:
         if reader.cookie_name in taken:
             name = "key" if reader.name == "beaker" else "cookie_name"
-            expected = "a name that no new cookie has: set session.cookie_name to another one"
+            expected = "a name that no new cookie has: change session.cookie_name"
             settings.refuse(f"{reader.name}.{name}", expected)

@@ -1,8 +1,8 @@
 """Which old session became which of ours: a row for each, in the sessions table.
 
-By it a request that still bears the old cookie, on its way while the first one was answered, gets
-the same session; and an old cookie that is sent again after signing out opens nothing. The rows
-hold a digest of the old id, no token and no contents.
+With it, a request that still has the old cookie, because it was sent before the first one was
+answered, gets the same session; and an old cookie that is replayed after signing out opens nothing.
+The rows hold a digest of the old id, but no token and no contents.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from myapp.sessions.moving.old import Reader
 log = logging.getLogger(__name__)
 
 GRACE: Final = MINUTE
-"""For so long other requests may have been on their way with the old cookie."""
+"""How long other requests with the old cookie may still be on their way."""
 
 _UTMOST: Final = 10**14
 """The year 5138."""
@@ -42,7 +42,7 @@ class Link(msgspec.Struct, array_like=True, frozen=True):
     """What became of an old session."""
 
     kind: str
-    """The old library's word."""
+    """The old library's name, as in `moving.from`."""
     handle: str | None
     """The session of ours; None if the old one was ended."""
     has_user: bool = False
@@ -153,7 +153,7 @@ def write_link(kind: Kind, arrival: Arrival, handle: str | None, *, has_user: bo
     """
     there = _write(kind, _row(kind, arrival, handle, has_user=has_user))
     if there is not None and handle not in (None, _read(there).handle):
-        log.info("old session %s was adopted twice, at once", shortened(there.digest))
+        log.info("old session %s was adopted twice at the same time", shortened(there.digest))
         second = _row(kind, _second(arrival), handle, has_user=has_user, is_second=True)
         _write(kind, second)
 

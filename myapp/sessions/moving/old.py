@@ -25,9 +25,9 @@ class Old:
 
 
 class Reader(Protocol):
-    """Knows the sessions of one old library. Nothing that a client sends makes it raise.
+    """Knows the sessions of one old library. Nothing that a client sends may make it raise.
 
-    StoreUnavailable means that the old store does not answer, and nothing else.
+    It raises StoreUnavailable only if the old store does not answer.
     """
 
     name: str
@@ -36,11 +36,11 @@ class Reader(Protocol):
     """How long an old cookie can be replayed at most, in milliseconds."""
 
     def key(self, request: Request) -> str | None:
-        """What tells the session of a request from all others; None if its cookie is forged,
-        malformed or not there.
+        """A key that identifies the session of a request; None if its cookie is forged, malformed
+        or missing.
 
-        The same for every cookie that its signature lets pass: else a cookie that was rewritten
-        would be another session, which was never adopted or signed out.
+        The key must be the same for all cookies with a valid signature for that session: otherwise
+        a rewritten cookie would be another session, which was never adopted or signed out.
         """
 
     def read(self, request: Request, key: str) -> Old | None:

@@ -1,7 +1,7 @@
 """What becomes of an old session once the response is known: nothing, unless ours was committed.
 
-Runs as a response callback, after both our tweens and pyramid_tm. First the link is written, then
-the old session is deleted, then its cookie: whatever fails in between signs nobody out.
+Runs as a response callback, after both our tweens and pyramid_tm. First it writes the link, then
+deletes the old session, then its cookie: a failure in between signs nobody out.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ class Parts:
         """Warn, unless it was said before: the same cookie comes with each request."""
         if text not in self.told and len(self.told) < _MAX_TOLD:
             self.told.add(text)
-            log.warning("%s (this is said once)", text)
+            log.warning("%s (logged once)", text)
 
 
 @dataclass(slots=True, eq=False)

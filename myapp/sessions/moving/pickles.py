@@ -46,7 +46,7 @@ class _Plain(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         if (_OLD_NAMES.get(module, module), name) not in _PLAIN:
-            raise NotAllowed(f"it holds a {module}.{name}, and moving.pickle is plain")
+            raise NotAllowed(f"it holds a {module}.{name}, but moving.pickle is plain")
         return super().find_class(module, name)
 
 
@@ -60,12 +60,12 @@ class _Shell(pickle.Unpickler):
 
 
 def loads(data: bytes, allowed: str) -> Any:
-    """What is pickled. Raises NotAllowed, and anything at all for bytes that are no pickle."""
+    """The pickled value. Raises NotAllowed, and any error for bytes that are not a pickle."""
     if allowed == TRUSTED:
         return pickle.loads(data)  # noqa: S301  # a setting says so, which says what it means
     if allowed == PLAIN:
         return _Plain(io.BytesIO(data)).load()
-    raise NotAllowed("it is pickled, and moving.pickle is never")
+    raise NotAllowed("it is pickled, but moving.pickle is never")
 
 
 def open_shell(data: bytes) -> Any:

@@ -1,4 +1,4 @@
-"""What the readers of old sessions share: how they tell of what can't be read or had."""
+"""What the readers of old sessions share: their errors for what can't be read or reached."""
 
 from __future__ import annotations
 
@@ -26,20 +26,22 @@ class BadUrl(ValueError):
 
 
 class Unreadable(Exception):
-    """An old session that is there, and can't be read: it stays as it is."""
+    """An old session that exists but can't be read; it is left unchanged."""
 
 
 def unreadable(name: str, error: Exception, what: str = "") -> Unreadable:
     """The error to raise; its text tells why, without the contents."""
     # What another error says may quote the contents.
     reason = str(error) if isinstance(error, NotAllowed) else type(error).__name__
-    return Unreadable(f"{what}an old session of {name} can't be read, and stays as it is: {reason}")
+    return Unreadable(
+        f"{what}an old session of {name} can't be read and was left as it is: {reason}"
+    )
 
 
 def moment(value: Any) -> float:
     """A moment that an old library wrote, in seconds since 1970.
 
-    Raises ValueError, among others, for what no clock has shown: it could not be reckoned with.
+    Raises ValueError, among others, for a moment that no clock can have shown.
     """
     seconds = float(value)
     if not -_UTMOST < seconds < _UTMOST:

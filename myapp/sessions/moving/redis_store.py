@@ -40,6 +40,6 @@ class RedisStore:
             return value
 
     def delete(self, key: str) -> None:
-        """Delete a key, be it there or not."""
+        """Delete a key if it exists."""
         with reaching(self._name, self._error):
             self._client.delete(key)

@@ -28,7 +28,7 @@ BEAKER_TYPES: Final = ("file", "ext:database", "ext:redis")
 _COOKIE_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]{1,128}")
 _ATTRIBUTE: Final = re.compile(r"[ !-:<-~]*")
 _A_COOKIE_NAME: Final = "a cookie name of RFC 6265"
-_OLD: Final = "As the old application has it."
+_OLD: Final = "Copy it from the old application."
 
 
 def _kinds(text: str) -> tuple[str, ...]:
@@ -114,7 +114,7 @@ def _function(text: str) -> Any:
 
 
 def _secret(kind: str, help: str) -> Setting:
-    expected = "the secret of the old sessions, which is needed to know them"
+    expected = "the secret of the old sessions; without it they can't be verified"
     return Setting(f"{kind}.secret", "", str, expected, help, _OLD)
 
 
@@ -125,7 +125,7 @@ def _cookie(name: str, default: str) -> Setting:
 
 def _place(path: str, domain: str) -> tuple[Setting, Setting]:
     text, parse = "printable ASCII without a semicolon", _matching(_ATTRIBUTE)
-    help = "{0} of the old cookie, without which browsers don't delete it."
+    help = "{0} of the old cookie; browsers need it to delete the cookie."
     return (
         Setting(path, "/", parse, text, help.format("Path"), _OLD),
         Setting(domain, "", parse, f"{text}, or empty", help.format("Domain"), _OLD),
@@ -134,7 +134,7 @@ def _place(path: str, domain: str) -> tuple[Setting, Setting]:
 
 def _seconds(name: str, default: str) -> Setting:
     expected = "whole seconds, or none"
-    help = "After how many seconds without a request the old sessions expired."
+    help = "Seconds without a request after which the old sessions expired."
     return Setting(name, default, _timeout, expected, help, _OLD)
 
 
@@ -153,9 +153,9 @@ def _redis(kind: str, prefix: str) -> tuple[Setting, ...]:
             f"{kind}.deserialize",
             "",
             _function,
-            "a dotted name of a function that takes bytes",
-            "What reads the stored sessions. Empty: pickle, by moving.pickle.",
-            "As the old application has it: json.loads, for example.",
+            "the dotted name of a function that takes bytes",
+            "The function that reads the stored sessions. Empty: pickle, as moving.pickle allows.",
+            "Copy it from the old application: json.loads, for example.",
         ),
     )
 
@@ -170,7 +170,7 @@ _ROWS: Final = (
         " SignedCookieSessionFactory, beaker is pyramid_beaker, session_redis is"
         " pyramid_session_redis, redis_sessions is pyramid_redis_sessions, and auth_tkt is the"
         " cookie of Pyramid's AuthTktAuthenticationPolicy or AuthTktCookieHelper.",
-        "Two of them where the user is in one cookie and the session in another.",
+        "Name two if the user is in one cookie and the session in another.",
         required=True,
     ),
     Setting(
@@ -178,38 +178,38 @@ _ROWS: Final = (
         "",
         str,
         "a key of the old sessions, or empty",
-        "The key under which an old session holds the id of its user. Empty: the user is that of"
-        " auth_tkt, or nobody.",
-        "Set it where the old application kept the user in the session.",
+        "The key under which an old session holds its user's id. Empty: auth_tkt names the user,"
+        " or nobody is signed in.",
+        "Set it if the old application kept the user in the session.",
     ),
     Setting(
         "pickle",
         NEVER,
         _one_of(NEVER, PLAIN, TRUSTED),
         f"{NEVER}, {PLAIN} or {TRUSTED}",
-        "Whether pickled sessions are read. plain: those that hold nothing but Python's own plain"
-        " values, dates, UUIDs and Decimals; another one is left out. trusted: all of them, which"
-        " executes what the old store holds: whoever can write there, or knows the secret of a"
-        " cookie, can run any program on this machine.",
-        "plain, for libraries that pickle. trusted only if that is not enough, and nobody else"
-        " can write into the old store.",
+        "Whether pickled sessions are read. plain: only those that hold nothing but Python's own"
+        " plain values, dates, UUIDs and Decimals; others are left out. trusted: all of them. This"
+        " executes what the old store holds: anybody who can write there, or who knows the secret"
+        " of a cookie, can run any program on this machine.",
+        "Choose plain for libraries that pickle, trusted only if that is not enough and nobody"
+        " else can write to the old store.",
     ),
     bool_setting(
         "keep_old",
         "false",
-        "Leave the old cookies and the old store as they are, until the user signs out.",
-        "true while servers with the old code still run, or as long as you may go back to it. Set"
-        " it to false afterwards: the old cookies are then deleted as they arrive.",
+        "Leave the old cookies and the old store unchanged until the user signs out.",
+        "Set it to true while servers with the old code still run, or while you may go back to it."
+        " Set it to false afterwards: old cookies are then deleted as they arrive.",
     ),
     Setting(
         "began_after",
         "",
         _moment,
         "a moment with its time zone, such as 2026-11-26T03:00Z, or empty",
-        "Old sessions that began before this moment are refused, and so are those that do not say"
-        " when they began. Empty: all are adopted.",
-        "To sign everybody out, after a leak for example: ending sessions and changing a password"
-        " reach only what has moved. Leave it set until the move is over.",
+        "Refuse old sessions that began before this moment, or that do not say when they began."
+        " Empty: all are adopted.",
+        "Set it to sign everybody out, for example after a leak: ending sessions and changing a"
+        " password affect only sessions that have moved. Leave it set until the move is over.",
     ),
     _secret("signed_cookie", "The secret that signs the cookie."),
     Setting(
@@ -217,7 +217,7 @@ _ROWS: Final = (
         "pyramid.session.",
         str,
         "a text",
-        "The salt that goes into the signature.",
+        "The salt of the signature.",
         _OLD,
     ),
     Setting(
@@ -235,8 +235,8 @@ _ROWS: Final = (
         "json",
         _one_of("json", "pickle"),
         "json or pickle",
-        "How the cookie's contents are written: json in Pyramid 2, pickle before.",
-        "pickle where the old application runs Pyramid 1, unless it chose JSONSerializer.",
+        "How the cookie's contents are serialized: json in Pyramid 2, pickle in earlier versions.",
+        "Choose pickle if the old application runs Pyramid 1, unless it uses JSONSerializer.",
     ),
     *_place("signed_cookie.path", "signed_cookie.domain"),
     Setting(
@@ -251,8 +251,8 @@ _ROWS: Final = (
         "beaker.data_dir",
         "",
         _folder,
-        "a folder that exists, for beaker.type = file",
-        "The folder that Beaker keeps its files in.",
+        "an existing folder, for beaker.type = file",
+        "The folder in which Beaker keeps its files.",
         _OLD,
     ),
     Setting(
@@ -261,7 +261,7 @@ _ROWS: Final = (
         _url,
         "a URL, for ext:database and ext:redis",
         "The URL of Beaker's database or Redis.",
-        "As the old application has it, where it may also be called sa.url.",
+        "Copy it from the old application, where it may also be called sa.url.",
     ),
     Setting(
         "beaker.table_name",
@@ -279,7 +279,7 @@ _ROWS: Final = (
         "pickle",
         _one_of("json", "pickle"),
         "json or pickle",
-        "How the contents are written.",
+        "How the contents are serialized.",
         _OLD,
     ),
     *_place("beaker.cookie_path", "beaker.cookie_domain"),
@@ -298,14 +298,17 @@ _ROWS: Final = (
         _hash,
         "an algorithm that hashlib knows, such as sha512",
         "The algorithm that signs the cookie.",
-        "md5 where an application on Pyramid 1 named none.",
+        "Choose md5 if an application on Pyramid 1 did not name an algorithm.",
     ),
     _cookie("auth_tkt.cookie_name", "auth_tkt"),
-    bool_setting("auth_tkt.include_ip", "false", "Whether the address is signed as well.", _OLD),
-    _seconds("auth_tkt.timeout", ""),
     bool_setting(
-        "auth_tkt.wild_domain", "true", "Whether subdomains have the cookie as well.", _OLD
+        "auth_tkt.include_ip",
+        "false",
+        "Whether the signature covers the client's address, too.",
+        _OLD,
     ),
+    _seconds("auth_tkt.timeout", ""),
+    bool_setting("auth_tkt.wild_domain", "true", "Whether subdomains get the cookie, too.", _OLD),
     *_place("auth_tkt.path", "auth_tkt.domain"),
 )
 
@@ -314,7 +317,7 @@ TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROW
 
 PREFIX: Final = "moving."
 OWNED: Final = (PREFIX,)
-"""Whatever begins so is ours, and refused where it is not in the table."""
+"""Names that begin like this are ours; one that is not in the table is refused."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -359,9 +362,7 @@ def read_moving_settings(settings: Mapping[str, Any], environ: Mapping[str, str]
         if kind != "beaker" and not given.of(kind)["secret"]:
             given.refuse(f"{kind}.secret", TABLE[f"{kind}.secret"].expected)
         if given.pickle == NEVER and _pickles(kind, given.of(kind)):
-            given.refuse(
-                "pickle", f"{PLAIN} or {TRUSTED}, since the sessions of {kind} are pickled"
-            )
+            given.refuse("pickle", f"{PLAIN} or {TRUSTED}, because {kind} pickles its sessions")
     return given
 
 

@@ -1,4 +1,4 @@
-"""Where a session comes from during a move: our own store, else an old session.
+"""Where a session comes from during a move: from our own store or, if not there, an old session.
 
 An old session becomes a new one of ours, which the normal path saves. This module only says what
 it holds; nothing is written before the response is known.
@@ -87,7 +87,7 @@ class MovingSource:
             read = self._read(move)
             if olds := [(each, old) for each, old in read if old and self._is_recent(old)]:
                 return self._adopt(kind, move, olds)
-            # Whoever was faster has written the link before it deleted the old session.
+            # A faster request has written the link before it deleted the old session.
             found = self._find(kind, move)
         elif found.link.handle is not None and not found.link.has_user:
             adopted = self._adopt_user(kind, move, found.missing)
@@ -225,7 +225,7 @@ def _user_id(found: object) -> str | None:
     try:
         return user_name(found)
     except (TypeError, ValueError) as error:
-        log.warning("the user of an old session is not signed in: %s", error)
+        log.warning("the user of an old session was not signed in: %s", error)
         return None
 
 

@@ -83,8 +83,8 @@ class Breaker:
         self.outages = Outages(monotonic)
         self._attempts: set[weakref.ref[Attempt]] = set()
         self.answered = -math.inf
-        """When the database gave a sign of life last: a connect was answered, or a statement that
-        was sent then.
+        """When the database last gave a sign of life: when a connect was answered, or when a
+        statement was sent that was answered.
         """
         self._pauses: dict[None, _Pause] = {}  # one at most
 
@@ -124,7 +124,7 @@ class Breaker:
         return self.outages.refused("connecting", reason, max(1, math.ceil(left)))
 
     def succeeded(self, attempt: Attempt) -> None:
-        """A connection was had: everybody may try again."""
+        """A connect succeeded: everybody may try again."""
         attempt.end()
         self.answered = self._monotonic()
         self._pauses.pop(None, None)
@@ -132,11 +132,11 @@ class Breaker:
             self.works()
 
     def works(self, *what: Trouble) -> None:
-        """A connection that was had is of use; whether another can be had, it does not say."""
+        """A connection works; that does not tell whether another one can be opened."""
         self.outages.works(*what, *(() if self._pauses else ("connecting",)))
 
     def failed(self, attempt: Attempt, reason: str) -> StoreUnavailable:
-        """No connection was had: begin a pause, longer than the last. The error to raise."""
+        """A connect failed: begin a pause, longer than the last one. Returns the error to raise."""
         now, probe = self._monotonic(), attempt.probe
         attempt.end()
         new = _Pause(now)

@@ -1,9 +1,9 @@
 """Statements compiled once for a dialect, to be run on the driver's own cursor.
 
-SQLAlchemy's execution costs several times what the driver's does: it wraps connection, result and
-rows at each call. So the store goes past it. The text is still SQLAlchemy's, so that the table's
-definition stays in one place. Values may be whole numbers, texts and bytes only, which each driver
-takes and gives as they are.
+SQLAlchemy's execution costs several times as much as the driver's, because it wraps the connection,
+the result and the rows at each call. So the store bypasses it. The text is still SQLAlchemy's, so
+that the table's definition stays in one place. Values may only be whole numbers, text and bytes,
+which every driver accepts and returns unchanged.
 """
 
 from __future__ import annotations

@@ -55,7 +55,7 @@ class Connection(SqlWriter):
         options = {"binary": True} if dialect.driver == "psycopg" else {}
         self.cursor: Any = driver.cursor(**options)
         self.close = finalize(self, _close, driver, self.cursor, process_id())
-        """Closes the connection, whatever state it is in; so does whoever drops it."""
+        """Closes the connection in any state; dropping it closes it, too."""
         # When the process ends, a thread may still be using it.
         self.close.atexit = False
         # SQLite takes its one write lock at once, so that it waits for it and never fails later.

@@ -1,4 +1,4 @@
-"""What a driver's errors mean to whoever uses the store."""
+"""What a driver's errors mean to the users of the store."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from myapp.sessions.sql import model
 
 MIGRATE: Final = (
     "run `alembic upgrade head`, with DATABASE_URL if the sessions have a database of their own;"
-    " where alembic does not know the table, `myapp-sessions INI schema` prints its SQL"
+    " if alembic does not know the table, `myapp-sessions INI schema` prints its SQL"
 )
 
-# Without these no table was ever ours, whatever its age.
+# Our table has always had these columns.
 _ALWAYS_OURS: Final = frozenset({"digest", "manager"})
 
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
@@ -43,7 +43,7 @@ def missing_table(table: Table) -> SchemaError:
     if table is model.table:
         return SchemaError(known)
     return SchemaError(
-        f"{known}. If alembic has nothing to do there, it ran for another table or another"
+        f"{known}. If alembic finds nothing to do, it ran for another table or another"
         " application: give database.version_table a name of its own"
     )
 
@@ -51,7 +51,7 @@ def missing_table(table: Table) -> SchemaError:
 def old_table(table: Table, missing: Sequence[str]) -> SchemaError:
     """The table lacks columns that were added since it was made."""
     lacks = ", ".join(missing)
-    return SchemaError(f"the table {table.fullname!r} is old, it lacks {lacks}: {MIGRATE}")
+    return SchemaError(f"the table {table.fullname!r} is out of date, it lacks {lacks}: {MIGRATE}")
 
 
 def is_foreign(missing: Sequence[str]) -> bool:
@@ -62,9 +62,9 @@ def is_foreign(missing: Sequence[str]) -> bool:
 def foreign_table(table: Table) -> SchemaError:
     """Another application has a table of that name."""
     return SchemaError(
-        f"the table {table.fullname!r} is not one of myapp.sessions, but of another application or"
-        " package: choose another name for ours, by the setting session.table (of a further manager"
-        " with its prefix)"
+        f"the table {table.fullname!r} belongs to another application or package, not to"
+        " myapp.sessions: choose another name with the setting session.table (for a further"
+        " manager, with its prefix)"
     )
 
 

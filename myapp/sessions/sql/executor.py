@@ -1,4 +1,4 @@
-"""Runs statements on the pool's connections, and runs them again where that is harmless."""
+"""Runs statements on the pool's connections, and repeats them if that is harmless."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ from myapp.sessions.sql.pool import Pool
 T = TypeVar("T")
 
 RACES: Final = 10
-"""So often something is tried that loses race after race."""
+"""How often a write is tried that keeps losing races."""
 
 _FIRST_PAUSE: Final = 0.004  # seconds, doubled after each race
 _LONGEST_PAUSE: Final = 0.25
 _PROMPT: Final = 1.0
-"""A connection that was dead all along fails within this time. One that took longer may do so
-again, and then nobody is to wait twice."""
+"""A connection that was dead all along fails within this time. One that took longer may take as
+long again, and nobody should wait twice."""
 
 
 # What only looks.
@@ -35,7 +35,7 @@ _READS: Final = frozenset({Connection.fetch_one, Connection.fetch_all, Connectio
 
 
 class Executor:
-    """Gives connections to whoever uses them, takes them back and judges errors."""
+    """Lends connections, takes them back and judges errors."""
 
     def __init__(self, engine: Engine, pools: PerProcess[Pool], timeout: float) -> None:
         """`timeout`: after so many seconds nothing is tried again."""
@@ -49,11 +49,11 @@ class Executor:
         single: bool = True,
         done: Callable[[], T] | None = None,
     ) -> T:
-        """Use a connection: for a single statement, or else for a transaction.
+        """Use a connection, for a single statement or for a transaction.
 
-        If the connection broke, `done` says whether the work was done all the same (S7): what it
-        answers, unless that is false, is the answer. Otherwise it is tried once on another
-        connection if this one was dead all along (L2). After a lost race it is tried again, too.
+        If the connection broke, `done` says whether the work was done anyway (S7): if it returns
+        something true, that is the result. Otherwise the work is tried once more on another
+        connection if this one was dead all along (L2), or after a lost race.
         """
         attempts = None
         while True:
@@ -131,7 +131,7 @@ class _Attempts:
         self._lost = self._races = 0
 
     def allow_another(self, trouble: SessionError) -> bool:
-        """Whether to try again now; after a lost race it takes a moment to say so."""
+        """Whether to try again now; after a lost race, it first waits a moment."""
         if isinstance(trouble, RaceLost):
             self._races += 1
             return self._races < RACES and self._pause()
@@ -139,7 +139,7 @@ class _Attempts:
         return self._lost == 1 and isinstance(trouble, ConnectionLost) and trouble.prompt
 
     def _pause(self) -> bool:
-        """Wait, unless that would take too long: at random, or the same would meet again."""
+        """Wait for a random time, or the same two would collide; not if that takes too long."""
         longest = min(_FIRST_PAUSE * 2**self._races, _LONGEST_PAUSE)
         # The system's randomness: the application may have seeded the other.
         pause = random.SystemRandom().uniform(0, longest)

@@ -1,7 +1,7 @@
 """Writing sessions on the application's own connection, within its transaction.
 
-Whether that is possible is found out before anything is written: a transaction that can't write
-the sessions' table is none of ours, and must not fail because of us (S6).
+It finds out whether that is possible before it writes anything: a transaction that can't write the
+sessions table must not fail because of us (S6).
 """
 
 from __future__ import annotations
@@ -58,8 +58,8 @@ class CannotJoin(Exception):
 class JoinedWriter(SqlWriter):
     """Writes on the connection of a transaction, which it asks for only to write.
 
-    It goes past SQLAlchemy, whose log may show what a session holds (R6). Raises CannotJoin
-    before the first write if none is possible there.
+    It bypasses SQLAlchemy, whose log may show what a session holds (R6). Raises CannotJoin before
+    the first write if none is possible there.
     """
 
     def __init__(

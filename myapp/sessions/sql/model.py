@@ -1,9 +1,9 @@
 """The SQLAlchemy model of the sessions table.
 
-Its metadata are its own, so that any application can hand them to alembic beside those of its own
+It has its own metadata, which any application can pass to alembic together with that of its own
 models; no foreign key leads into an application. Every moment is a whole number of milliseconds
 since 1970 in UTC: no time zones, no 2038. The columns that a touch or a save changes (`version`,
-`data`, `seen_at`, `expires_at`) bear no index, or PostgreSQL would lose its heap-only updates.
+`data`, `seen_at`, `expires_at`) have no index, or PostgreSQL could not do heap-only updates.
 """
 
 from __future__ import annotations
@@ -120,7 +120,7 @@ def named(name: str, *, within: str | None = None) -> Table:
     schema = given or within
     if plain == table.name and not schema:
         return table
-    # Quoted, whatever word a database may take for its own.
+    # Quoted, since a database may reserve the word.
     where = quoted_name(schema, quote=True) if schema else RETAIN_SCHEMA
     own = MetaData(naming_convention=_CONVENTION)
     made = table.to_metadata(own, name=quoted_name(plain, quote=True), schema=where)

@@ -18,7 +18,7 @@ from myapp.sessions.sql.connection import Connection, Place
 from myapp.sessions.sql.errors import is_full
 
 KEPT: Final = 10
-"""So many connections stay open while nobody uses them."""
+"""How many unused connections stay open."""
 
 _FULL_FOR: Final = 5.0
 """Seconds for which nobody asks again for a connection more than the server has granted."""
@@ -27,8 +27,8 @@ _FULL_FOR: Final = 5.0
 class Places(set["weakref.ref[Place]"]):
     """All places that are taken.
 
-    What is counted is what exists, by weak references: whatever an interrupt makes a thread drop is
-    gone from the count when it is collected, and nobody has to be told.
+    It counts what exists, by weak references: what a thread drops when it is interrupted leaves the
+    count as soon as it is garbage-collected, without telling anybody.
     """
 
     def take_one(self, most: int) -> Place | None:
@@ -71,7 +71,7 @@ class Opener:
     def open(self, place: Place, generation: object) -> Connection | None:
         """A new connection; None if the server grants no more than we have.
 
-        Raises StoreUnavailable, and whatever interrupts it.
+        Raises StoreUnavailable, and lets interrupts through.
         """
         attempt = self._breaker.admit()
         try:

@@ -1,4 +1,4 @@
-"""Tells the log when something begins to fail and when it works again, and nothing between (L8)."""
+"""Logs when something begins to fail and when it works again, but nothing in between (L8)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Trouble = Literal["connecting", "waiting", "writing"]
 
 _BEGIN: Final = {
     "connecting": "sessions can't be read or written: %s",
-    "waiting": "sessions wait in vain for a connection: %s",
+    "waiting": "sessions time out waiting for a connection: %s",
     "writing": "sessions can't be written: %s",
 }
 _END: Final = {

@@ -1,12 +1,12 @@
 """Connections to the sessions' database that all threads of a process share, one at a time each.
 
-SQLAlchemy's engine makes them; from then on they are kept here, each with a cursor of its own, and
-taken for one statement or one transaction. Nobody holds one longer than that, so that there may be
-many more threads than connections. Nothing here asks whether a connection still works: who uses
-one finds out, and tells.
+SQLAlchemy's engine makes them. From then on they are kept here, each with its own cursor, and lent
+for one statement or one transaction. Nobody holds one for longer, so there may be many more threads
+than connections. Nothing here checks whether a connection still works: its user finds out, and
+reports it.
 
 There is no lock: each step is one operation of a container, which is done or not. An interrupt may
-come between any two lines. Whatever is dropped then is collected, and so gives back its place.
+come between any two lines. What it drops is garbage-collected, which frees its place.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ MOST: Final = 15
 """Connections at a time, in one process."""
 
 _LOOK_AGAIN: Final = 0.1
-"""Seconds after which somebody who waits looks for themselves: what was collected calls nobody."""
+"""Seconds after which a waiting thread checks by itself: garbage collection notifies nobody."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +107,7 @@ class Pool:
     def lost(self, connection: Connection) -> None:
         """Give up a connection that turned out dead, and those opened before that was known.
 
-        Whoever finds the next of them dead does not close what was opened since.
+        A thread that finds the next one dead does not close those that were opened since.
         """
         self.close(connection)
         if connection.generation is self._generation:
@@ -137,7 +137,7 @@ class Pool:
             self._leave(given)
 
     def _wait(self, turn: Turn[Connection | Place], until: float) -> Connection | Place:
-        """What is given to whoever has this turn: a connection, or the right to open one."""
+        """What the holder of this turn gets: a connection, or the right to open one."""
         has_waited = False
         try:
             while True:
@@ -148,7 +148,7 @@ class Pool:
                     has_waited, self._waits = True, next(self._count_waits)
                 self._refuse_to_wait(until)
                 turn.wait(_LOOK_AGAIN)
-                # Whoever wanted to serve us may have been interrupted.
+                # The thread that would have served us may have been interrupted.
                 if turn.given is None and turn.reference not in self._waiting:
                     self._waiting.appendleft(turn.reference)
         except BaseException:
@@ -205,7 +205,7 @@ class Pool:
             raise
 
     def _leave(self, place: Place) -> None:
-        """Leave a place, to whoever waits."""
+        """Give a place back, to the next thread that waits."""
         self._places.leave(place)
         if self._waiting:
             self._serve()

@@ -16,7 +16,7 @@ def refuse_statement_mode(error: StoreUnavailable) -> None:
     # The words are PgBouncer's, which has no code for it.
     if "statement pooling mode" in error.reason:
         raise SchemaError(
-            "the pooler before PostgreSQL is in statement mode, which allows no transactions:"
+            "the pooler in front of PostgreSQL is in statement mode, which allows no transactions:"
             " set its pool_mode to transaction or session"
         ) from error
 
@@ -28,6 +28,6 @@ def warn_of_no_limit(connection: Connection) -> None:
     ((limit,),) = connection.fetch_all(sql.statement_limit, {})
     if limit == "0":
         log.warning(
-            "behind the pooler PostgreSQL has no limit for a statement of the sessions':"
-            " ALTER ROLE ... SET statement_timeout gives it one"
+            "behind the pooler, PostgreSQL does not limit the sessions' statements: set a limit"
+            " with ALTER ROLE ... SET statement_timeout"
         )

@@ -35,7 +35,7 @@ from myapp.sessions.sql.sweeping import sweep_claimed, sweep_sampled
 from myapp.sessions.sql.writer import SqlWriter, renews_at_once
 
 MUCH: Final = 100_000
-"""Beyond so many rows nobody needs to know how many more there are."""
+"""Rows are counted up to here; nobody needs to know how many more there are."""
 
 
 class SqlStore:
@@ -73,7 +73,7 @@ class SqlStore:
         self._executor = Executor(self._engine, self._pools, statement_timeout / 1000)
         self._is_checked = False
         self.on_join: Callable[[SqlWriter], None] | None = None
-        """Called with whoever is to write within a request's transaction, if somebody watches."""
+        """Called with each writer within a request's transaction, for metrics."""
 
     def _new_pool(self) -> Pool:
         return Pool(self._engine, self._statements, Breaker(), self._patience)
@@ -87,7 +87,7 @@ class SqlStore:
     def from_settings(cls, settings: SessionSettings) -> SqlStore:
         """The store that a manager's settings describe."""
         if settings.url is None:
-            raise ValueError(f"{settings.prefix}url names no database")
+            raise ValueError(f"{settings.prefix}url does not name a database")
         return cls(
             settings.url,
             connect_timeout=settings.connect_timeout,
@@ -108,7 +108,7 @@ class SqlStore:
 
     @property
     def outages(self) -> Outages:
-        """What fails at present, in this process: whoever writes past the store tells it (L8)."""
+        """What fails now in this process; writers that bypass the store report to it, too (L8)."""
         return self._pool.breaker.outages
 
     def load(self, digests: Sequence[bytes]) -> Sequence[StoredSession]:
@@ -195,7 +195,7 @@ class SqlStore:
 
     def end_oldest(self, manager: str, user_id: str, keep: int, now: int) -> int:
         # First a look, which locks nothing: mostly there is nothing to delete, and a DELETE by
-        # user would make MariaDB lock whoever signs in at the same time.
+        # user would make MariaDB lock others who sign in at the same time.
         values = {"manager": manager, "user_id": user_id, "keep": keep, "now": now}
         rows = self._executor.run(Connection.fetch_all, sql.beyond_limit, values)
         return self.end([Ending(digest, "limit") for (digest,) in rows])
@@ -315,6 +315,6 @@ def _refuse_sql_ascii(connection: Connection) -> None:
     """Raise SchemaError for a PostgreSQL database that takes text for bytes."""
     if connection.driver.info.parameter_status("server_encoding") == "SQL_ASCII":
         raise SchemaError(
-            "the encoding of the database is SQL_ASCII, which keeps bytes instead of characters:"
-            " create it anew WITH ENCODING 'UTF8' TEMPLATE template0"
+            "the database's encoding is SQL_ASCII, which stores bytes instead of characters:"
+            " create it again WITH ENCODING 'UTF8' TEMPLATE template0"
         )

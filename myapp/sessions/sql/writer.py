@@ -1,4 +1,4 @@
-"""How sessions are written by SQL statements, whoever runs and commits them.
+"""How sessions are written by SQL statements; others run and commit them.
 
 Nothing here is an upsert: a row is inserted once, and updated only where its version says that it
 is still the one that was read (S3). Nothing here rolls back, as the transaction may be somebody
@@ -23,7 +23,7 @@ from myapp.sessions.sql.encoding import encodable
 Values = dict[str, Any]
 
 _LEFT_TO_SWEEP: Final = 60 * MINUTE
-"""So much longer at most a marker may stay that was made in place."""
+"""How much longer, at most, a marker that was made in place may stay."""
 
 _DIGEST_OF = attrgetter("digest")
 

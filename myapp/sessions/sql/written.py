@@ -1,4 +1,4 @@
-"""Whether a transaction of the application's has written anything, by whatever means.
+"""Whether a transaction of the application has written anything, by any means.
 
 SQLAlchemy's ORM knows only what it wrote itself, so the database is asked. Where it can't tell,
 each statement is looked at.

@@ -1,8 +1,8 @@
-"""Sessions for other people's tests: one for a unit test, and helpers for WebTest.
+"""Sessions for your tests: one for unit tests, and helpers for WebTest.
 
-A unit test gives a view `DummyRequest(session=session(cart=[1]))`. A functional test signs a
-TestApp in with `sign_in(testapp, "alice")`; the sessions are then real ones, in the database of
-the application.
+In a unit test, pass `DummyRequest(session=session(cart=[1]))` to a view. In a functional test,
+sign a TestApp in with `sign_in(testapp, "alice")`; these sessions are real ones, in the
+application's database.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def memory_manager(clock: Callable[[], int] | None = None, **settings: str) -> S
 
 
 def session(user_id: str | None = None, /, **values: Any) -> Session:
-    """A session that is in no database, with these values and, if given, a signed-in user."""
+    """A session outside of any database, with these values and, if given, a signed-in user."""
     made = Session(State(kind=memory_manager().kind, source=Tokens(None)))
     if user_id is not None:
         made.sign_in(user_id)
@@ -46,11 +46,11 @@ def sign_in(
     generation: bytes | None = None,
     **values: Any,
 ) -> str:
-    """Store a session of a user with these values, and let a WebTest TestApp bear its cookie.
+    """Store a session of a user with these values, and give its cookie to a WebTest TestApp.
 
-    The session's handle. `generation` is what the application's policy answers for that user:
-    `policy.generation(user)`. TestApp must talk https, as WebTest sends Secure cookies over nothing
-    else: `TestApp(app, extra_environ={"wsgi.url_scheme": "https"})`.
+    Returns the session's handle. `generation` is what the application's policy returns for that
+    user: `policy.generation(user)`. The TestApp must use https, because WebTest sends Secure
+    cookies over nothing else: `TestApp(app, extra_environ={"wsgi.url_scheme": "https"})`.
     """
     manager = _manager_of(testapp, name)
     with manager.session() as stored:
@@ -62,7 +62,7 @@ def sign_in(
 
 @contextmanager
 def stored_session(testapp: Any, *, name: str = "session") -> Iterator[Session]:
-    """The session whose cookie a TestApp bears, or a new one, to look at or to change.
+    """The session whose cookie a TestApp has, or a new one, to read or to change.
 
     Changes are saved at the end of the block, as if another request had made them.
     """

@@ -1,4 +1,4 @@
-"""A test suite for whoever writes a store: what `myapp.sessions.core.store` says, tried out.
+"""A test suite for your own store: it tests the contract in `myapp.sessions.core.store`.
 
     class TestMyStore(StoreContract):
         @pytest.fixture
@@ -23,7 +23,7 @@ from myapp.sessions.core.store import Ending, SessionStore, StoredSession
 NOW: Final = 1_800_000_000_000
 DAY: Final = 86_400_000
 RACES: Final = 20
-"""So often each race is run: in the first one connections may still be opened one after another."""
+"""How often each race is run; in the first one, connections may still open one after another."""
 MANY: Final = 1050
 """Rows that no store is expected to read in one batch."""
 
@@ -70,7 +70,7 @@ def at_once(*tasks: Callable[[], Any]) -> list[Any]:
 
 
 def refused(task: Callable[[], Any]) -> bool:
-    """Whether a task raises an error, of whatever class."""
+    """Whether a task raises an error of any class."""
     try:
         task()
     except Exception:
@@ -182,7 +182,7 @@ class StoreContract:
         assert list(store.load([gone.digest])) == []
 
     def test_an_update_never_revives_a_marker(self, store: SessionStore) -> None:
-        """S3: an ended session never comes back, whatever version a late save read."""
+        """S3: an ended session never comes back, no matter which version a late save read."""
         new = a_session()
         store.insert(new)
         store.end([marking(new)])
@@ -609,7 +609,7 @@ class StoreContract:
         assert store.find("admin_session", "aB" * 11) is None
 
     def test_what_is_expired_is_there_until_it_is_swept(self, store: SessionStore) -> None:
-        """L4: whoever reads it is the judge."""
+        """L4: the reader judges it."""
         old = a_session(expires_at=NOW - DAY, deadline=NOW - DAY)
         store.insert(old)
         assert old.handle is not None

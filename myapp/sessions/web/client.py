@@ -35,7 +35,7 @@ def _address(text: str, *, shortened: bool) -> str | None:
     try:
         address = ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        return None  # a Unix socket's, say
+        return None  # for example, a Unix socket
     if not shortened:
         return str(address)
     network = ipaddress.ip_network((address, 24 if address.version == 4 else 48), strict=False)

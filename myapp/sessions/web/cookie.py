@@ -1,4 +1,4 @@
-"""The session cookie, read and written by hand: in linear time, whatever a client sends (L6)."""
+"""The session cookie, read and written by hand, in linear time for any header (L6)."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from myapp.sessions.core.settings import SessionSettings
 from myapp.sessions.core.token import SHAPE
 
 PROTECTED: Final = r"__(?:Host|Secure|Http)-"
-"""How a name begins that browsers protect from other hosts, in any case.
+"""The prefixes of names that browsers protect from other hosts, in upper or lower case.
 
-A comma does not separate such a cookie from the one before it, though servers join two Cookie lines
-by one: any host of the domain may set `x=1,__Host-session=…`, which is what the prefix forbids.
+A comma does not separate such a cookie from the one before it, even though servers join two Cookie
+lines with one: any host of the domain may set `x=1,__Host-session=…`, which the prefix forbids.
 """
 
 _IS_PROTECTED: Final = re.compile(PROTECTED, re.IGNORECASE).match
 
 
 def tokens_in(environ: dict[str, Any], name: str) -> Sequence[str]:
-    """The different tokens that the client sent under this name; malformed ones do not count.
+    """The different tokens that the client sent under this name, without malformed ones.
 
-    Of more than MAX_TOKENS, one more than that.
+    At most one more than MAX_TOKENS.
     """
     header: str = environ.get("HTTP_COOKIE") or ""
     if name not in header:
@@ -34,7 +34,7 @@ def tokens_in(environ: dict[str, Any], name: str) -> Sequence[str]:
     if first is None:
         return ()
     if header.find(name, first.end()) < 0:
-        # What nearly every header is: the name occurs once.
+        # In nearly every header, the name occurs once.
         in_front = header[: first.start()].rstrip(" \t")
         return (first[1],) if not in_front or in_front[-1] in before else ()
     found: dict[str, None] = {}
@@ -66,7 +66,7 @@ def was_sent(environ: dict[str, Any], name: str) -> bool:
 
 @lru_cache
 def _beginning(name: str) -> re.Pattern[str]:
-    """Where a cookie of this name begins, whatever its value."""
+    """Where a cookie of this name begins, with any value."""
     return re.compile(rf"(?:\A|[{_separators(name)}])[ \t]*{re.escape(name)}=")
 
 
@@ -83,7 +83,7 @@ def _named(name: str) -> tuple[re.Pattern[str], str]:
 
 
 def set_cookie(settings: SessionSettings, token: str, max_age: int | None) -> str:
-    """The header's value that stores a token; `max_age` in seconds, None until browser end."""
+    """The header value that stores a token; `max_age` in seconds, None until the browser closes."""
     scope, flags = _attributes_of(settings)
     age = "" if max_age is None else f"; Max-Age={max_age}"
     return f"{settings.cookie_name}={token}{scope}{age}{flags}"
@@ -97,7 +97,7 @@ def delete_cookie(settings: SessionSettings) -> str:
 
 
 def _attributes_of(settings: SessionSettings) -> tuple[str, str]:
-    # By these alone: the hash of all settings takes longer than to write them out.
+    # Cached by these only: hashing all settings takes longer than writing the attributes.
     return _attributes(
         settings.cookie_domain,
         settings.cookie_path,

@@ -1,4 +1,4 @@
-"""Who must prove by a token that a page of this site sent a form, and who by the browser's word.
+"""Decides who proves with a token that a form comes from this site, and who by its origin.
 
 Pyramid asks at its usual place, by `require_csrf`; its own check of the origin is to be off, since
 it knows plain http and trusted origins less well. What `is_ours` refuses passes by no token.
@@ -20,11 +20,11 @@ from myapp.sessions.core.settings import CSRF_MODES, VISITORS_BY_ORIGIN
 from myapp.sessions.web.origin import is_ours
 
 BY_ORIGIN: Final = "_csrf_by_origin"
-"""In the `__dict__` of a request: whether its view is judged by origin, whoever is signed in."""
+"""In the `__dict__` of a request: whether its view is judged by origin, even for users."""
 
 
 class UnprovenOrigin(BadCSRFToken, SessionError):  # type: ignore[misc]  # Pyramid has no types
-    """A visitor's form whose client does not say where it comes from, and that bears no token.
+    """A visitor's form without a token, whose client does not say where it comes from.
 
     Answer it with the form as it was filled in, as 400, and with a token made by
     `request.session.get_csrf_token()`: sent again, it passes.
@@ -33,7 +33,7 @@ class UnprovenOrigin(BadCSRFToken, SessionError):  # type: ignore[misc]  # Pyram
 
 @implementer(ICSRFStoragePolicy)
 class SessionCSRFPolicy:
-    """CSRF tokens that live and end with the session, and visitors who need none (A13).
+    """CSRF tokens that end with the session; visitors need none (A13).
 
     Pyramid's own policy makes a token in order to compare with it, so that each stray POST of a
     robot would leave a row in the table.
@@ -51,7 +51,7 @@ class SessionCSRFPolicy:
         return token
 
     def get_csrf_token(self, request: Request) -> str:
-        """The session's token, made now where one is needed; empty for a visitor without one."""
+        """The session's token, created if one is needed; empty for a visitor without one."""
         session = request.session
         if self._by_origin and _is_visitor(session) and not _token_of(session):
             return ""
@@ -59,19 +59,21 @@ class SessionCSRFPolicy:
         return token
 
     def check_csrf_token(self, request: Request, supplied_token: object) -> bool:
-        """Whether a page of ours sent this, if need be in the session its token was made for."""
+        """Whether a page of ours sent this; if a token is needed, in the session of that token."""
         ours = is_ours(request)
         if ours is None or (ours and not self._is_judged_by_origin(request)):
             return _bears(request.session, supplied_token)
         return ours
 
     def explain(self, request: Request) -> None:
-        """Raise a better error than BadCSRFToken, where there is one, for a refused request."""
+        """Raise a more specific error than BadCSRFToken for a refused request, if there is one."""
         ours = is_ours(request)
         if ours is False:
             raise BadCSRFOrigin("The form comes from another site.")
         if ours is None and self._is_judged_by_origin(request):
-            raise UnprovenOrigin("Neither Sec-Fetch-Site nor Origin nor a CSRF token came along.")
+            raise UnprovenOrigin(
+                "The request has neither Sec-Fetch-Site nor Origin nor a CSRF token."
+            )
 
     def _is_judged_by_origin(self, request: Request) -> bool:
         """Whether no token is needed if the origin is proven; the session is asked last."""
@@ -81,23 +83,23 @@ class SessionCSRFPolicy:
 
 
 def _is_visitor(session: Any) -> bool:
-    # Pyramid's DummySession, in somebody's unit test, knows of no user.
+    # Pyramid's DummySession, used in unit tests, has no user.
     return getattr(session, "user_id", None) is None
 
 
 def _token_of(session: Any) -> str | None:
-    """The token that is there; a DummySession has but the method that makes one."""
+    """The existing token; a DummySession only has the method that creates one."""
     known = isinstance(session, Session)
     token: str | None = session.csrf_token if known else session.get_csrf_token()
     return token
 
 
 def _bears(session: Any, supplied: object) -> bool:
-    # In a multipart form there may be a file where the token is expected.
+    # A multipart form may have a file in place of the token.
     if not isinstance(supplied, str):
         return False
     expected = _token_of(session) or ""
-    # An empty one is no secret.
+    # An empty token is not a secret.
     return bool(expected) and hmac.compare_digest(
         expected.encode(), supplied.encode(errors="replace")
     )

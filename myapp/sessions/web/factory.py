@@ -1,4 +1,4 @@
-"""Pyramid's session factory: `request.session`, of which nothing is read until it is used."""
+"""Pyramid's session factory: `request.session`, which is not read until it is used."""
 
 from __future__ import annotations
 

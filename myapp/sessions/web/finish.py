@@ -32,9 +32,9 @@ Done = list[tuple[State, Saved]]
 
 
 def finish(request: Request, response: Response, scope: Scope) -> Response:
-    """Save each session, then, when that is done, say so in the response.
+    """Save each session, and then say so in the response.
 
-    If a save fails, the response is an error's; it still bears the cookies of those saved before.
+    If a save fails, the response is an error, with the cookies of the sessions that were saved.
     """
     done: Done = []
     failed: Exception | None = None
@@ -47,7 +47,7 @@ def finish(request: Request, response: Response, scope: Scope) -> Response:
             looked_at, saved = True, NOTHING_SAVED
             if scope.transaction is not None or not is_at_rest(state):
                 saved = _save(request, response, scope, state)
-            # What nearly every request is stops here: it read, and nobody is signed in.
+            # Nearly every request stops here: it only read, and nobody is signed in.
             if saved is not NOTHING_SAVED or (loaded.row and loaded.row.user_id):
                 done.append((state, saved))
         if scope.revoked and not will_be_retried(request):
@@ -73,7 +73,7 @@ def _save(request: Request, response: Response, scope: Scope, state: State) -> S
         return NOTHING_SAVED
     if scope.transaction is not None:
         return _save_after(scope.transaction, request, response, state)
-    # By the first digit, for which WebOb need not take the line apart.
+    # By the first digit, so that WebOb need not parse the status line.
     if response.status >= "5":
         return save_only_end(state)
     return _save_now(state)
@@ -93,7 +93,7 @@ def _save_after(
     joined = transaction.saved.get(state.kind.name)
     committed = transaction.committed
     if joined is not None and not committed and _was_committed(state.kind, joined):
-        # The commit was made all the same, and only its answer was lost.
+        # The commit succeeded, and only its answer was lost.
         committed = True
         settle(state, joined)
     before = joined if joined is not None and committed else NOTHING_SAVED
@@ -122,7 +122,7 @@ def _was_committed(kind: Kind, joined: Saved) -> bool:
 
 
 def end_only(request: Request, scope: Scope) -> None:
-    """After an exception that nobody renders nothing is saved, but an ending is (S6)."""
+    """After an exception that nobody renders, nothing is saved, except that sessions end (S6)."""
     if scope.closed:
         return
     if not will_be_retried(request):
@@ -138,17 +138,17 @@ def _end(request: Request, state: State) -> None:
 
 
 def _try_to_end(end: Callable[[], None]) -> None:
-    """End something; one that fails keeps no other from being tried."""
+    """End something; if that fails, the others are still tried."""
     try:
         end()
     except StoreUnavailable as error:
-        log.info("a session was not ended, since its request failed as well: %s", error)
+        log.info("a session was not ended, because its request failed as well: %s", error)
     except SessionError:
-        log.exception("a session was not ended, since its request failed as well")
+        log.exception("a session was not ended, because its request failed as well")
 
 
 def _close(scope: Scope, *, failed: bool = False) -> None:
-    """From here on nothing is saved any more, and what was looked at is not loaded again."""
+    """From here on, nothing is saved or loaded again."""
     scope.closed = True
     all_looked_at = True
     for state in scope.states.values():
@@ -158,7 +158,7 @@ def _close(scope: Scope, *, failed: bool = False) -> None:
         else:
             all_looked_at = False
     if all_looked_at:
-        # Else only the garbage collector could part the request from its sessions.
+        # Otherwise only the garbage collector could break the cycle of request and sessions.
         scope.request = None
 
 
@@ -172,7 +172,7 @@ def will_be_retried(request: Request) -> bool:
 
 
 def rendered(request: Request, error: Exception) -> Response:
-    """The exception view's response; without one, an HTTP exception is its own."""
+    """The exception view's response; without such a view, an HTTP exception is the response."""
     if isinstance(error, StoreUnavailable):
         error = SessionUnavailable(error)
     try:
@@ -180,7 +180,7 @@ def rendered(request: Request, error: Exception) -> Response:
     except HTTPNotFound:
         pass
     except (SessionUnavailable, StoreUnavailable) as another:
-        # The error page itself did something with the session that can't be had now.
+        # The error page itself used the session, which is unavailable.
         log.info("an error page was not rendered: %s", another)
     except SessionError as another:
         log.warning("an error page was not rendered: %s", another)
@@ -195,7 +195,7 @@ def _log_failure(error: Exception, scope: Scope, done: Done) -> None:
     committed = scope.transaction is not None and scope.transaction.committed
     is_told = isinstance(error, StoreUnavailable)
     log.log(
-        # An outage is told of when it begins and when it ends, by the store (L8).
+        # The store logs when an outage begins and ends (L8).
         logging.INFO if is_told and not saved and not committed else logging.ERROR,
         "a session was not saved: %s; saved before: %s; the request's transaction: %s",
         error,

@@ -1,4 +1,4 @@
-"""What a response says of the sessions that its request looked at (S8)."""
+"""What a response says about the sessions that its request used (S8)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _LOOPBACK: Final = ("localhost", "127.0.0.1", "[::1]")
 
 
 def write_headers(request: Request, response: Response, state: State, saved: Saved) -> None:
-    """Say in the response what was done with a session that was looked at."""
+    """Tell the client what was done with a session that the request used."""
     kind, row = state.kind, state.loaded.row if state.loaded else None
     header = None
     # A session that was found by its handle has no token that could be sent.
@@ -33,7 +33,7 @@ def write_headers(request: Request, response: Response, state: State, saved: Sav
         header = _cookie(kind, saved.loaded)
     elif saved.deletes_cookie and was_sent(request.environ, kind.settings.cookie_name):
         header = delete_cookie(kind.settings)
-    # Past WebOb's dictionary of headers, which looks through the list at each step.
+    # Bypasses WebOb's dictionary of headers, which searches the whole list at each step.
     headers = response.headerlist
     if header is not None:
         headers[:] = [each for each in headers if each[0].lower() != "cache-control"]
@@ -47,7 +47,7 @@ def _has_cache_control(headers: Iterable[tuple[str, str]]) -> bool:
 
 
 def _cookie(kind: Kind, loaded: Loaded) -> str:
-    """The cookie of what was written: it never lives longer than its row (R5)."""
+    """The cookie for the row that was written: it never outlives the row (R5)."""
     remember, row = loaded.content.remember, loaded.row
     persist = kind.settings.cookie_persist if remember is None else remember
     left = None
@@ -61,7 +61,7 @@ def _cookie(kind: Kind, loaded: Loaded) -> str:
 
 def add_vary(response: Response) -> None:
     """Say that the response depends on the cookie, once."""
-    # Past WebOb's dictionary of headers, which is made again at each look.
+    # Bypasses WebOb's dictionary of headers, which is rebuilt at each access.
     present = response.headerlist
     # A loop, since before Python 3.12 a comprehension is a call of its own, at each request.
     vary = []

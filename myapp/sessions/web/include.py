@@ -68,28 +68,29 @@ class SessionRegistry:
         self.stores: dict[object, SessionStore] = {}
         self.sweepers: list[Sweeper] = []
         self.companions: list[Companion] = []
-        """The sweepers, and whoever else has a thread in each process."""
+        """The sweepers, and everything else that has a thread in each process."""
         self.warned: set[str] = set()
         self.is_listened_to = False
-        """Whether anybody listens to events of sessions; known once the application is made."""
+        """Whether anything subscribes to session events; known once the application is made."""
 
 
-# The core knows no web framework, and so not this interface of Pyramid's.
+# The core does not know Pyramid, so its interface is declared here.
 classImplements(Session, ISession)
 
 
 def includeme(config: Configurator) -> None:
     """Give an application server-side sessions, as `request.session`.
 
-    Read from the settings: `session.*`, each overridden by its environment variable, and
-    `sqlalchemy.url` where `session.url` names no database. Adds the directive
-    `config.add_session(name, prefix=…)` for further kinds of session, each with a cookie and
-    settings of its own, as `request.<name>`. Forms are judged by SessionCSRFPolicy, unless the
-    application sets another policy; the view option `csrf_by_origin` asks no user for a token.
+    Reads the settings `session.*`, each overridden by its environment variable, and
+    `sqlalchemy.url` if `session.url` is empty. Adds the directive
+    `config.add_session(name, prefix=…)` for further kinds of session, each with its own cookie and
+    settings, as `request.<name>`. SessionCSRFPolicy checks forms, unless the application sets
+    another policy; with the view option `csrf_by_origin`, no token is required from signed-in
+    users either.
 
-    Raises SettingError for a setting that can't be used, and when the application is made
-    SchemaError if the sessions table is missing. A database that does not answer is no error
-    then: pages that need no session are served.
+    Raises SettingError for a setting that can't be used. When the application is made, raises
+    SchemaError if the sessions table is missing. If the database does not answer then, the
+    application starts anyway and serves the pages that need no session.
     """
     show_errors_of_the_start()
     _refuse_other_factory(config.registry.queryUtility(ISessionFactory))
@@ -97,7 +98,7 @@ def includeme(config: Configurator) -> None:
     config.add_directive("add_session", add_session)
     config.add_tween(TWEEN, over=[TM_TWEEN, EXCVIEW])
     config.add_tween(JOIN_TWEEN, under=[TM_TWEEN, TWEEN], over=EXCVIEW)
-    # Whatever asks a manager, in a view, during an outage (L8).
+    # For views that use a manager during an outage (L8).
     config.add_exception_view(_store_unavailable, context=StoreUnavailable)
     config.add_exception_view(_too_many_cookies, context=TooManyCookies)
     config.add_subscriber(_on_application_created, ApplicationCreated)
@@ -108,18 +109,19 @@ def includeme(config: Configurator) -> None:
 
 
 def add_session(config: Configurator, name: str, *, prefix: str | None = None) -> None:
-    """Add a second kind of session as `request.<name>`; its settings begin with `prefix`.
+    """Add another kind of session as `request.<name>`; its settings begin with `prefix`.
 
-    Without one the prefix is the name and a dot: `admin_session.lifetime` for `admin_session`.
+    The default prefix is the name and a dot: `admin_session.lifetime` for `admin_session`.
     """
     manager = _add_manager(config, name, prefix or f"{name}.")
     config.add_request_method(SessionFactory(manager.kind), name, reify=True)
 
 
 def get_manager(request_or_registry: Request | Registry, name: str = "session") -> SessionManager:
-    """The session manager of an application, for lists, revoking, scripts and tests.
+    """The session manager of an application, to list and end sessions, for scripts and tests.
 
-    Of a request within its transaction: what is ended there shares the transaction's fate.
+    With a request, it works within the request's transaction: if that is rolled back, no session
+    has ended.
     """
     registry = getattr(request_or_registry, "registry", request_or_registry)
     manager: SessionManager = registry[REGISTRY_KEY].managers[name]
@@ -129,16 +131,16 @@ def get_manager(request_or_registry: Request | Registry, name: str = "session") 
 
 
 def open_manager(settings: SessionSettings) -> SessionManager:
-    """A manager apart from any application, for commands. Close its store in the end.
+    """A manager without an application, for commands. Close its store when you are done.
 
-    Where no `store` is set, the settings name a database, as `with_place` gives it.
+    If no `store` is set, the settings must name a database, as `with_place` returns them.
     """
     store = _complete(settings, _maker(settings)(settings))
     return make_manager(settings, store, serializer=_serializer(settings))
 
 
 def get_client(request: Request, name: str = "session") -> Client:
-    """Who made the request, as far as the setting `record_client` of a manager lets it be known."""
+    """Who made the request, as far as the manager's setting `record_client` allows."""
     settings = get_manager(request.registry, name).settings
     return client_of(request.environ, settings.record_client)
 
@@ -146,7 +148,7 @@ def get_client(request: Request, name: str = "session") -> Client:
 def _add_manager(config: Configurator, name: str, prefix: str) -> SessionManager:
     sessions: SessionRegistry = config.registry[REGISTRY_KEY]
     if name in sessions.managers:
-        raise ConfigurationError(f"there is a session manager named {name!r} already")
+        raise ConfigurationError(f"there is already a session manager named {name!r}")
     given = config.registry.settings
     settings = read_session_settings(given, os.environ, name=name, prefix=prefix)
     _refuse_taken_name(sessions, settings)
@@ -167,7 +169,7 @@ def _store_unavailable(error: StoreUnavailable, request: Request) -> Response:
 
 
 def _too_many_cookies(error: TooManyCookies, request: Request) -> Response:
-    """It is the client's fault, and nobody's here to look into."""
+    """The client's fault: 400, without an error in the log."""
     return rendered(request, HTTPBadRequest(str(error)))
 
 
@@ -189,8 +191,8 @@ def _guarded(sessions: SessionRegistry, registry: Registry) -> Callable[[Session
 def _refuse_taken_name(sessions: SessionRegistry, settings: SessionSettings) -> None:
     for other in sessions.managers.values():
         if other.settings.cookie_name == settings.cookie_name:
-            taken = f"the session manager {other.name!r} has a cookie of this name already"
-            settings.refuse("cookie_name", f"another name: {taken}")
+            taken = f"the session manager {other.name!r} already uses this name"
+            settings.refuse("cookie_name", f"a different name: {taken}")
 
 
 def _shared_store(
@@ -216,7 +218,7 @@ def _maker(settings: SessionSettings) -> Callable[[SessionSettings], SessionStor
         return SqlStore.from_settings
     found: Any = _resolve(settings, "store")
     if not callable(found):
-        settings.refuse("store", "something that can be called with the settings")
+        settings.refuse("store", "a callable that takes the settings")
     make: Callable[[SessionSettings], SessionStore] = found
     return make
 
@@ -229,7 +231,7 @@ def _complete(settings: SessionSettings, store: SessionStore) -> SessionStore:
     methods = [name for name in vars(SessionStore) if not name.startswith("_")]
     missing = [name for name in methods if not callable(getattr(store, name, None))]
     if missing:
-        settings.refuse("store", f"a store that has {', '.join(missing)}")
+        settings.refuse("store", f"a store with {', '.join(missing)}")
     return store
 
 
@@ -296,7 +298,7 @@ def _serializer(settings: SessionSettings) -> Serializer | None:
     found = _resolve(settings, "serializer")
     serializer: Serializer = found() if isinstance(found, type) else found
     if not (hasattr(serializer, "loads") and hasattr(serializer, "dumps")):
-        settings.refuse("serializer", "an object that has loads and dumps")
+        settings.refuse("serializer", "an object with loads and dumps")
     return serializer
 
 
@@ -331,7 +333,7 @@ def _on_application_created(event: ApplicationCreated) -> None:
 def _tell_events_if_anybody_listens(sessions: SessionRegistry, registry: Registry) -> None:
     """Pyramid tells four events at each request as soon as anybody listens to any, as we did.
 
-    Whoever listens to the start alone, or to sessions, causes none of them.
+    A listener to the start alone, or to session events, causes none of them.
     """
     started = ((implementedBy(ApplicationCreated),), (IApplicationCreated,))
     listeners = (*registry.registeredHandlers(), *registry.registeredSubscriptionAdapters())
@@ -366,7 +368,7 @@ def _refuse_other_factory(factory: object) -> None:
             "session factory",
             getattr(factory, "__qualname__", type(factory).__qualname__),
             "config.set_session_factory",
-            "no other session factory: remove it, or do not include myapp.sessions",
+            "only one session factory: remove this one, or don't include myapp.sessions",
         )
 
 
@@ -381,7 +383,7 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
             "pyramid.tweens",
             " ".join(names),
             environment.source_of(explicit),
-            f"these, in this order: {' '.join(wanted)}",
+            f"these tweens, in this order: {' '.join(wanted)}",
         )
 
 

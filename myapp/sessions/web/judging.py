@@ -1,7 +1,7 @@
 """The view option `csrf_by_origin`, and the right error for a form that was refused.
 
-For sign-in and its kin, whose forms anybody can fill in: their views are judged by origin whoever
-is signed in. The check itself stays Pyramid's, so that `require_csrf` means what it always did.
+It is for forms that anybody can fill in, such as sign-in: their views are judged by origin even if
+a user is signed in. The check itself stays Pyramid's, so `require_csrf` keeps its meaning.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ View = Callable[[Any, Request], Any]
 
 
 def judged_view(view: View, info: Any) -> View:
-    """A view deriver that lies over Pyramid's CSRF check."""
+    """A view deriver that wraps Pyramid's CSRF check."""
     by_origin = bool(info.options.get("csrf_by_origin"))
     if not _is_checked(info):
         if by_origin and not info.exception_only:

@@ -1,7 +1,7 @@
-"""A first look at a session after its response was decided: it can be read, and not changed.
+"""The first use of a session after its response was decided: it can be read, but not changed.
 
-A tween above ours, or a subscriber to NewResponse, may look then, and the response must say so.
-The execution policy is the last to see it; the environ tells the one of the other.
+A tween above ours, or a subscriber to NewResponse, may use it then, and the response must say so.
+The execution policy is the last to see the response; the environ tells it about the use.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ LOOKED_LATE: Final = "myapp.sessions.looked_late"
 
 
 def look_late(environ: dict[str, Any]) -> None:
-    """Note a late look. Raises SessionClosed where nobody could tell the client any more."""
+    """Note a late use. Raises SessionClosed if it is too late to tell the client."""
     if environ.get(RESPONDED):
         raise SessionClosed(
-            "the session was first used after its response was sent: in a streamed body, perhaps;"
-            " use it in the view once"
+            "the session was first used after its response was sent, perhaps in a streamed body:"
+            " use it once in the view"
         )
     environ[LOOKED_LATE] = True

@@ -1,7 +1,7 @@
-"""Whether a page of this site sent a request, by what the browser says of it: no session is asked.
+"""Whether a page of this site sent a request, judged by the browser's headers, not the session.
 
-An attacker can make a browser send a form, and can't make it lie in these headers. Nothing here may
-take a missing header for a proof.
+An attacker can make a browser send a form, but can't make it lie in these headers. A missing header
+must never count as proof here.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ class _Place(NamedTuple):
     scheme: str
     host: str
     port: int | None
-    """None where it is the scheme's own."""
+    """None for the scheme's default port."""
 
 
 def is_ours(request: Request) -> bool | None:
-    """True for a page of this site or of a trusted origin, False for any other; None where the
-    client says neither Sec-Fetch-Site nor Origin, so that nobody can tell.
+    """True for a page of this site or of a trusted origin, False for any other page; None if the
+    client sent neither Sec-Fetch-Site nor Origin, so that nobody can tell.
     """
     site = request.headers.get("Sec-Fetch-Site")
     if site in ("same-origin", "none"):
@@ -40,12 +40,12 @@ def is_ours(request: Request) -> bool | None:
 
 
 def _comes_from(request: Request, origin: str, *, own: bool) -> bool:
-    """Whether the origin is trusted, or if `own` may count, this site's."""
+    """Whether the origin is trusted or, if `own` may count, is this site."""
     sent, here = _parsed(origin), _parsed(request.host_url)
     if sent is None or here is None:
         return False
-    # What comes by http may have been changed under way. But a proxy that ends TLS can leave us
-    # with http where the browser has https: then both are this site.
+    # What arrives over http may have been changed on the way. But behind a proxy that terminates
+    # TLS we may see http while the browser uses https: then both are this site.
     if here.scheme == "https" and sent.scheme != "https":
         return False
     return (own and _is_host(sent, here)) or _is_trusted(request, sent)

@@ -20,7 +20,7 @@ from myapp.sessions.core.user import checked_generation, user_name
 class SessionSecurityPolicy:
     """Signs users in and out of `request.session`, by Pyramid's `remember` and `forget`.
 
-    A subclass overrides `user`, to answer an object of its own as the identity and to refuse
+    A subclass overrides `user`, to return its own object as the identity and to refuse
     users who may not sign in any more, and `groups`, for ACLs that name groups.
 
     A session carries its user's security generation (R7). Once that is another one, since the
@@ -32,13 +32,13 @@ class SessionSecurityPolicy:
         self._identities = RequestLocalCache(self._load_identity)
 
     def user(self, request: Request, user_id: str) -> Any:
-        """The user with this id, None if there is none or no more; here the id itself."""
+        """The user with this id; None if there is none (any more). Here it is the id itself."""
         return user_id
 
     def generation(self, user: Any) -> bytes | None:
-        """What changes when the user's sessions are to end: a hash of `user.password_hash`.
+        """A value whose change ends the user's sessions: a hash of `user.password_hash`.
 
-        At most 32 bytes; None if users have no such thing.
+        It has at most 32 bytes; None if users have no password hash.
         """
         password_hash = getattr(user, "password_hash", None)
         if password_hash is None:
@@ -51,7 +51,7 @@ class SessionSecurityPolicy:
         return ()
 
     def identity(self, request: Request) -> Any:
-        """The signed-in user, as `user` answers it, or None."""
+        """The signed-in user, as `user` returns it, or None."""
         return self._identities.get_or_create(request)
 
     def _load_identity(self, request: Request) -> Any:
@@ -60,7 +60,7 @@ class SessionSecurityPolicy:
             return None
         user = self.user(request, session.user_id)
         if user is None or checked_generation(self.generation(user)) != session.generation:
-            # Asked for the first time when the response is decided already, say by a logger.
+            # First asked for when the response is decided already, for example by a logger.
             with contextlib.suppress(SessionClosed):
                 session.sign_out("outdated")
             return None
@@ -74,7 +74,7 @@ class SessionSecurityPolicy:
         return user_id
 
     def permits(self, request: Request, context: Any, permission: str) -> Any:
-        """Whether the context's ACL allows it."""
+        """Whether the context's ACL grants the permission."""
         user = self.identity(request)
         principals = [Everyone]
         if user is not None:
@@ -84,14 +84,14 @@ class SessionSecurityPolicy:
     def remember(
         self, request: Request, userid: str | int, *, method: str | None = None, **kw: Any
     ) -> list[tuple[str, str]]:
-        """Sign a user in. The session's cookie is sent with the response: no headers here.
+        """Sign a user in. Returns no headers, because the response sends the session's cookie.
 
         `method` is how they proved who they are, such as `password`.
         """
         if kw:
             raise TypeError(
-                f"remember takes no {', '.join(kw)}: session.remember_me() and the settings of the"
-                " session say how long it lasts"
+                f"remember does not accept {', '.join(kw)}: session.remember_me() and the session's"
+                " settings decide how long it lasts"
             )
         generation = self.generation(self.user(request, user_name(userid)))
         request.session.sign_in(userid, generation=generation, method=method)

@@ -1,7 +1,7 @@
-"""The session manager as a view has it: what it ends shares the fate of the request.
+"""The session manager for views: what it ends is committed or rolled back with the request.
 
-Written at once, on a connection of its own, it would wait on SQLite for the request's own
-transaction, and would stay though that is rolled back (L9).
+If it wrote at once, on its own connection, it would wait on SQLite for the request's transaction,
+and its work would stay even if that is rolled back (L9).
 """
 
 from __future__ import annotations
@@ -55,8 +55,8 @@ def manager_for(request: Request, manager: SessionManager) -> SessionManager:
 def carry_out_revocations(request: Request, scope: Scope, *, failed: bool) -> None:
     """End what a view has ended by its handle, unless the transaction has done so; tell of it.
 
-    If the request failed and its transaction was rolled back, nothing of it happened: a password
-    that was not changed after all signs nobody out.
+    If the request failed and its transaction was rolled back, no session ends: a password that was
+    not changed after all signs nobody out.
     """
     committed = scope.transaction is not None and scope.transaction.committed
     if failed and not committed:

@@ -1,4 +1,4 @@
-"""The sessions that one request looks at, and how far that request is: the only place for both."""
+"""The sessions that one request uses, and how far the request has come; both are kept only here."""
 
 from __future__ import annotations
 
@@ -29,23 +29,23 @@ SCOPE: Final = "_session_scope"
 
 
 class SessionUnavailable(HTTPServiceUnavailable, SessionError):  # type: ignore[misc]  # Pyramid has no types
-    """The session store does not answer; raised by whatever touches the session (L8)."""
+    """The session store does not answer; raised at every use of the session (L8)."""
 
     def __init__(self, error: StoreUnavailable) -> None:
-        super().__init__("Sessions are not available at the moment. Please try again shortly.")
+        super().__init__("Sessions are unavailable at the moment. Please try again shortly.")
         self.headers["Retry-After"] = str(error.retry_after)
 
 
 class RequestTransaction(Discreet, msgspec.Struct, eq=False):
-    """What became of the request's transaction, where pyramid_tm runs one."""
+    """What became of the request's transaction, if pyramid_tm runs one."""
 
     wrote: bool | None = None
     """Whether it had written anything before its end; None if nobody could tell."""
     committed: bool = False
     saved: dict[str, Saved] = msgspec.field(default_factory=dict)
-    """Of the sessions that were saved within it; good only if it was committed."""
+    """The sessions that were saved within it; valid only if it was committed."""
     ended: set[bytes] = msgspec.field(default_factory=set)
-    """The digests of other sessions that were ended within it, likewise."""
+    """The digests of other sessions that were ended within it; valid only if it was committed."""
 
     def shown(self) -> str:
         return "committed" if self.committed else "not committed"
@@ -57,18 +57,18 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
     in_tween: bool = False
     """Whether our tween is going to save them; else a response callback does."""
     within_another: bool = False
-    """Whether the request's transaction is somebody else's, a test's for example."""
+    """Whether the request's transaction belongs to somebody else, for example a test."""
     closed: bool = False
-    """Whether they were saved: from here on they can be read, and not changed."""
+    """Whether they were saved: from then on they can be read, but not changed."""
     down: tuple[tuple[Kind, StoreUnavailable], ...] = ()
-    """The kinds of session whose store did not answer, which the client is told."""
+    """The kinds of session whose store did not answer; the response says so."""
     request: Any = None
-    """Only while there is a session of which nobody knows yet what is stored."""
+    """Set only while there is a session that has not been loaded yet."""
     transaction: RequestTransaction | None = None
     states: dict[str, State] = msgspec.field(default_factory=dict)
     sessions: dict[str, Session] = msgspec.field(default_factory=dict)
     revoked: tuple[tuple[Kind, StoredSession], ...] = ()
-    """Other sessions that a view has ended by their handles, to be done with the response."""
+    """Other sessions that a view has ended by handle; carried out with the response."""
 
     def shown(self) -> str:
         return f"of {[*self.states]}"
@@ -78,12 +78,12 @@ class Scope(Discreet, msgspec.Struct, eq=False, kw_only=True):
         environ = self.request.environ
         if self.closed:
             if self._trouble_with(kind):
-                # Whoever still looks, such as the debug toolbar, finds nothing.
+                # Code that still looks, such as the debug toolbar, finds nothing.
                 return nothing()
             look_late(environ)
         loaded = self._load(kind, tokens_in(environ, kind.settings.cookie_name))
         if loaded.touch_due and environ.get("HTTP_SEC_PURPOSE", "").startswith("prefetch"):
-            # A browser also fetches pages ahead of time, when nobody is there (S9).
+            # A browser also prefetches pages, without a user being there (S9).
             return replace(loaded, touch_due=False)
         return loaded
 

@@ -1,7 +1,7 @@
-"""Goes before Pyramid: shields it from Cookie headers that WebOb can't read quickly and safely.
+"""Runs before Pyramid, to shield it from Cookie headers that WebOb can't read quickly and safely.
 
-WebOb reads a Cookie header in time that grows with the square of its length, and raises on
-some; everything here is linear, and nothing here raises whatever a client sends (L6).
+WebOb's time to read a Cookie header grows with the square of its length, and it raises on some
+headers. Everything here is linear, and nothing a client sends makes it raise (L6).
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from myapp.sessions.web.cookie import PROTECTED, pairs_in
 from myapp.sessions.web.headers import add_vary
 from myapp.sessions.web.late import LOOKED_LATE, RESPONDED
 
-# A header in which each pair is one that WebOb reads in one step; nearly all are.
+# A header whose pairs WebOb reads in one step each; nearly all headers are like this.
 _NAME: Final = r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _PLAIN: Final = r"[\w~!@#$%^&*()+=\-`.?|:/{}<>']*"
 _WELL_FORMED: Final = re.compile(rf"(?:{_NAME}={_PLAIN}(?:; |$))*", re.ASCII)
 
-# A comma behind which another cookie begins, since some servers join Cookie lines by one; WebOb
-# finds that cookie too.
+# A comma followed by another cookie: some servers join Cookie lines with commas, and WebOb finds
+# that cookie, too.
 _JOINT: Final = rf",(?=[ \t]*{_NAME}[ \t]*=)(?![ \t]*(?i:{PROTECTED}))"
 
 # One pair of any other header, as far as WebOb can read it: a name, then a value in quotes, a
@@ -56,8 +56,8 @@ class Companion(Protocol):
 
 
 def shielding(policy: Any, companions: Sequence[Companion], names: Collection[str]) -> Any:
-    """An execution policy that goes before another: the first to see a request, and the last to
-    see its response. `names` are those of our own cookies.
+    """An execution policy that wraps another one: the first to see a request, and the last to see
+    its response. `names` are the names of our own cookies.
     """
     if getattr(policy, "shields", False):
         return policy
@@ -82,10 +82,10 @@ def shielding(policy: Any, companions: Sequence[Companion], names: Collection[st
 
 
 def shield(environ: dict[str, Any], names: Collection[str]) -> None:
-    """Replace a Cookie header that WebOb can't read quickly and safely by one that it can.
+    """Replace a Cookie header that WebOb can't read quickly and safely with one that it can.
 
-    What WebOb would have read of it stays, in order, and so does each of our own cookies, by these
-    names: nothing but the environ's own header tells what a client sent.
+    Everything that WebOb would have read stays, in order, and so does each of our own cookies,
+    which have these names: only the header in the environ tells what a client sent.
     """
     header = environ.get("HTTP_COOKIE")
     if header and (len(header) > _MAX_HEADER or not _WELL_FORMED.fullmatch(header)):
@@ -93,7 +93,7 @@ def shield(environ: dict[str, Any], names: Collection[str]) -> None:
 
 
 def _mended(header: str, names: Sequence[str]) -> str:
-    """The header anew; what is too much for it is left out from the end, but nothing of ours."""
+    """The rewritten header; if it is too long, cookies are left out from the end, but not ours."""
     pairs = list(_pairs(header, names))
     room = _MAX_HEADER - sum(len(pair) + 2 for pair, ours in pairs if ours)
     kept = []
@@ -157,7 +157,7 @@ def _clear(value: str) -> str:
 
 
 def _decodes(value: str) -> bool:
-    """Whether WebOb can decode a value: it may hold or spell bytes that are no UTF-8."""
+    """Whether WebOb can decode a value, which may contain or spell bytes that are not UTF-8."""
     if not _BEYOND_ASCII.search(value):
         return True
     plain = _ESCAPE.sub(lambda m: chr(int(m[1], 8)) if len(m[1]) == 3 else m[1], value)

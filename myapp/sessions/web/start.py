@@ -1,7 +1,7 @@
-"""How an error of the start looks to whoever starts the server: one line, and no traceback.
+"""Shows an error at the start as one line without a traceback.
 
-It stays an exception, which tests and servers may catch. Only what nobody caught, and what Python
-would end the process with, is shown so; for pserve does not say what went wrong but in a traceback.
+It stays an exception, which tests and servers may catch. Only an exception that nobody caught, with
+which Python would end the process, is shown like this; pserve alone would print a traceback.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from myapp.sessions.core.errors import SchemaError
 
 
 class _Shown:
-    """An exception hook that knows our errors, and hands all others on."""
+    """An exception hook that handles our errors, and passes all others on."""
 
     def __init__(self) -> None:
         self._others = sys.excepthook

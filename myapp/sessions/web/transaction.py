@@ -1,9 +1,9 @@
-"""Saves sessions within the request's transaction, where pyramid_tm runs one.
+"""Saves sessions within the request's transaction, if pyramid_tm runs one.
 
-The outcome of the transaction decides (S6). Where a SQLAlchemy session that takes part in it
-reaches the store's database, the save is its last statement before the commit; what can't be
-saved there the other tween saves afterwards, when the transaction holds no lock any more (L9).
-Without pyramid_tm nothing here has an effect.
+The outcome of the transaction decides (S6). If a SQLAlchemy session in it uses the store's
+database, the save is its last statement before the commit. What can't be saved there is saved
+afterwards by the other tween, when the transaction holds no locks any more (L9). Without
+pyramid_tm, nothing here has an effect.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TM_TWEEN: Final = "pyramid_tm.tm_tween_factory"
 
 
 def join_tween_factory(handler: Handler, registry: Registry) -> Handler:
-    """The tween right under pyramid_tm's: the last that the transaction lets do something."""
+    """The tween right under pyramid_tm's, the last one that runs within the transaction."""
     if TM_TWEEN not in [name for name, _ in _tweens(registry)]:
         return handler
     watch()
@@ -89,7 +89,7 @@ def _join(request: Request, scope: Scope) -> None:
 
 
 def _note_writes(request: Request, scope: Scope) -> None:
-    """The transaction is going to be aborted: write down what can't be told afterwards."""
+    """The transaction will be aborted: note what can't be found out afterwards."""
     if scope.states and scope.transaction is None:
         transaction = _transaction_of(request)
         wrote = None if transaction is None else _has_written(scope, transaction)
@@ -99,8 +99,8 @@ def _note_writes(request: Request, scope: Scope) -> None:
 class SessionsDataManager:
     """Takes part in the request's transaction, and saves its sessions as the last to write.
 
-    transaction calls all these methods, by these names; what fails here fails the commit as any
-    other participant would, who are all told to roll back.
+    The package `transaction` calls all these methods by name. If one fails, the commit fails, and
+    all participants roll back.
     """
 
     transaction_manager = None
@@ -113,11 +113,11 @@ class SessionsDataManager:
         self._record.wrote = _has_written(self._scope, transaction)
 
     def commit(self, transaction: Any) -> None:
-        """Save, after all others have said what they want to write."""
+        """Save, after all others have announced what they want to write."""
         if will_be_retried(self._request):
             return
         try:
-            # In one order, so that no two requests wait for each other.
+            # Always in the same order, so that two requests never deadlock.
             for _, state in sorted(self._scope.states.items()):
                 self._save(state, transaction)
             for kind, row in sorted(self._scope.revoked, key=_digest_of):
@@ -127,16 +127,16 @@ class SessionsDataManager:
             raise self._meaning(error) from error
 
     def tpc_vote(self, transaction: Any) -> None:
-        """Nothing is left to be said."""
+        """There is nothing left to do."""
 
     def tpc_finish(self, transaction: Any) -> None:
-        """It is committed: from here on the sessions go on from what was written."""
+        """It is committed: the sessions continue from what was written."""
         self._record.committed = True
         for name, saved in self._record.saved.items():
             settle(self._scope.states[name], saved)
 
     def tpc_abort(self, transaction: Any) -> None:
-        """The commit failed. Whatever answers for it may use the sessions again."""
+        """The commit failed. The error page may use the sessions again."""
         for state in self._scope.states.values():
             state.closed = False
 
@@ -144,18 +144,18 @@ class SessionsDataManager:
         """Nothing was saved."""
 
     def sortKey(self) -> str:
-        """Right before the databases, which write what is theirs when the commit begins."""
+        """Right before the databases, which write their own data when the commit begins."""
         return "sqlalchemy.sessions"
 
     def savepoint(self) -> SessionsDataManager:
-        """What is saved at the end needs none."""
+        """Sessions are saved at the end, so they need no savepoint."""
         return self
 
     def rollback(self) -> None:
-        """To a savepoint, which concerns no session."""
+        """Roll back to a savepoint, which does not concern sessions."""
 
     def _save(self, state: State, transaction: Any) -> None:
-        """Save one session within the transaction if that can be; else it is saved afterwards."""
+        """Save one session within the transaction if possible; otherwise it is saved afterwards."""
         if state.loaded is None or state.saved_apart or is_at_rest(state):
             return
         for writer in _writers(state.kind, transaction):
@@ -183,7 +183,7 @@ class SessionsDataManager:
                 continue
 
     def _meaning(self, error: Exception) -> Exception:
-        """What a failed save is to the application. A lost race is its to retry (S11)."""
+        """What a failed save means to the application, which can retry a lost race (S11)."""
         meaning = SessionUnavailable(error) if isinstance(error, StoreUnavailable) else error
         if error.__cause__ is not None and is_lost_race(error.__cause__):
             mark_error_retryable(meaning)
@@ -204,7 +204,7 @@ def _writers(kind: Kind, transaction: Any) -> Iterator[JoinedWriter]:
         return
     for resource in transaction._resources:
         if isinstance(resource, SessionDataManager) and _reaches(resource.session, store):
-            # zope.sqlalchemy commits only what was marked, and what goes past the ORM is not.
+            # zope.sqlalchemy commits only what was marked; writes that bypass the ORM are not.
             mark = zope.sqlalchemy.mark_changed
             joined = partial(mark, resource.session, resource.transaction_manager)
             writer = JoinedWriter(resource.session.connection, joined, store)

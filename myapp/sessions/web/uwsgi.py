@@ -23,7 +23,7 @@ def warn_without_threads() -> None:
         return
     if all(options.get(name) in _NO for name in _GIVE_THREADS):
         log.warning(
-            "expired sessions may never be deleted, for uWSGI runs no threads: set enable-threads ="
-            " true, or run `myapp-sessions INI sweep` by a timer and set session.sweep_interval ="
-            " off"
+            "expired sessions may never be deleted, because uWSGI runs no threads: set"
+            " enable-threads = true, or run `myapp-sessions INI sweep` from a timer and set"
+            " session.sweep_interval = off"
         )

@@ -121,7 +121,7 @@ def is_good(post: Post, mail: EmailMessage) -> bool:
     [
         ("reset", "Choose a new password", "reset"),
         ("invite", "Your new account", "alarm"),
-        ("sign-up", "You have an account already", None),
+        ("sign-up", "You already have an account", None),
         ("password-changed", "Your password was changed", None),
         ("unknown-sign-in", "A sign-in from a new browser", "alarm"),
         ("disabled", "Your account was disabled", None),
@@ -458,7 +458,7 @@ def test_the_thread_survives_trouble(post: Post, caplog: pytest.LogCaptureFixtur
         wait_until(lambda: len(post.mails) == 1, "the mail")
     finally:
         mailer.stop()
-    assert len([r for r in caplog.records if "mails wait" in r.getMessage()]) == 1
+    assert len([r for r in caplog.records if "mails have to wait" in r.getMessage()]) == 1
 
 
 def count(post: Post) -> list[int]:

@@ -89,7 +89,7 @@ class TestGetAs:
     ) -> None:
         """I2: never a silent zero, and no text is decoded into bytes unasked."""
         session["key"] = value
-        with pytest.raises(WrongType, match=r"^session\['key'\] is no ") as caught:
+        with pytest.raises(WrongType, match=r"^session\['key'\] is not of type ") as caught:
             session.get_as("key", type_, default=type_)
         assert isinstance(caught.value, TypeError)
         assert (caught.value.key, caught.value.wanted) == ("key", type_)
@@ -100,7 +100,7 @@ class TestGetAs:
         session["key"] = [1, "a"]
         with pytest.raises(WrongType) as caught:
             session.get_as("key", type_)
-        assert str(caught.value).startswith(f"session['key'] is no {type_}: ")
+        assert str(caught.value).startswith(f"session['key'] is not of type {type_}: ")
 
     def test_a_missing_key_gives_the_default(self, session: Session) -> None:
         """I2: None, if there is no other, as of absence."""

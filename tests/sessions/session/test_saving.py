@@ -174,7 +174,10 @@ class TestSaving:
     def test_what_exceeds_the_size_is_refused_when_saving(self) -> None:
         """S10: new or stored; the error says how large it is."""
         manager = memory_manager(max_size="1000")
-        with pytest.raises(SessionTooLarge, match="max_size is 1000"), manager.session() as session:
+        with (
+            pytest.raises(SessionTooLarge, match=r"max_size allows \(1000\)"),
+            manager.session() as session,
+        ):
             session["key"] = "x" * 1000
         assert live_rows(manager) == 0
         token = stored(manager, key=1)

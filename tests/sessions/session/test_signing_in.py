@@ -51,14 +51,14 @@ class TestSigningIn:
         """I16, I12: what can't be stored is refused at once, and leaves no unreadable session."""
         with manager.session() as session:
             for wrong in (5, b"password", ["x"]):
-                with pytest.raises(TypeError, match="a sign-in's method is a str"):
+                with pytest.raises(TypeError, match="a sign-in's method must be a str"):
                     session.sign_in("ann", method=wrong)  # type: ignore[arg-type]  # is the point
-                with pytest.raises(TypeError, match="a reason is a str"):
+                with pytest.raises(TypeError, match="a reason must be a str"):
                     session.sign_out(wrong)  # type: ignore[arg-type]  # is the point
             for odd in ("a\0", "\ud800", "a\nb"):
-                with pytest.raises(ValueError, match="a sign-in's method is printable"):
+                with pytest.raises(ValueError, match="a sign-in's method must be printable"):
                     session.sign_in("ann", method=odd)
-                with pytest.raises(ValueError, match="a reason has 1 to 16 printable"):
+                with pytest.raises(ValueError, match="a reason must have 1 to 16 printable"):
                     session.sign_out(odd)
             assert session.user_id is None
 

@@ -1,4 +1,4 @@
-"""A browser that is not one."""
+"""A stand-in for a browser."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from webtest import TestApp
 def visitor(app: Any) -> TestApp:
     """Somebody without a session, who sends what a browser sends with a form.
 
-    By https, since WebTest keeps Secure cookies back on plain http.
+    It uses https, since WebTest does not send Secure cookies over plain http.
     """
     environ = {
         "wsgi.url_scheme": "https",

@@ -1,6 +1,6 @@
-"""The whole application on an empty database, and somebody to visit it.
+"""The whole application on an empty database, and a visitor.
 
-The database is a SQLite file, or the one that TEST_DATABASE_URL names: everything in it is deleted.
+The database is a SQLite file, or the one in TEST_DATABASE_URL, whose contents are deleted.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ SETTINGS = re.compile(r"(ACCOUNTS|DATABASE|MYAPP|SESSION)_")
 
 @pytest.fixture(scope="session", autouse=True)
 def _settings_of_the_tests_alone() -> Iterator[None]:
-    """A developer's DATABASE_URL would win over the test's, and lead to his own data."""
+    """A developer's DATABASE_URL would override the test's, and lead to the developer's data."""
     with pytest.MonkeyPatch.context() as patch:
         for name in filter(SETTINGS.match, list(os.environ)):
             patch.delenv(name)

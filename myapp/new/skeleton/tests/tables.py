@@ -1,4 +1,4 @@
-"""The tables of an empty database, as the models have them."""
+"""The models' tables, in an empty database."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MODELS = list(features.modules("models"))
 
 
 def make_tables(url: str) -> None:
-    """Make the tables of the application and of the sessions."""
+    """Create the tables of the application and of the sessions."""
     engine = create_database_engine(url, poolclass=NullPool)
     for metadata in (Base.metadata, model.metadata):
         metadata.create_all(engine)

@@ -1,4 +1,4 @@
-"""The migrations lead to what the models say."""
+"""The migrations lead to the tables of the models."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def migrated(database_url: str) -> Iterator[Config]:
 
 
 def test_no_migration_is_missing(migrated: Config) -> None:
-    """`make migrations/new` writes the one that a changed model needs."""
+    """If one is missing, `make migrations/new` writes it."""
     command.check(migrated)
 
 

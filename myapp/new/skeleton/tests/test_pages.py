@@ -28,5 +28,5 @@ def test_a_page_that_is_not_there(testapp: TestApp) -> None:
 
 
 def test_the_application_says_that_it_is_well(testapp: TestApp) -> None:
-    """For those who watch it."""
+    """For monitoring."""
     assert testapp.get("/health").json["status"] == "ok"

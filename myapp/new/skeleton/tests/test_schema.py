@@ -1,4 +1,4 @@
-"""schema.sql makes what the models say."""
+"""schema.sql creates the tables of the models."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_the_file_says_what_the_models_say() -> None:
-    """`make schema` writes it again after a change."""
+    """If it is out of date, `make schema` rewrites it."""
     (dialect,) = re.findall(r"^DIALECT \?= (\w+)$", (ROOT / "Makefile").read_text("utf-8"), re.M)
     assert (ROOT / "schema.sql").read_text("utf-8") == shown("myapp.scripts.schema", dialect)

@@ -17,14 +17,14 @@ INIS = [ROOT / "development.ini", ROOT / "production.ini"]
 
 @pytest.mark.parametrize("ini", INIS, ids=lambda ini: ini.name)
 def test_each_setting_can_be_used(ini: Path) -> None:
-    """None is unknown, and none has a value that would stop the start."""
+    """No setting is unknown, and no value keeps the application from starting."""
     settings = load(str(ini), {})
     read_application_settings(settings, {})
     read_session_settings(settings, {}, name="session", prefix="session.")
 
 
 def test_the_cookie_belongs_to_this_application_alone() -> None:
-    """The name `session` is everybody's, and production wants HTTPS."""
+    """Other applications may use the name `session`; in production it needs HTTPS."""
     names = [load(str(ini), {})["session.cookie_name"] for ini in INIS]
     assert names[1] == f"__Host-Http-{names[0]}"
     assert re.fullmatch(r"\w{12,}", names[0])

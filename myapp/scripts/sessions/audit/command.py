@@ -14,29 +14,35 @@ from myapp.scripts.sessions.output import json_option, print_json, print_table
 
 @click.command("audit")
 @click.option(
-    "--profile", "level", default="aal1", show_default=True, type=click.Choice([*PROFILES])
+    "--profile",
+    "level",
+    default="aal1",
+    show_default=True,
+    type=click.Choice([*PROFILES]),
+    help="NIST's authenticator assurance level.",
 )
 @click.option(
     "--https",
     "https_declared",
     is_flag=True,
-    help="Browsers come by HTTPS, though [server:main] does not say so.",
+    help="Browsers use HTTPS, even though [server:main] does not say so.",
 )
 @click.option(
     "--page",
     "path",
     metavar="PATH",
-    help="The page of the application whose headers are looked at, in place of its first one.",
+    help="The page whose headers are checked. Default: the application's first one.",
 )
 @json_option
 @pass_given
 def command(
     given: Given, level: str, https_declared: bool, path: str | None, as_json: bool
 ) -> None:
-    """Prove the configuration against OWASP ASVS 5.0 and NIST SP 800-63B-4.
+    """Check the configuration against OWASP ASVS and NIST SP 800-63B.
 
-    Each rule is a line: whether it is met, the evidence, and what to set. The application is
-    loaded as its server loads it, and asked for one page by HTTPS; no session is stored.
+    The versions are ASVS 5.0 and SP 800-63B-4. Prints a line for each rule: whether it is met, the
+    evidence, and what to set. The application is loaded as its server loads it, and asked for one
+    page over HTTPS; no session is stored.
 
     \b
     Example:      myapp-sessions production.ini audit --profile aal2

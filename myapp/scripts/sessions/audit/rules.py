@@ -18,12 +18,12 @@ _LARGEST_COOKIE: Final = 4096
 _HSTS: Final = "Strict-Transport-Security"
 _YEAR: Final = 365 * 24 * 60 * 60
 DECIDED_NONE: Final = "decided: none"
-"""How evidence begins where a limit is off, which the profile leaves to whoever decides."""
+"""The start of the evidence if a limit is off, which the profile leaves to you."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """What one rule found: `to_set` says how to mend it, and is empty where it is met."""
+    """What one rule found: `to_set` says how to meet it, and is empty if it is met."""
 
     rule: str
     evidence: str
@@ -148,7 +148,7 @@ def https(seen: Evidence, profile: Profile) -> Verdict:
             "trusted_proxy and trusted_proxy_headers = x-forwarded-for x-forwarded-proto in"
             " [server:main]; for another server, which does that itself, audit --https"
         )
-        return verdict("ASVS 3.4, HTTPS", "nothing declares HTTPS", False, to_set)
+        return verdict("ASVS 3.4, HTTPS", "no setting says that browsers use HTTPS", False, to_set)
     return verdict("ASVS 3.4, HTTPS", evidence, True, "")
 
 

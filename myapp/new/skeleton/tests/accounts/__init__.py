@@ -1,1 +1,1 @@
-"""Tests of this part; they go with its folder."""
+"""Tests of this part; delete them together with its folder."""

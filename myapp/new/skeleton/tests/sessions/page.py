@@ -1,4 +1,4 @@
-"""A page that counts, for tests: by `pyramid.includes = tests.sessions.page`."""
+"""A page that counts, for tests; include it with `pyramid.includes = tests.sessions.page`."""
 
 from __future__ import annotations
 

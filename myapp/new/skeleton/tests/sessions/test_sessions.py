@@ -1,4 +1,4 @@
-"""Sessions are kept by the application as it is."""
+"""The application keeps sessions."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def test_looking_starts_no_session(testapp: TestApp) -> None:
 
 
 def test_a_visitor_is_remembered(app: Any, testapp: TestApp) -> None:
-    """By a cookie that no script can read, and nobody else is taken for him."""
+    """By a cookie that no script can read; nobody else is taken for that visitor."""
     answer = testapp.post("/counted")
     assert {"Secure", "HttpOnly", "SameSite=Lax"} <= set(answer.headers["Set-Cookie"].split("; "))
     testapp.post("/counted")

@@ -1,4 +1,4 @@
-"""The store keeps what its interface promises, on the database of the tests."""
+"""The store keeps the promises of its interface on the tests' database."""
 
 from __future__ import annotations
 

@@ -117,13 +117,15 @@ def bar(part: int, whole: int, width: int = 40) -> str:
 def progress(*, wanted: bool = True) -> Progress:
     """A progress bar on standard error, if that is a terminal."""
     console = Console(stderr=True)
+    # Before 14, rich ends even a bar that it does not draw with a line.
+    console.quiet = not (wanted and console.is_terminal)
     return Progress(
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         console=console,
-        disable=not (wanted and console.is_terminal),
+        disable=console.quiet,
     )
 
 

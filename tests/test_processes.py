@@ -97,7 +97,7 @@ def test_a_start_that_fails_unexpectedly_says_why(ini: Path, folder: Path) -> No
 def test_a_start_that_ought_to_fail_and_does_not_is_an_error(ini: Path, folder: Path) -> None:
     """And leaves no process behind."""
     pserve = Pserve(ini, folder)
-    with pytest.raises(AssertionError, match="ought to have refused"):
+    with pytest.raises(AssertionError, match="should have refused"):
         pserve.run_until_exit(seconds=1)
     with pytest.raises(OSError, match="refused"):
         _get(pserve)

@@ -17,13 +17,19 @@ from tests.test_pserve import Browser
 
 APART: Final = {"PYTHONPATH": ""}
 """No developer's path leads back to the project."""
+NO_SOURCES: Final = (
+    *(".git", ".venv*", ".sid", ".*_cache", "__pycache__", "*.egg-info", "*.sqlite*"),
+    *("build", "dist", "htmlcov", "myapp-*"),
+)
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel of the source distribution, as `make build` makes both."""
-    folder = tmp_path_factory.mktemp("dist")
-    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), cwd=ROOT)
+    folder, sources = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("sources") / "copy"
+    # setuptools gathers the files in a folder beside setup.py, which another worker's would meet.
+    shutil.copytree(ROOT, sources, ignore=shutil.ignore_patterns(*NO_SOURCES))
+    run(sys.executable, "-m", "build", "--no-isolation", "--outdir", str(folder), cwd=sources)
     (found,) = folder.glob("*.whl")
     assert list(folder.glob("*.tar.gz"))
     return found

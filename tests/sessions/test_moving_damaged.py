@@ -97,7 +97,9 @@ def test_a_damaged_link_opens_nothing(
         assert (response.status_int, response.text) == (200, "nobody")
         assert not response.headers.getall("Set-Cookie")
     (line,) = said(caplog)
-    assert line.startswith("what became of an old session of signed_cookie can't be read and was left")
+    assert line.startswith(
+        "what became of an old session of signed_cookie can't be read and was left"
+    )
     assert len(app.rows()) == 1
 
 

@@ -221,8 +221,9 @@ def test_a_forked_child_has_its_own(database_url: str, fork: str) -> None:
     or not; the child makes others, and leaves those alone.
     """
     create_table(database_url)
-    # From Python 3.12 on, a fork beside other threads is warned of.
-    quietly = ("-W", "ignore:This process:DeprecationWarning")
+    # Python 3.12 warns of a fork beside other threads, setuptools 81 of what Pyramid imports.
+    ignored = ("ignore:This process:DeprecationWarning", "ignore:pkg_resources:UserWarning")
+    quietly = [word for each in ignored for word in ("-W", each)]
     command = [sys.executable, *quietly, "-m", "tests.sessions.forking", fork, database_url]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, "")

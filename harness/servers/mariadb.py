@@ -43,6 +43,11 @@ class MariaDB(Server):
             _end_connections(cursor, name)
             cursor.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
+    @property
+    def _environment(self) -> dict[str, str]:
+        # As it starts, a server deletes what looks like temporary tables of its own: others', too.
+        return {**ENVIRONMENT, "TMPDIR": str(self.folder)}
+
     def _find_programs(self) -> None:
         self._mariadbd = MARIADB.find()
         self._install_db = Program(
@@ -54,7 +59,7 @@ class MariaDB(Server):
     def _create_data(self) -> None:
         command: list[str | Path] = [self._install_db, "--no-defaults", "--skip-test-db"]
         command += ["--auth-root-authentication-method=normal", f"--datadir={self.folder / 'data'}"]
-        run_as(self.account, command, folder=self.folder, environment=ENVIRONMENT)
+        run_as(self.account, command, folder=self.folder, environment=self._environment)
 
     def _spawn(self) -> Child:
         settings = {
@@ -77,7 +82,7 @@ class MariaDB(Server):
             [self._mariadbd, "--no-defaults", *options],
             log=self.folder / "log",
             folder=self.folder,
-            environment=ENVIRONMENT,
+            environment=self._environment,
             account=self.account,
             remove=self.folder,
         )

@@ -7,7 +7,6 @@ from harness.servers.mariadb import MariaDB
 from harness.servers.ports import LOOPBACK
 from harness.servers.process import run_as
 from harness.servers.programs import MARIADB, MYSQL
-from harness.servers.server import ENVIRONMENT
 
 
 class MySQL(MariaDB):
@@ -32,7 +31,7 @@ class MySQL(MariaDB):
     def _create_data(self) -> None:
         command: list[str | Path] = [self._mariadbd, "--no-defaults", "--initialize-insecure"]
         command += [f"--datadir={self.folder / 'data'}"]
-        run_as(self.account, command, folder=self.folder, environment=ENVIRONMENT)
+        run_as(self.account, command, folder=self.folder, environment=self._environment)
 
 
 def mariadb_or_mysql() -> MariaDB:

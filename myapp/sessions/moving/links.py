@@ -18,19 +18,17 @@ from msgspec.structs import replace
 
 from myapp.sessions.core.errors import StoreUnavailable
 from myapp.sessions.core.kind import Kind
-from myapp.sessions.core.lifetime import MINUTE
+from myapp.sessions.core.lifetime import MINUTE, SECOND
 from myapp.sessions.core.settings import MAX_LIFETIME
 from myapp.sessions.core.store import SessionStore, StoredSession
 from myapp.sessions.core.token import digest, is_handle, new_handle, shortened
 from myapp.sessions.moving.old import Reader
+from myapp.sessions.moving.reading import UTMOST
 
 log = logging.getLogger(__name__)
 
 GRACE: Final = MINUTE
 """How long other requests with the old cookie may still be on their way."""
-
-_UTMOST: Final = 10**14
-"""The year 5138."""
 
 Arrival = tuple[Reader, str]
 """An old session that a client named, and how: the reader and its key."""
@@ -136,7 +134,7 @@ def _link(row: StoredSession) -> Link:
 
 
 def _is_moment(value: object) -> bool:
-    return isinstance(value, int) and 0 <= value < _UTMOST
+    return isinstance(value, int) and 0 <= value < UTMOST * SECOND
 
 
 def _second(arrival: Arrival) -> Arrival:

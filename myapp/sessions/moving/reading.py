@@ -12,8 +12,8 @@ from myapp.sessions.moving.pickles import NotAllowed
 
 log = logging.getLogger(__name__)
 
-_UTMOST: Final = 1e11
-"""The year 5138, in seconds."""
+UTMOST: Final = 1e11
+"""The year 5138, in seconds: no moment that anybody wrote is as late."""
 
 
 class BadUrl(ValueError):
@@ -44,7 +44,7 @@ def moment(value: Any) -> float:
     Raises ValueError, among others, for a moment that no clock can have shown.
     """
     seconds = float(value)
-    if not -_UTMOST < seconds < _UTMOST:
+    if not -UTMOST < seconds < UTMOST:
         raise ValueError("no moment")
     return seconds
 

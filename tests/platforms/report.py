@@ -25,16 +25,20 @@ class Row:
 
     @classmethod
     def of_results(cls, environment: str, tests: str, results: Path) -> "Row":
-        """Read the counts from the JUnit file that pytest wrote; errors count as failures."""
-        suites = ElementTree.parse(results).getroot().iter("testsuite")
-        counts = [suite.attrib for suite in suites]
-        total, errors, failures, skipped = (
-            sum(int(count[name]) for count in counts)
-            for name in ("tests", "errors", "failures", "skipped")
-        )
-        failed = errors + failures
-        passed = total - failed - skipped
-        return cls(environment, tests, passed, failed, skipped, today())
+        """Count the tests in the JUnit file that pytest wrote; an error counts as a failure.
+
+        The counts in the file's own attributes include the subtests that passed, which pytest's
+        last line counts separately.
+        """
+        outcomes: dict[tuple[str, str], set[str]] = {}
+        for case in ElementTree.parse(results).getroot().iter("testcase"):
+            # A test that failed and then failed again at its end has two entries.
+            test = case.attrib["classname"], case.attrib["name"]
+            outcomes.setdefault(test, set()).update(outcome.tag for outcome in case)
+        tags = outcomes.values()
+        failed = sum(bool(tag & {"failure", "error"}) for tag in tags)
+        skipped = sum("skipped" in tag for tag in tags)
+        return cls(environment, tests, len(outcomes) - failed - skipped, failed, skipped, today())
 
 
 def today() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -12,6 +13,14 @@ from harness.servers.programs import PGBOUNCER
 from harness.servers.server import ENVIRONMENT, Server
 
 Mode = Literal["session", "transaction", "statement"]
+PREPARES = (1, 21)
+"""The first version that knows which prepared statement is whose."""
+
+
+def version() -> tuple[int, ...]:
+    """The version of the PgBouncer that is installed. Raises ServerMissing."""
+    shown = subprocess.check_output([PGBOUNCER.find(), "--version"], text=True)
+    return tuple(int(number) for number in shown.split()[1].split("."))
 
 
 class PgBouncer(Server):
@@ -26,9 +35,11 @@ class PgBouncer(Server):
         mode: Mode = "transaction",
         pool_size: int = 2,
         ignored: str = "extra_float_digits",
+        prepared: int | None = None,
     ) -> None:
         """`pool_size`: how many backends the clients of a database share; `ignored`: the start-up
-        parameters that it passes over instead of refusing them.
+        parameters that it passes over instead of refusing them; `prepared`: how many prepared
+        statements it manages for each backend, which PgBouncer can from PREPARES on.
         """
         super().__init__()
         self._server = server
@@ -43,6 +54,8 @@ class PgBouncer(Server):
             # A test of an outage is not to wait for the next attempt.
             "server_login_retry": 0.1,
         }
+        if prepared is not None:
+            self._settings["max_prepared_statements"] = prepared
 
     def url(self, database: str) -> str:
         """Return the SQLAlchemy URL of a database of the server, by way of the pooler."""

@@ -13,7 +13,7 @@ import pytest
 from msgspec.structs import replace
 from sqlalchemy import Engine, NullPool, create_engine, make_url, text
 
-from harness.servers.pgbouncer import Mode, PgBouncer
+from harness.servers.pgbouncer import PREPARES, Mode, PgBouncer, version
 from harness.servers.postgresql import PostgreSQL
 from harness.waiting import wait_until
 from myapp import migrations
@@ -167,15 +167,48 @@ def test_a_thousand_operations_of_two_processes_go_right(
     postgresql: PostgreSQL, direct: str, ignored: str, pooler: str
 ) -> None:
     """L12: no statement is another client's, whether `options` are refused or passed over."""
+    with PgBouncer(postgresql, ignored=ignored) as bouncer:
+        go_right(by_way_of(bouncer, direct), pooler)
+
+
+def go_right(url: str, pooler: str) -> None:
+    """Two stores with many threads each lose nothing, and take nothing for their own."""
     failures: list[str] = []
     with ExitStack() as stack:
-        bouncer = stack.enter_context(PgBouncer(postgresql, ignored=ignored))
-        url = by_way_of(bouncer, direct)
         stores = [stack.enter_context(closing(SqlStore(url, pooler=pooler))) for _ in range(2)]
         at_once(*[partial(use, stores[n % 2], failures) for n in range(THREADS)])
         assert failures == []
         # Each thread's session is there, and nothing of it was lost.
         assert len(list(stores[0].iterate("session"))) == THREADS
+
+
+@pytest.fixture
+def preparing(postgresql: PostgreSQL) -> Iterator[PgBouncer]:
+    """A PgBouncer that manages prepared statements itself."""
+    if (found := version()) < PREPARES:
+        pytest.skip(f"PgBouncer {found} is older than {PREPARES}")
+    with PgBouncer(postgresql, prepared=100) as bouncer:
+        yield bouncer
+
+
+def test_a_pooler_may_manage_prepared_statements(direct: str, preparing: PgBouncer) -> None:
+    """L12: if the URL says so; the table may be altered while the stores are in use."""
+    url = f"{by_way_of(preparing, direct)}?prepare_threshold=1"
+    go_right(url, "auto")
+    with closing(SqlStore(url)) as store:
+        assert threshold(store) == 1
+        store.insert(row := a_session())
+        for _ in range(4):
+            assert store.load([row.digest]) == [row]
+        owner = create_database_engine(direct)
+        with owner.begin() as connection:
+            connection.exec_driver_sql("ALTER TABLE sessions ADD COLUMN remark TEXT")
+            connection.exec_driver_sql(
+                "ALTER TABLE sessions ALTER COLUMN user_id TYPE varchar(300)"
+            )
+        owner.dispose()
+        for _ in range(4):
+            assert store.load([row.digest]) == [row]
 
 
 def test_the_applications_engine_goes_by_the_same_rule(pooled: str) -> None:

@@ -4,6 +4,7 @@ What follows the name goes to pytest. Each installs the same lock.
 """
 
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -49,8 +50,8 @@ def _environments() -> Iterator[Environment]:
 
 def found() -> dict[tuple[int, int], Path]:
     """The newest interpreter of each version, of those on the PATH and of pyenv's."""
-    newest = dict(sorted({(version, micro): path for version, micro, path in _known()}.items()))
-    return {version: path for (version, _), path in newest.items() if version >= OLDEST}
+    oldest_first = sorted((version, micro, path) for version, micro, path in _known())
+    return {version: path for version, _, path in oldest_first}
 
 
 def prepared(version: tuple[int, int], interpreter: Path) -> Environment:
@@ -79,16 +80,20 @@ def prepared_within(name: str) -> Environment:
 
 
 def _candidates() -> Iterator[Path]:
-    for folder in os.environ.get("PATH", "").split(os.pathsep):
-        yield from Path(folder or ".").glob("python3.[0-9]*")
-    yield from (Path.home() / ".pyenv" / "versions").glob("*/bin/python3")
+    places = [Path(each or ".") for each in os.environ.get("PATH", "").split(os.pathsep)]
+    places += (Path.home() / ".pyenv" / "versions").glob("*/bin")
+    for path in {path for place in places for path in place.glob("python3.*")}:
+        # Not python3.11-config and the like.
+        named = re.fullmatch(r"python3\.(\d+)", path.name)
+        if named and (3, int(named[1])) >= OLDEST:
+            yield path
 
 
 def _known() -> Iterator[tuple[tuple[int, int], int, Path]]:
     for path in _candidates():
         command = [str(path), "-c", _VERSION]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
-        # Not python3.11-config and the like, nor a shim for a version that is not chosen.
+        # A shim for a version that is not chosen fails.
         if not done.returncode:
             version, micro, interpreter = done.stdout.split(maxsplit=2)
             major, minor = map(int, version.split("."))

@@ -1,6 +1,6 @@
 """A process that forks, for the tests: names what its children share with it.
 
-python -m tests.sessions.forking python|c URL
+python -m tests.sessions.forking URL
 """
 
 import ctypes
@@ -133,5 +133,10 @@ FORKS: dict[str, Fork] = {
 TASKS = {"connections": connections, "ends": ends, "sweeper": sweeper, "probe": probe}
 
 if __name__ == "__main__":
-    shared = [name for name, task in TASKS.items() if not task(sys.argv[2], FORKS[sys.argv[1]])]
+    shared = [
+        f"{name} with a fork of {whose}"
+        for whose, fork in FORKS.items()
+        for name, task in TASKS.items()
+        if not task(sys.argv[1], fork)
+    ]
     sys.exit(", ".join(shared) or 0)

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 import myapp
 from harness.servers.mariadb import MariaDB
@@ -135,6 +136,34 @@ def _until_refused(url: str) -> None:
     """The server reads its file a moment after it was told to."""
     for _ in range(10_000):
         psycopg.connect(url).close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameter", "words"),
+    [
+        ("postgresql", "client_encoding=klingon", "invalid value for parameter"),
+        ("postgresql", "options=-cklingon%3D1", "unrecognized configuration parameter"),
+        ("postgresql", "options=endpoint%3Dx", "invalid command-line argument"),
+        ("mariadb", "collation=klingon", "Unknown collation"),
+        ("mariadb", "sql_mode=klingon", "can't be set to the value of 'klingon'"),
+        ("mariadb", "init_command=SELEKT", "error in your SQL syntax"),
+    ],
+)
+def test_what_a_server_refuses_of_a_url_is_one_line(
+    kind: str, parameter: str, words: str, request: pytest.FixtureRequest
+) -> None:
+    """C2: a server knows more than its driver; some of it counts for the application alone."""
+    with request.getfixturevalue(kind).database() as url:
+        create_table(url)
+        joined = f"{url}{'&' if '?' in url else '?'}{parameter}"
+        assert words in line_of(**{"sqlalchemy.url": joined}).partition("may use")[2]
+
+
+def test_a_syntax_error_of_a_migration_is_no_refusal(mariadb: MariaDB) -> None:
+    """C2: it is the migration's, and shown with its statement."""
+    with mariadb.database() as url, pytest.raises(DBAPIError) as caught:
+        run(url, "SELEKT")
+    assert refusal_of(caught.value) is None
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def _refuse_folder(
     settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
 ) -> None:
     """Raise SettingError where the sessions' SQLite file can't be made: for good, and no outage."""
-    refused = refused_folder(parse_url(settings.url or ""))
+    refused = refused_folder(parse_url(settings.url or ""), for_writing=True)
     if refused is not None:
         _refuse_url(settings, first, given, refused)
 

@@ -57,6 +57,8 @@ _REFUSALS_IN_WORDS: Final = re.compile(
     r"|channel binding (?:is )?required|authentication method requirement"
     r"|invalid value for parameter|unrecognized configuration parameter"
     r"|invalid command-line argument|definition of service"
+    # psycopg, of an encoding that PostgreSQL has and Python lacks.
+    r"|codec not available in Python"
 )
 # Not a database, and a damaged one.
 _SQLITE_REFUSALS: Final = (11, 26)

@@ -228,6 +228,9 @@ def _check_postgresql(kept: Query) -> None:
     for name, words in _PG_WORDS.items():
         if kept.get(name, words[0]) not in words:
             raise Expected(f"{name} to be one of {', '.join(words)}")
+    if _plain(str(kept.get("client_encoding"))) == "sqlascii":
+        # psycopg makes bytes of its text, and SQLAlchemy expects characters.
+        raise Expected("a client_encoding of characters, or none to use utf8")
     for port in str(kept.get("port", "")).split(","):
         if port and not (re.fullmatch(r"\d{1,5}", port) and 0 < int(port) < 65536):
             raise Expected("a port from 1 to 65535")

@@ -160,6 +160,9 @@ REFUSED = {
         "target_session_attrs to be one of any, read-write, read-only, primary, standby,"
         " prefer-standby"
     ),
+    "postgres://u:p@h/d?client_encoding=SQL_ASCII": (
+        "a client_encoding of characters, or none to use utf8"
+    ),
     "postgres://u:p@h/d?require_auth=x": (
         'parameters that libpq takes (invalid require_auth value: "x")'
     ),

@@ -142,6 +142,7 @@ def _until_refused(url: str) -> None:
     ("kind", "parameter", "words"),
     [
         ("postgresql", "client_encoding=klingon", "invalid value for parameter"),
+        ("postgresql", "client_encoding=euc_tw", "codec not available"),
         ("postgresql", "options=-cklingon%3D1", "unrecognized configuration parameter"),
         ("postgresql", "options=endpoint%3Dx", "invalid command-line argument"),
         ("mariadb", "collation=klingon", "Unknown collation"),

@@ -106,32 +106,21 @@ def sqlite_file(url: URL) -> Path | None:
     return Path(path).absolute()
 
 
-def refused_folder(url: URL, *, for_writing: bool = False) -> str | None:
+def refused_folder(url: URL) -> str | None:
     """What is expected where a SQLite file can't be made or opened; None where it can.
 
-    `for_writing`: refuse one that exists, and can only be read, as well.
+    One that can only be read is opened: what it holds is served.
     """
     file = sqlite_file(url)
     if file is None:
         return None
     mode = url.query.get("mode") if "uri" in url.query else None
-    if for_writing and mode == "ro":
-        return "a URL without mode=ro, since sessions are written"
     try:
-        refused = _refused_file(file, must_exist=mode in ("ro", "rw"))
+        return _refused_file(file, must_exist=mode in ("ro", "rw"))
     except (OSError, ValueError) as error:
         # Such as a folder that this user may not look into, or a name that is too long.
         reason = getattr(error, "strerror", None) or error
         return f"a file that this user may open, or may create ({reason})"
-    if refused is None and for_writing and not _is_writable(file):
-        return f"a file that this user may write, in a folder where it may create others: {file}"
-    return refused
-
-
-def _is_writable(file: Path) -> bool:
-    """Whether SQLite can change a file, beside which it makes others; or make it."""
-    folder = file.resolve().parent
-    return os.access(folder, os.W_OK) and (not file.exists() or os.access(file, os.W_OK))
 
 
 def _refused_file(file: Path, *, must_exist: bool) -> str | None:

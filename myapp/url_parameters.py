@@ -236,6 +236,9 @@ def _check_postgresql(kept: Query) -> None:
             raise Expected("a port from 1 to 65535")
     if str(kept.get("sslmode")).startswith("verify"):
         _check_roots(kept)
+    if kept.get("sslrootcert") != "system":
+        # With sslmode=require, libpq would verify nothing, and say nothing, if it were missing.
+        _check_file("sslrootcert", kept.get("sslrootcert"))
     for name in ("sslcert", "sslkey", "sslcrl"):
         _check_file(name, kept.get(name))
 

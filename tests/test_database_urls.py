@@ -155,6 +155,9 @@ REFUSED = {
     "postgres://u:p@h/d?sslmode=verify-ca&sslrootcert=/nowhere": (
         "sslrootcert to be a file that can be read"
     ),
+    "postgres://u:p@h/d?sslmode=require&sslrootcert=/nowhere": (
+        "sslrootcert to be a file that can be read"
+    ),
     "mysql://u:p@h/d?ssl_ca=/nowhere": "ssl_ca to be a file that can be read",
     "postgres://u:p@h/d?target_session_attrs=writable": (
         "target_session_attrs to be one of any, read-write, read-only, primary, standby,"
@@ -288,21 +291,21 @@ def test_a_file_that_can_not_be_made_is_one_line(
 
 
 @pytest.mark.parametrize(
-    ("parameters", "expected"),
+    ("path", "expected"),
     [
-        ("mode=rw&", "a file that exists, or a URL without mode, which creates it"),
-        ("mode=ro&", "a URL without mode=ro, since sessions are written"),
+        ("x.sqlite?mode=rw&", "a file that exists, or a URL without mode, which creates it"),
+        ("none/x.sqlite?", "a file in an existing folder; {0}/none does not exist"),
     ],
 )
 def test_a_uri_that_sqlite_can_not_open_is_one_line(
-    tmp_path: Path, parameters: str, expected: str
+    tmp_path: Path, path: str, expected: str
 ) -> None:
     """C2: whatever SQLite itself reads of it."""
-    url = f"sqlite:///file:{tmp_path}/x.sqlite?{parameters}uri=true"
+    url = f"sqlite:///file:{tmp_path}/{path}uri=true"
     settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/y.sqlite", "session.url": url}
     with pytest.raises(SystemExit) as caught:
         myapp.main({"__file__": "some.ini"}, **settings, **NEEDED)
-    assert str(caught.value.code).endswith(f"expected {expected}")
+    assert str(caught.value.code).endswith(f"expected {expected.format(tmp_path)}")
 
 
 def test_alembic_without_the_right_to_write_is_one_line(tmp_path: Path) -> None:

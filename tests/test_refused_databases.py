@@ -45,7 +45,10 @@ def _make_user(kind: str, database: str) -> list[str]:
 
 
 def _drop_user(kind: str, database: str) -> list[str]:
-    return [f"DROP {'ROLE' if kind == 'postgresql' else 'USER'} {USER}"]
+    if kind == "postgresql":
+        owned = [f"DROP OWNED BY {USER}"] if database else []
+        return [*owned, f"DROP ROLE {USER}"]
+    return [f"DROP USER {USER}"]
 
 
 def run(url: str, *statements: str) -> None:
@@ -81,6 +84,19 @@ def test_a_missing_right_is_one_line(stranger_url: str, key: str, tmp_path: Path
     """C2: the user comes in, and may not read the sessions' table."""
     settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/x.sqlite", key: stranger_url}
     assert line_of(**settings).startswith(f"myapp: {key} = ")
+
+
+@pytest.mark.parametrize("missing", ["INSERT", "UPDATE", "DELETE"])
+def test_a_missing_right_to_write_is_one_line(stranger_url: str, missing: str) -> None:
+    """C2: of the four that databases.md names; no server starts and then saves nothing."""
+    rights = ", ".join({"SELECT", "INSERT", "UPDATE", "DELETE"} - {missing})
+    given = make_url(stranger_url)
+    is_mariadb = given.get_backend_name() == "mariadb"
+    root = given._replace(username="root" if is_mariadb else "postgres", password=None)
+    table = f"{given.database}.sessions" if is_mariadb else "sessions"
+    run(root.render_as_string(hide_password=False), f"GRANT {rights} ON {table} TO {USER}")
+    said = line_of(**{"sqlalchemy.url": stranger_url}).partition("may use")[2]
+    assert "denied" in said
 
 
 @pytest.mark.parametrize("key", ["sqlalchemy.url", "session.url"])

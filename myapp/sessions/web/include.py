@@ -277,7 +277,7 @@ def _refuse_folder(
     settings: SessionSettings, first: SessionSettings, given: Mapping[str, Any]
 ) -> None:
     """Raise SettingError where the sessions' SQLite file can't be made: for good, and no outage."""
-    refused = refused_folder(parse_url(settings.url or ""), for_writing=True)
+    refused = refused_folder(parse_url(settings.url or ""))
     if refused is not None:
         _refuse_url(settings, first, given, refused)
 
@@ -390,6 +390,8 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
 def _check_store(store: SessionStore, sessions: SessionRegistry, given: Mapping[str, Any]) -> None:
     try:
         store.check()
+        if isinstance(store, SqlStore):
+            store.refuse_without_rights()
     except SchemaError:
         store.close()
         raise

@@ -34,13 +34,13 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     try:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
+        refused = refused_folder(parse_url(own.url))
+        if refused is not None:
+            own.reading.refuse("sqlalchemy.url", refused)
         was_new = is_new_file(own.url)
         # <migrations>
         migrate_if_set(merged, own)
         # </migrations>
-        refused = refused_folder(parse_url(own.url))
-        if refused is not None:
-            own.reading.refuse("sqlalchemy.url", refused)
         url = Sourced(own.url, own.reading.given["sqlalchemy.url"].source or "its default")
         with Configurator(settings=merged | {"sqlalchemy.url": url}) as config:
             config.registry["application_settings"] = own
@@ -55,9 +55,9 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.metrics")
         app = config.make_wsgi_app()
         manager = get_manager(app.registry)
-        if manager.settings.url is not None:
-            # Nothing may have seen the application's database yet: the sessions have another one.
-            refuse_database(own)
+        # Nothing may have seen the application's database yet: the sessions may have another one,
+        # and what the URL says of charsets and modes is for the application alone.
+        refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
     except (SettingError, SchemaError, CannotStart) as error:

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 # What people write, and what hosting services hand out, for the drivers that we install.
 _DRIVERS: Final = {
-    **dict.fromkeys(("postgres", "postgresql", "pgsql"), "postgresql+psycopg"),
+    **dict.fromkeys(("postgres", "postgresql", "pgsql", "postgis"), "postgresql+psycopg"),
     **dict.fromkeys(("mysql", "mysql2", "mysqli"), "mysql+pymysql"),
     "mariadb": "mariadb+pymysql",
     "sqlite3": "sqlite",

@@ -9,6 +9,7 @@ import codecs
 import difflib
 import os
 import re
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
@@ -43,10 +44,10 @@ _SQLITE: Final = _words("cached_statements detect_types isolation_level timeout"
 # how safely it travels. Without underscores, hyphens and capitals.
 _HARMLESS: Final = _words(
     "allowpublickeyretrieval autoreconnect cacheprepstmts checkouttimeout connectionlimit "
-    "connhealthchecks connmaxage idletimeout maxidle maxoverflow multistatements parsetime "
+    "connhealthchecks connmaxage idletimeout loc maxidle maxoverflow multistatements parsetime "
     "pgbouncer pool poolmaxidletime poolprepin poolpreping poolrecycle poolsize pooltimeout "
     "preparedstatements preparethreshold queuelimit reapingfrequency reconnect "
-    "rewritebatchedstatements serverversion sockettimeout statementcachesize supa "
+    "rewritebatchedstatements servertimezone serverversion sockettimeout statementcachesize supa "
     "tcpkeepalive uselegacydatetimecode uselibpqcompat useserverprepstmts useunicode "
     "waitforconnections zerodatetimebehavior"
 )
@@ -66,10 +67,12 @@ _TLS_LEVELS: Final = {
     '{"rejectunauthorized":true}': 4,
 }
 _PG_MODES: Final = ("disable", "prefer", "require", "verify-ca", "verify-full")
-_FILES: Final = {
-    "postgresql": {"sslca": "sslrootcert", "sslrootca": "sslrootcert"},
+_OTHER_NAMES: Final = {
+    "postgresql": {
+        "applicationname": "application_name", "sslca": "sslrootcert", "sslrootca": "sslrootcert",
+    },
     "mysql": {"sslca": "ssl_ca", "sslrootcert": "ssl_ca"},
-}
+}  # fmt: skip
 # What libpq takes for each; any other value fails at each connect.
 _PG_WORDS: Final = {
     "channel_binding": ("disable", "prefer", "require"),
@@ -158,7 +161,7 @@ def _translate(url: URL, name: str, value: str, kept: Query) -> bool:
     if plain == "verifyservercertificate" and kind == "mysql":
         _demand(kind, kept, 3 if _boolean(name, value) else 1)
         return True
-    ours = _FILES.get(kind, {}).get(plain)
+    ours = _OTHER_NAMES.get(kind, {}).get(plain)
     if ours is not None:
         kept[ours] = value
     return ours is not None
@@ -262,9 +265,26 @@ def _check_mysql(kept: Query) -> None:
         kept["charset"] = _charset(charset)
     for name in ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key"):
         _check_file(name, kept.get(name))
+    if "ssl_key" in kept and "ssl_cert" not in kept:
+        raise Expected("ssl_cert beside ssl_key")
+    _check_address(kept.get("bind_address"))
     options = kept.get("read_default_file")
     if options is not None:
         _check_file("read_default_file", Path(str(options)).expanduser())
+
+
+def _check_address(address: object) -> None:
+    """Raise Expected for an address from which nothing can be connected."""
+    if address is None:
+        return
+    try:
+        found = socket.getaddrinfo(str(address), 0, type=socket.SOCK_STREAM)
+        for family, kind, protocol, _, place in found[:1]:
+            with socket.socket(family, kind, protocol) as made:
+                made.bind(place)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise Expected(f"bind_address to be an address of this machine ({reason})") from None
 
 
 def _charset(name: str) -> str:

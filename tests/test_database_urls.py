@@ -37,6 +37,8 @@ UNDERSTOOD = {
     "jdbc:mysql://h/d?user=u&password=p&useSSL=true": f"{MY}?ssl_mode=REQUIRED",
     "postgres://u:p@h/d/": PG,
     "POSTGRES://u:p@h/d": PG,
+    "postgis://u:p@h/d": PG,
+    "postgres://u:p@h/d?ApplicationName=x": f"{PG}?application_name=x",
     "JDBC:MySQL://h/d?user=u&password=p": MY,
     # Passwords, hosts and sockets.
     "postgres://u:50%@h/d": PG,
@@ -92,6 +94,7 @@ DROPPED = {
     "postgres://u:p@h/d?schema=public&pgbouncer=true": "pgbouncer, schema",
     "postgres://u:p@h/d?connection_limit=3&pool_timeout=2": "connection_limit, pool_timeout",
     "postgres://u:p@h/d?charset=utf8": "charset",
+    "mysql://u:p@h/d?serverTimezone=UTC&loc=Local": "loc, serverTimezone",
     "postgres://u:p@h/d?uselibpqcompat=true&sslmode=require": "uselibpqcompat",
 }
 NO_NAME = "the name of a database at the end: {}://user:password@host/name"
@@ -159,6 +162,10 @@ REFUSED = {
         "sslrootcert to be a file that can be read"
     ),
     "mysql://u:p@h/d?ssl_ca=/nowhere": "ssl_ca to be a file that can be read",
+    "mysql://u:p@h/d?ssl_key=/etc/passwd": "ssl_cert beside ssl_key",
+    "mysql://u:p@h/d?bind_address=192.0.2.1": (
+        "bind_address to be an address of this machine (Cannot assign requested address)"
+    ),
     "postgres://u:p@h/d?target_session_attrs=writable": (
         "target_session_attrs to be one of any, read-write, read-only, primary, standby,"
         " prefer-standby"

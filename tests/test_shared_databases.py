@@ -241,18 +241,20 @@ def test_another_kind_of_session_has_the_first_ones_table_or_its_own(sqlite_url:
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "expected"),
+    ("url", "key", "value", "expected"),
     [
-        ("session.table", "a.b", "a name without a schema, which SQLite does not have"),
-        ("admin_session.table", "sqlite_x", "a name that does not begin with sqlite_"),
+        ("", "session.table", "a.b", "a name without a schema, which SQLite does not have"),
+        ("", "admin_session.table", "sqlite_x", "a name that does not begin with sqlite_"),
+        ("mysql://h/d", "session.table", "mysql.s", "a name in a schema of your own"),
+        ("postgresql://h/d", "session.table", "pg_catalog.s", "a name in a schema of your own"),
     ],
 )
-def test_a_name_that_sqlite_can_not_have_is_one_line(
-    sqlite_url: str, key: str, value: str, expected: str
+def test_a_name_that_a_database_can_not_have_is_one_line(
+    sqlite_url: str, url: str, key: str, value: str, expected: str
 ) -> None:
     """C2, C: of the first kind of session and of others."""
     with pytest.raises(SettingError) as caught:
-        included(sqlite_url, **{key: value})
+        included(url or sqlite_url, **{key: value})
     words = f"{key} = {value} (from the application's settings): expected {expected}"
     assert str(caught.value).startswith(words)
 

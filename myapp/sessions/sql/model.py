@@ -99,10 +99,16 @@ table: Table = cast(Table, SessionRow.__table__)
 """The same as SQLAlchemy Core has it."""
 
 
+_SCHEMAS_OF_SERVERS: Final = frozenset(
+    {"information_schema", "mysql", "performance_schema", "pg_catalog", "sys"}
+)
+
+
 def refused_name(name: str, url: URL) -> str | None:
     """What is expected in place of a name that this database can't have; None where it can."""
     if url.get_backend_name() != "sqlite":
-        return None
+        schema = name.rpartition(".")[0].lower()
+        return "a name in a schema of your own" if schema in _SCHEMAS_OF_SERVERS else None
     if "." in name:
         return "a name without a schema, which SQLite does not have"
     if name.lower().startswith("sqlite_"):

@@ -81,14 +81,43 @@ def variable_for(setting: str) -> str:
     return _VARIABLES.get(setting, setting.upper().replace(".", "_"))
 
 
+def capitals(name: str) -> str:
+    """A name as variables are spelt: in capitals, with underscores for everything else."""
+    return re.sub(r"\W", "_", name.strip()).upper()
+
+
 def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict[str, Any]:
-    """The ini's settings with those of the command line over them, each with its source."""
+    """The ini's settings with those of the command line over them, each with its source.
+
+    A name that looks like a variable and is of no use to the ini file comes along, so that those
+    who know the settings can warn of it: `pserve production.ini DATABASE_URL=…`.
+    """
     ini = f"[app:main] of {Path(global_config.get('__file__', 'the ini file')).name}"
     merged = {
         name: Sourced(value, ini) if type(value) is str else value
         for name, value in settings.items()
     }
-    return merged | _command_line(global_config)
+    useless = {
+        name: Sourced(global_config[name], COMMAND_LINE)
+        for name in unused(global_config)
+        if "_" in name
+    }
+    return useless | merged | _command_line(global_config)
+
+
+def unused(global_config: Mapping[str, str]) -> list[str]:
+    """Global names, typed or of [DEFAULT], that are no setting, and that no `%(name)s` of the ini
+    file refers to.
+    """
+    text = ""
+    with suppress(OSError, ValueError):
+        text = Path(global_config.get("__file__", "")).read_text("utf-8")
+    known = ("here", "__file__", "http_port")
+    return [
+        name
+        for name in global_config
+        if "." not in name and name not in known and f"%({name})s" not in text
+    ]
 
 
 def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> Any:

@@ -835,6 +835,8 @@ def test_an_unknown_setting_of_the_application_is_refused(
         ("mapp.hsts", "myapp.hsts"),
         ("sesion.lifetime", "session.lifetime"),
         ("session_cookie_name", "session.cookie_name"),
+        ("Session.Lifetime", "session.lifetime"),
+        ("DATABASE_URL", "sqlalchemy.url"),
     ],
 )
 def test_a_key_close_to_a_known_one_is_warned_of(
@@ -846,6 +848,22 @@ def test_a_key_close_to_a_known_one_is_warned_of(
     myapp.main({"__file__": "x.ini"}, **settings).registry["dbengine"].dispose()
     warned = [message for message in caplog.messages if "is unknown" in message]
     assert warned == [f"{key} (from [app:main] of x.ini) is unknown; did you mean {meant}?"]
+
+
+def test_a_variable_behind_the_command_is_warned_of(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C2: pserve takes it for a value of [DEFAULT], and would start on the ini's database."""
+    ini = tmp_path / "x.ini"
+    ini.write_text("[app:main]\nsqlalchemy.url = %(database_uri)s\n")
+    typed = {"DATABASE_URL": "x", "sesion_lifetime": "x", "database_uri": url, "http_port": "1"}
+    settings = {"sqlalchemy.url": url, **NEEDED}
+    myapp.main({"__file__": str(ini), **typed}, **settings).registry["dbengine"].dispose()
+    source = "(from the command line or [DEFAULT]) is unknown; did you mean"
+    assert [message for message in caplog.messages if "is unknown" in message] == [
+        f"DATABASE_URL {source} sqlalchemy.url?",
+        f"sesion_lifetime {source} session.lifetime?",
+    ]
 
 
 def test_the_start_is_told(
@@ -883,6 +901,9 @@ def test_the_toolbar_may_be_missing(url: str, monkeypatch: pytest.MonkeyPatch) -
         ("DATABASE_URI", "DATABASE_URL"),
         ("DATABASE_MIGRATE_ON_STRAT", "DATABASE_MIGRATE_ON_START"),
         ("MYAPP_HST", "MYAPP_HSTS"),
+        ("database_url", "DATABASE_URL"),
+        ("SQLALCHEMY_URL", "DATABASE_URL"),
+        ("session_lifetime", "SESSION_LIFETIME"),
     ],
 )
 def test_a_variable_close_to_one_of_the_application_is_warned_of(

@@ -99,6 +99,39 @@ def test_one_place_to_listen_is_enough(ini: Path, section: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("port", "http_port instead"),
+        ("host", "it in [server:main] only; global values don't reach the server"),
+        ("http_prot", "a known name; the nearest is http_port"),
+    ],
+)
+@pytest.mark.parametrize("source", ["the command line", "[DEFAULT] of site.ini"])
+def test_an_option_that_is_no_global_value_is_refused(
+    ini: Path, name: str, expected: str, source: str
+) -> None:
+    """C2: PasteDeploy drops it from [server:main] as well; without a host, all could connect."""
+    if source != "the command line":
+        ini.write_text(f"[DEFAULT]\nhttp_port = 6543\n{name} = ::1\n")
+    with pytest.raises(SettingError) as caught:
+        read_server_settings({}, {"__file__": str(ini), "http_port": "6543", name: "::1"})
+    assert (caught.value.setting, caught.value.value) == (name, "::1")
+    assert (caught.value.source, caught.value.expected) == (source, expected)
+
+
+@pytest.mark.parametrize("option", ["listen = %(host)s:1", "host = %(host)s"])
+def test_a_global_value_may_be_taken_by_another_option_alone(ini: Path, option: str) -> None:
+    """C2: by an option of the same name it would be dropped."""
+    ini.write_text(f"[DEFAULT]\nhost = ::1\n[server:main]\n{option}\n")
+    settings = {"__file__": str(ini), "host": "::1"}
+    if option.startswith("listen"):
+        assert read_server_settings({}, settings).options == {}
+    else:
+        with pytest.raises(SettingError, match=r"^host = ::1 \(from \[DEFAULT\] of site\.ini\)"):
+            read_server_settings({}, settings)
+
+
+@pytest.mark.parametrize(
     ("line", "typed", "said"),
     [
         (

@@ -850,6 +850,39 @@ def test_a_key_close_to_a_known_one_is_warned_of(
     assert warned == [f"{key} (from [app:main] of x.ini) is unknown; did you mean {meant}?"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value", "shown", "expected"),
+    [
+        ("pyramid.includes", "pyramid_tm nosuch.x", "nosuch.x", "what can be included: No module"),
+        ("pyramid.includes", "myapp.nosuch", "myapp.nosuch", "what can be included: No module"),
+        ("pyramid.includes", "json", "json", "what can be included$"),
+        ("pyramid.includes", "myapp:nosuch", "myapp:nosuch", "what can be included: "),
+        ("retry.attempts", "many", "many", "a whole number, at least 1$"),
+        ("retry.attempts", "0", "0", "a whole number, at least 1$"),
+        ("sqlalchemy.url", "sqlite:////nowhere/x", "sqlite:////nowhere/x", "a file in an existing"),
+    ],
+)
+def test_what_others_would_answer_in_a_traceback_is_one_line(
+    name: str, value: str, shown: str, expected: str, url: str
+) -> None:
+    """C2: settings that our ini files have, and Pyramid, pyramid_retry and alembic read."""
+    settings = {"sqlalchemy.url": url, "database.migrate_on_start": "true", **NEEDED, name: value}
+    words = rf"^myapp: {name} = {shown} \(from \[app:main\] of x\.ini\): expected {expected}"
+    with pytest.raises(SystemExit, match=words):
+        myapp.main({"__file__": "x.ini"}, **settings)
+
+
+def test_an_error_within_what_is_included_keeps_its_traceback(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2: it is no wrong setting, and names the module that is missing."""
+    (tmp_path / "includes_nothing.py").write_text("import nosuch_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"sqlalchemy.url": url, "pyramid.includes": "includes_nothing", **NEEDED}
+    with pytest.raises(ModuleNotFoundError, match="nosuch_module"):
+        myapp.main({"__file__": "x.ini"}, **settings)
+
+
 def test_a_variable_behind_the_command_is_warned_of(
     url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -71,6 +71,13 @@ class SettingError(Exception):
         super().__init__(f"{setting} = {text} (from {source}): expected {expected}")
 
 
+class UnreadableIni(Exception):
+    """An ini file that describes no application, or more than one; the message is one line."""
+
+    def __init__(self, ini: str, reason: object) -> None:
+        super().__init__(" ".join(f"{ini} can't be read: {reason}".split()))
+
+
 def source_of(value: object) -> str:
     """Where a value came from, in words that fit behind "from"."""
     return getattr(value, "source", "the application's settings")
@@ -164,8 +171,8 @@ def application(ini: str, options: Mapping[str, str] | None = None) -> Described
     """The application that `pserve INI name=value` starts, even within pipelines or filters;
     `INI#name` means `[app:name]`, which may be a part of `main`.
 
-    Raises SettingError where a percent sign stands alone, and LookupError where a composite runs
-    several applications and nothing tells which one has the sessions.
+    Raises SettingError where a percent sign stands alone, and UnreadableIni where there is no such
+    application, or where a composite runs several and nothing tells which one has the sessions.
     """
     path, _, name = ini.partition("#")
     try:
@@ -176,13 +183,21 @@ def application(ini: str, options: Mapping[str, str] | None = None) -> Described
         # The error's own words quote the value, which may be a password's second half.
         where = f"the command line or {Path(path).name}"
         expected = "a percent sign to be written twice: %%"
+        if isinstance(error, configparser.InterpolationMissingOptionError):
+            expected = f"a name that the file knows, such as %(here)s, or {expected}"
         raise SettingError(error.option, "…", where, expected) from None
+    except RecursionError:
+        raise UnreadableIni(ini, "a section of it uses itself") from None
+    except IndexError:
+        raise UnreadableIni(ini, "a pipeline in it is empty") from None
+    except (configparser.Error, ImportError, LookupError, OSError, ValueError) as error:
+        raise UnreadableIni(ini, error) from error
     if len(found) > 1:
         # Those without a database and without settings of ours have no sessions.
         found = {name: each for name, each in found.items() if _has_sessions(each.context)} or found
     if len(found) > 1:
         names = " or ".join(f"{path}#{name}" for name in sorted(found))
-        raise LookupError(f"it runs several applications: write {names}")
+        raise UnreadableIni(ini, f"it runs several applications: write {names}")
     (described,) = found.values()
     return described
 

@@ -171,6 +171,14 @@ def test_a_lone_percent_sign_is_one_line_without_the_value(tmp_path: Path, place
     )
 
 
+def test_an_unknown_reference_is_one_line_with_its_own_advice(tmp_path: Path) -> None:
+    """C2: two percent signs would not help there."""
+    ini = tmp_path / "some.ini"
+    ini.write_text("[app:main]\nuse = egg:myapp\nsqlalchemy.url = sqlite:///%(her)s/x\n")
+    with pytest.raises(SettingError, match=r"a name that the file knows, such as %\(here\)s, or a"):
+        environment.load(str(ini))
+
+
 @pytest.mark.parametrize("text", ["true", "yes", "on", "1", "TRUE", "Yes"])
 def test_a_boolean_is_true(text: str) -> None:
     """C: four words, in any case."""

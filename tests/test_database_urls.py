@@ -86,6 +86,8 @@ REFUSED = {
     "mysql://u:p@h": NO_NAME.format("mysql"),
     "postgres://u:p@h/": NO_NAME.format("postgresql"),
     "postgres://u:p@ss@h/d": "an @ within the password to be written as %40",
+    "postgres://u:p@ss/word@h/d": "an @ within the password to be written as %40",
+    "mysql://u:p@ss/w?rd@h/d": "an @ within the password to be written as %40",
     "postgres://u:p@h:99999/d": "a port from 1 to 65535",
     f"mysql://u:p@{'h' * 64}/d": "the name or the address of a host",
     "mysql://u:p@h/d\nmysql://u:p@h/d": (

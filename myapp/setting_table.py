@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
@@ -126,7 +126,7 @@ def read_table(
     message names the setting, its value, where that came from and what was expected (C2).
     """
     _refuse_unknown(table, settings, prefix, owned)
-    _warn_of_keys(table, settings, prefix)
+    warn_of_keys([prefix + name for name in table], settings)
     _warn_of_variables(table, environ, prefix)
     given = {name: read_setting(row, settings, environ, prefix) for name, row in table.items()}
     return Reading(prefix, given)
@@ -170,16 +170,15 @@ def _refuse_unknown(
             raise SettingError(key, value, environment.source_of(value), expected)
 
 
-def _warn_of_keys(table: Mapping[str, Setting], settings: Mapping[str, Any], prefix: str) -> None:
+def warn_of_keys(names: Sequence[str], settings: Mapping[str, Any]) -> None:
     """Warn of a key that looks like a misspelt setting, such as `databse.migrate_on_start`, or that
     is its variable, such as `DATABASE_URL`.
 
     It is not an error, because other packages have settings of their own.
     """
-    names = tuple(prefix + name for name in table)
     known = _spellings(names)
     for key in settings:
-        if key.endswith(names):
+        if key.endswith(tuple(names)):
             continue  # or it is another kind of session's: admin_session.lifetime
         if near := _near(key, known):
             source = environment.source_of(settings[key])

@@ -837,6 +837,8 @@ def test_an_unknown_setting_of_the_application_is_refused(
         ("session_cookie_name", "session.cookie_name"),
         ("Session.Lifetime", "session.lifetime"),
         ("DATABASE_URL", "sqlalchemy.url"),
+        ("pyramid.relod_templates", "pyramid.reload_templates"),
+        ("retry.attemps", "retry.attempts"),
     ],
 )
 def test_a_key_close_to_a_known_one_is_warned_of(

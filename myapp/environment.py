@@ -9,7 +9,7 @@ from __future__ import annotations
 import configparser
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -99,9 +99,10 @@ def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict
     A name that looks like a variable and is of no use to the ini file comes along, so that those
     who know the settings can warn of it: `pserve production.ini DATABASE_URL=…`.
     """
-    ini = f"[app:main] of {Path(global_config.get('__file__', 'the ini file')).name}"
+    section = _sections(global_config)
+    ini = Path(global_config.get("__file__", "the ini file")).name
     merged = {
-        name: Sourced(value, ini) if type(value) is str else value
+        name: Sourced(value, f"[{section(name, value)}] of {ini}") if type(value) is str else value
         for name, value in settings.items()
     }
     useless = {
@@ -110,6 +111,25 @@ def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict
         if "_" in name
     }
     return useless | merged | _command_line(global_config)
+
+
+def _sections(global_config: Mapping[str, str]) -> Callable[[str, str], str]:
+    """Tells the section of an application in which a setting is written: PasteDeploy does not.
+
+    If several have it, one may use another: the value decides.
+    """
+    parser = configparser.RawConfigParser(strict=False, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
+    with suppress(configparser.Error, OSError, ValueError):
+        parser.read(global_config.get("__file__", ""), "utf-8")
+    applications = [name for name in parser.sections() if re.match(r"[\w-]*app[\w-]*:", name)]
+
+    def section_of(name: str, value: str) -> str:
+        places = {each: parser[each][name] for each in applications if name in parser[each]}
+        same = [each for each, text in places.items() if text == value]
+        return next(iter(same or places), "app:main")
+
+    return section_of
 
 
 def unused(global_config: Mapping[str, str]) -> list[str]:

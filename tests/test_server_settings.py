@@ -3,6 +3,7 @@
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waitress.adjustments import Adjustments
@@ -10,6 +11,7 @@ from waitress.adjustments import Adjustments
 from harness.processes import ROOT, Pserve
 from harness.servers.ports import LOOPBACK
 from myapp.environment import SettingError
+from myapp.server import _listening
 from myapp.server_settings import OPTIONS, ServerSettings, read_server_settings
 
 
@@ -129,6 +131,20 @@ def test_a_global_value_may_be_taken_by_another_option_alone(ini: Path, option: 
     else:
         with pytest.raises(SettingError, match=r"^host = ::1 \(from \[DEFAULT\] of site\.ini\)"):
             read_server_settings({}, settings)
+
+
+def test_a_unix_socket_is_taken_only_from_a_server_that_has_ended(tmp_path: Path) -> None:
+    """C2: as a port in use; one that was left behind is replaced."""
+    path = tmp_path / "s"
+    options = {"unix_socket": str(path)}
+    settings = read_server_settings(options, {"__file__": str(tmp_path / "site.ini")})
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(SettingError, match=r"^unix_socket = .*Address already in use"):
+            _listening(lambda *_: [], settings, {})
+    sockets: dict[int, Any] = {}
+    _listening(lambda *_: [], settings, sockets).close()
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,14 @@ from sqlalchemy import Connection, Engine, MetaData
 from sqlalchemy.exc import DBAPIError
 
 from myapp import environment, features, models
-from myapp.database import URL_SETTING, create_database_engine, read_pooler, reason_of
+from myapp.database import (
+    URL_SETTING,
+    create_database_engine,
+    is_read_only,
+    read_pooler,
+    reason_of,
+    refusal_of,
+)
 from myapp.database_url import parse_url, refused_folder
 from myapp.environment import SettingError, UnreadableIni
 from myapp.migrations import Names, read_names
@@ -86,20 +93,37 @@ def run_online() -> None:
     url, pooler, names = from_settings()
     engine = create_database_engine(url.text, pooler=pooler)
     with connected(engine, url) as connection:
-        run_on(connection, names)
+        try:
+            run_on(connection, names)
+        except DBAPIError as error:
+            # Of what nobody can mend in a migration, a line says as much as a traceback.
+            if expected := not_allowed(error):
+                raise refusal(url, expected) from error
+            raise
     engine.dispose()
+
+
+def not_allowed(error: DBAPIError) -> str | None:
+    """What is expected if the database does not let this user migrate it."""
+    if is_read_only(error.orig or error):
+        return f"a database that takes changes ({reason_of(error)})"
+    return refusal_of(error)
+
+
+def refusal(url: Given, expected: str) -> CommandError:
+    """The one line about the database's URL, which alembic shows."""
+    source = url.source or "its default"
+    return CommandError(str(SettingError(URL_SETTING.name, url.text, source, expected)))
 
 
 def connected(engine: Engine, url: Given) -> Connection:
     """A connection. Raises CommandError if there is none to be had."""
+    if refused := refused_folder(engine.url):
+        raise refusal(url, refused)
     try:
         return engine.connect()
     except DBAPIError as error:
-        refused = refused_folder(engine.url)
-        expected = refused or f"a database that answers: {reason_of(error)}"
-        source = url.source or "its default"
-        line = SettingError(URL_SETTING.name, url.text, source, expected)
-        raise CommandError(str(line)) from error
+        raise refusal(url, f"a database that answers: {reason_of(error)}") from error
 
 
 # Imported for their models alone.

@@ -62,9 +62,9 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.metrics")
         app = config.make_wsgi_app()
         manager = get_manager(app.registry)
-        if manager.settings.url is not None:
-            # Nothing may have seen the application's database yet: the sessions have another one.
-            refuse_database(own)
+        # Nothing may have seen the application's database yet: the sessions may have another one,
+        # and what the URL says of charsets and modes is for the application alone.
+        refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
     except SchemaError as error:

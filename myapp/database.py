@@ -42,14 +42,24 @@ _SQLITE_READONLY: Final = 8
 # wrong. libpq gives no code for what goes wrong at a connect, so its words have to do; those of a
 # server that speaks another language are taken for an outage.
 _REFUSALS: Final = frozenset(
-    {"28000", "28P01", "3D000", "42501"}
+    {"28000", "28P01", "3D000", "3F000", "42501"}
     | {1044, 1045, 1049, 1130, 1142, 1143, 1251, 1698, 1820, 1862, 2059, 3118, 4151}
 )
+# What MariaDB and MySQL say of the statements that the URL makes a connection begin with: a syntax
+# error, a variable or a value that does not exist, a charset, a collation.
+_REFUSED_BEGINNINGS: Final = frozenset({1064, 1115, 1193, 1229, 1231, 1232, 1253, 1273})
 _REFUSALS_IN_WORDS: Final = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|SASL|not permitted to log in"
     r"|(?:database|role) \".*\" does not exist|no such (?:database|user)"
-    r"|permission denied for|not currently accepting connections|certificate verify failed"
-    r"|server does not support SSL"
+    r"|permission denied for|not currently accepting connections"
+    # What is wrong with a certificate, ours or the server's, has more words than one can list.
+    r"|(?i:certificate)|private key file|Hostname verification failed"
+    r"|server does not support SSL|SSL is required|the server offers no TLS"
+    r"|channel binding (?:is )?required|authentication method requirement"
+    r"|invalid value for parameter|unrecognized configuration parameter"
+    r"|invalid command-line argument|definition of service"
+    # psycopg, of an encoding that PostgreSQL has and Python lacks.
+    r"|codec not available in Python"
 )
 # Not a database, and a damaged one.
 _SQLITE_REFUSALS: Final = (11, 26)
@@ -171,6 +181,9 @@ def _speak_plainly(url: URL, arguments: dict[str, Any]) -> None:
     if url.get_backend_name() not in ("mysql", "mariadb"):
         return
     arguments["charset"] = "utf8mb4"
+    if "collation" in url.query:
+        # It belongs to the URL's charset.
+        arguments["collation"] = None
     # In Oracle mode, BEGIN starts a block, and an empty text may be NULL. The application may have
     # turned off the strict mode, without which text is truncated.
     if "init_command" in arguments:
@@ -247,12 +260,14 @@ def _lacks_savepoint(error: BaseException) -> bool:
 
 def refusal_of(error: BaseException) -> str | None:
     """What is expected if a database refuses us permanently; None for what may be an outage."""
+    is_connecting = getattr(error, "statement", None) is None
+    refusals = _REFUSALS | (_REFUSED_BEGINNINGS if is_connecting else frozenset())
     for each in _chain(error):
         codes = {getattr(each, "sqlstate", None), *each.args[:1]}
         sqlite_code = getattr(each, "sqlite_errorcode", 0) & 0xFF
         # A driver that tried several addresses gives each a line.
         lines = [line for line in str(each).splitlines() if _REFUSALS_IN_WORDS.search(line)]
-        if lines or codes & _REFUSALS or sqlite_code in _SQLITE_REFUSALS:
+        if lines or codes & refusals or sqlite_code in _SQLITE_REFUSALS:
             said = lines[0].strip() if lines else str(each).partition("\n")[0]
             return f"a database that this user may use ({type(each).__name__}: {said})"
     return None

@@ -10,14 +10,16 @@ from __future__ import annotations
 import logging
 import os
 import re
+import stat
 from functools import lru_cache
 from pathlib import Path
 from typing import Final
 from urllib.parse import unquote
 
-from sqlalchemy import URL, create_engine, make_url
+from sqlalchemy import URL, Engine, create_engine, make_url
 from sqlalchemy.exc import ArgumentError, NoSuchModuleError
 
+from myapp.environment import printable
 from myapp.mysql_connector import Connector
 from myapp.pooler import read_threshold
 from myapp.setting_table import Expected
@@ -41,9 +43,18 @@ _TRIED: Final = {
 """The databases and the drivers with which sessions work."""
 
 _HOSTS: Final = re.compile(
-    r"(postgres[\w+]*://(?:[^/]*@)?)([^/?@,]*(?:,[^/?@,]*)+)(/[^?]*)?(\?.*)?", re.DOTALL
+    r"((?:postgres|pgsql)[\w+]*://(?>(?:[^:/]*(?::[^@]*)?@)?))"
+    r"([^/?@,]*(?:,[^/?@,]*)+)(/[^?]*)?(?:\?(.*))?",
+    re.DOTALL,
 )
-"""The URL of several servers, as libpq has it."""
+"""The URL of several servers, as libpq has it; user and password may hold commas, too."""
+_HOST: Final = re.compile(r"\[?(.*?)\]?(?::(\w*))?")
+_SCHEME: Final = re.compile(r"(?:jdbc:)?[\w+]+:", re.IGNORECASE)
+_NO_VALUE: Final = re.compile(r"[?&]([^?&=]+)=?(?=&|$)")
+_NO_HOST: Final = re.compile(r"[\s,]")
+
+_NO_SOCKET: Final = "/dev/null"
+"""In place of a host: no folder, and so no server's socket is ever in it."""
 
 _SPELLINGS: Final = {
     "sqlite": "sqlite:////path/to/file",
@@ -66,11 +77,12 @@ def parse_url(text: str) -> URL:
     """
     bare = _bare(text)
     if not bare.isprintable():
-        raise Expected(f"{A_URL}, in one line")
+        raise Expected(f"{A_URL}, in one line and without invisible characters")
     try:
         url = make_url(bare)
     except (ArgumentError, ValueError):
         raise Expected(A_URL) from None
+    _refuse_lost(bare, url)
     url = _with_driver(url)
     if url.get_backend_name() == "sqlite":
         _refuse_in_memory(url)
@@ -85,24 +97,61 @@ def parse_url(text: str) -> URL:
 
 
 def sqlite_file(url: URL) -> Path | None:
-    """The file of a SQLite database; None for a server, and for a URI, which SQLite reads."""
-    if url.get_backend_name() != "sqlite" or "uri" in url.query:
+    """The file of a SQLite database; None for a server."""
+    if url.get_backend_name() != "sqlite":
         return None
-    return Path(url.database or "").absolute()
+    path = url.database or ""
+    if "uri" in url.query and path.startswith("file:"):
+        # As SQLite reads it: the host, if there is one, is this machine.
+        path = unquote(re.sub(r"^file:(//[^/]*)?", "", path).partition("#")[0])
+    return Path(path).absolute()
 
 
 def refused_folder(url: URL) -> str | None:
-    """What is expected where a SQLite file can't be made or opened; None where it can."""
+    """What is expected where a SQLite file can't be made or opened; None where it can.
+
+    One that can only be read is opened: what it holds is served.
+    """
     file = sqlite_file(url)
     if file is None:
         return None
-    if not file.parent.is_dir():
-        return f"a file in an existing folder; {file.parent} does not exist"
-    if file.is_dir():
+    mode = url.query.get("mode") if "uri" in url.query else None
+    try:
+        return _refused_file(file, must_exist=mode in ("ro", "rw"))
+    except (OSError, ValueError) as error:
+        # Such as a folder that this user may not look into, or a name that is too long.
+        reason = getattr(error, "strerror", None) or error
+        return f"a file that this user may open, or may create ({reason})"
+
+
+def _refused_file(file: Path, *, must_exist: bool) -> str | None:
+    try:
+        mode = file.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return _refused_new_file(file, must_exist=must_exist)
+    if stat.S_ISDIR(mode):
         return "a file, not a folder"
-    if not os.access(file if file.exists() else file.parent, os.R_OK if file.exists() else os.W_OK):
+    if not stat.S_ISREG(mode):
+        return "a file, not a device, a pipe or a socket"
+    if not os.access(file, os.R_OK):
         return f"a file that this user may open, or may create in {file.parent}"
     return None
+
+
+def _refused_new_file(file: Path, *, must_exist: bool) -> str | None:
+    # A link may lead nowhere yet; the file is made where it leads.
+    folder = file.resolve().parent if file.is_symlink() else file.parent
+    if not folder.is_dir():
+        return f"a file in an existing folder; {folder} {_what_is(folder)}"
+    if must_exist:
+        return "a file that exists, or a URL without mode, which creates it"
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return f"a file that this user may open, or may create in {folder}"
+    return None
+
+
+def _what_is(folder: Path) -> str:
+    return "is not a folder" if folder.exists() else "does not exist"
 
 
 def _bare(text: str) -> str:
@@ -110,16 +159,30 @@ def _bare(text: str) -> str:
     text = text.strip()
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
         text = text[1:-1].strip()
-    return _HOSTS.sub(_as_parameters, text.removeprefix("jdbc:"))
+    text = _SCHEME.sub(lambda scheme: scheme[0].lower(), text, count=1).removeprefix("jdbc:")
+    several = _HOSTS.fullmatch(text)
+    return text if several is None else _as_parameters(*several.groups(default=""))
 
 
-def _as_parameters(url: re.Match[str]) -> str:
-    """Several hosts as SQLAlchemy writes them: `?host=a:5432&host=b:5432`."""
-    head, hosts, path, query = url.groups(default="")
-    parameters = [f"host={host}" for host in hosts.split(",")]
-    return f"{head}{path}?{'&'.join([*parameters, *query.removeprefix('?').split('&')])}".rstrip(
-        "&"
-    )
+def _as_parameters(head: str, hosts: str, path: str, query: str) -> str:
+    """Several hosts as SQLAlchemy writes them: `?host=a,b&port=5432,5433`."""
+    found = [_HOST.fullmatch(host) for host in hosts.split(",") if host]
+    names, ports = zip(*(host.groups(default="") for host in found if host), strict=True)
+    parameters = [f"host={','.join(names)}", *([f"port={','.join(ports)}"] if any(ports) else [])]
+    return f"{head}{path}?{'&'.join([*parameters, *([query] if query else [])])}"
+
+
+def _refuse_lost(text: str, url: URL) -> None:
+    """Raise Expected for what would be dropped without a word on the way to the database."""
+    without = _NO_VALUE.search(text.rpartition("@")[2])
+    if without is not None:
+        # `?ssl` demands TLS elsewhere, and `?sslmode=` may be a variable that is not set.
+        raise Expected(f"a value for the parameter {printable(without[1])}")
+    values = [each for value in url.query.values() for each in value]
+    parts = (url.username, url.password, url.host, url.database, *url.query, *values)
+    if any("\0" in part for part in parts if part):
+        # C takes it for the end, and libpq then knows neither the port nor anything after it.
+        raise Expected("no %00, with which a text ends")
 
 
 def _with_driver(url: URL) -> URL:
@@ -127,12 +190,12 @@ def _with_driver(url: URL) -> URL:
     name, plus, driver = url.drivername.partition("+")
     backend = _DRIVERS.get(name, name).partition("+")[0]
     url = url.set(drivername=f"{backend}+{driver}" if plus else _DRIVERS.get(name, name))
-    try:
-        known = url.get_dialect().name
-    except NoSuchModuleError:
-        raise Expected("a database and a driver that SQLAlchemy knows") from None
     if backend not in _TRIED:
-        raise Expected(f"SQLite, PostgreSQL, MariaDB or MySQL: {known} is not supported")
+        raise Expected(f"SQLite, PostgreSQL, MariaDB or MySQL: {name} is not supported")
+    try:
+        url.get_dialect()
+    except NoSuchModuleError:
+        raise Expected(f"{_SPELLINGS[backend]}: there is no driver {driver}") from None
     if plus and driver not in _TRIED[backend]:
         raise Expected(f"{_SPELLINGS[backend]}: sessions do not work with {driver}")
     return url
@@ -160,13 +223,18 @@ def _refuse_bare_at(text: str, url: URL) -> None:
     # A password may hold a question mark, too.
     parameters = text.partition(f"/{url.database or ''}?")[2].split("&")
     names = [parameter.partition("=")[0] for parameter in parameters]
-    if any("@" in part for part in (url.host or "", url.database or "", *names)):
+    if url.host and any("@" in part for part in (url.host, url.database or "", *names)):
         raise Expected("an @ within the password to be written as %40")
 
 
 def _refuse_host(url: URL) -> None:
     """Raise Expected for a host that can't be meant."""
     host = url.host or ""
+    if not host and "host" not in url.query and "@" in (url.database or ""):
+        backend = url.get_backend_name()
+        raise Expected(f"two slashes before the user: {backend}://user:password@host/name")
+    if _NO_HOST.search(host) or not host.isprintable():
+        raise Expected("the name or the address of one host")
     if url.get_backend_name() != "postgresql":
         try:
             # Python looks it up, and says no more of it than this.
@@ -209,7 +277,7 @@ def _tell(backend: str, dropped: tuple[str, ...]) -> None:
 def _refuse_unusable(url: URL) -> None:
     """Raise Expected for what SQLAlchemy can't make an engine of; nothing is connected."""
     try:
-        create_engine(url)
+        engine = create_engine(url)
     except ImportError as error:
         if error.name == "MySQLdb":
             raise Expected(_MYSQLCLIENT.format(url.get_backend_name())) from None
@@ -219,10 +287,45 @@ def _refuse_unusable(url: URL) -> None:
     if url.get_backend_name() in ("mysql", "mariadb"):
         Connector(url)
     read_threshold(url)
+    if url.get_backend_name() == "postgresql":
+        _ask_libpq(engine)
+
+
+def _ask_libpq(engine: Engine) -> None:
+    """Raise Expected for what libpq takes for no parameters; nothing is connected.
+
+    It reads them at each connect, so that such a mistake would look like a server that is down.
+    """
+    from psycopg import pq
+    from psycopg.conninfo import make_conninfo
+
+    _, given = engine.dialect.create_connect_args(engine.url)
+    if given.get("service") or os.environ.get("PGSERVICE"):
+        # Only the service's file knows how many hosts and ports there are.
+        return
+    hosts = str(given.get("host") or os.environ.get("PGHOST") or "").split(",")
+    known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
+    asked = {name: value for name, value in given.items() if name in known} | {
+        "host": ",".join(_NO_SOCKET for _ in hosts),
+        "hostaddr": "",
+        # Which no socket has.
+        "gssencmode": "disable",
+    }
+    connection = pq.PGconn.connect_start(make_conninfo(**asked).encode())
+    said = connection.get_error_message()
+    is_bad = connection.status == pq.ConnStatus.BAD
+    connection.finish()
+    if is_bad and _NO_SOCKET not in said:
+        raise Expected(f"parameters that libpq takes ({said.strip().partition(chr(10))[0]})")
 
 
 def _refuse_in_memory(url: URL) -> None:
     """Raise Expected for a SQLite database that is not a file, or is private to a connection."""
+    if url.host or url.username:
+        raise Expected(
+            "three slashes before a relative path, and four before any other:"
+            " sqlite:////path/to/file"
+        )
     # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
     text = unquote(unquote(str(url)))
     words = (":memory:", "mode=memory", "vfs=memdb")

@@ -38,7 +38,7 @@ _NOT_A_PORT: Final = re.compile(
 _PARAMETER: Final = re.compile(r"((?:^|[?&])[^?&=]*)=[^&]*")
 # A URL within a sentence, up to its host at least: an unescaped password may hold a blank.
 _URL: Final = re.compile(r"[\w+.-]+://(?:[^\s/@:]*:[^@]*@)?\S*")
-_SECRETS: Final = ("pass", "pwd", "secret", "token")
+_SECRETS: Final = ("pass", "pwd", "secret", "token", "apikey", "api_key")
 
 # How the name of a setting ends whose value is a secret as it stands.
 _SECRET_NAMES: Final = ("secret", "password")

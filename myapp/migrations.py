@@ -23,8 +23,10 @@ from alembic.util import CommandError
 from sqlalchemy import Connection, Engine, func, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
+from myapp import features
 from myapp.database import create_database_engine, read_pooler
-from myapp.database_url import parse_url, refused_folder
+from myapp.database_url import parse_url
+from myapp.models.meta import Base
 from myapp.pooler import AUTO
 from myapp.sessions.core.settings import TABLE_SETTING
 from myapp.sessions.sql.model import named, refused_name
@@ -109,14 +111,31 @@ def read_names(
     settings: Mapping[str, Any], environ: Mapping[str, str], application: ApplicationSettings
 ) -> Names:
     """What the tables are called. Raises SettingError."""
+    url, taken = parse_url(application.url), _names_of_models()
+    versions = application.version_table
+    refused = refused_name(versions, url) or _refused_if(versions.lower() in taken)
+    if refused is not None:
+        application.reading.refuse(VERSION_TABLE_SETTING.name, refused)
     given = read_setting(TABLE_SETTING, settings, environ, _SESSION)
     reading = Reading(_SESSION, {TABLE_SETTING.name: given})
-    refused = refused_name(given.value, parse_url(application.url))
-    if given.value.lower() == application.version_table.lower():
+    refused = refused_name(given.value, url) or _refused_if(given.value.lower() in taken)
+    if given.value.lower() == versions.lower():
         refused = "a name other than that of database.version_table"
     if refused is not None:
         reading.refuse(TABLE_SETTING.name, refused)
-    return Names(sessions=given.value, versions=application.version_table)
+    return Names(sessions=given.value, versions=versions)
+
+
+def _names_of_models() -> set[str]:
+    """What the application calls its other tables; not every database tells capitals apart."""
+    # Imported for their models alone.
+    for _ in features.modules("models"):
+        pass
+    return {name.lower() for name in Base.metadata.tables}
+
+
+def _refused_if(is_taken: bool) -> str | None:
+    return "a name that no other table of this application has" if is_taken else None
 
 
 _DEFAULT_NAMES: Final = Names()
@@ -150,10 +169,7 @@ def upgrade(
             command.upgrade(config, revision)
     except (SQLAlchemyError, CommandError) as error:
         # A CommandError: for example, the database is at a revision that this code does not know.
-        refused = refused_folder(engine.url)
         reason = str(getattr(error, "orig", None) or error).strip().partition("\n")[0]
-        if refused is not None:
-            reason = f"sqlalchemy.url: expected {refused}"
         raise MigrationError(f"the database could not be migrated: {reason}") from error
     finally:
         engine.dispose()

@@ -5,6 +5,7 @@ Whatever concerns TLS is translated to the driver's words, and where it can't be
 
 from __future__ import annotations
 
+import codecs
 import difflib
 import os
 import re
@@ -36,7 +37,7 @@ _MYSQL: Final = _words(
 _PYMYSQL_ALONE: Final = _words(
     "bind_address collation program_name server_public_key ssl_key_password"
 )
-_SQLITE: Final = _words("cached_statements detect_types isolation_level timeout uri")
+_SQLITE: Final = _words("cached_statements detect_types isolation_level timeout")
 
 # Of pools, of other languages' drivers and of services: nothing that changes what is stored, or
 # how safely it travels. Without underscores, hyphens and capitals.
@@ -46,8 +47,8 @@ _HARMLESS: Final = _words(
     "pgbouncer pool poolmaxidletime poolprepin poolpreping poolrecycle poolsize pooltimeout "
     "preparedstatements preparethreshold queuelimit reapingfrequency reconnect "
     "rewritebatchedstatements serverversion sockettimeout statementcachesize supa "
-    "tcpkeepalive uselegacydatetimecode useserverprepstmts useunicode waitforconnections "
-    "zerodatetimebehavior"
+    "tcpkeepalive uselegacydatetimecode uselibpqcompat useserverprepstmts useunicode "
+    "waitforconnections zerodatetimebehavior"
 )
 _CHARSETS: Final = frozenset({"charset", "encoding", "characterencoding", "clientencoding"})
 _UTF8: Final = frozenset({"utf8", "utf8mb3", "utf8mb4", "unicode"})
@@ -83,6 +84,8 @@ _NUMBERS: Final = _words(
     "connect_timeout read_timeout write_timeout client_flag keepalives keepalives_idle "
     "keepalives_interval keepalives_count tcp_user_timeout"
 )
+_TIMEOUTS: Final = _words("connect_timeout read_timeout write_timeout")
+_A_YEAR: Final = 365 * 24 * 3600  # seconds, PyMySQL's longest
 _BOOLEANS: Final = _words(
     "ssl_check_hostname ssl_disabled ssl_verify_cert ssl_verify_identity local_infile"
 )
@@ -96,8 +99,10 @@ def understood(url: URL) -> tuple[URL, tuple[str, ...]]:
     Raises Expected for one that is neither.
     """
     if url.get_backend_name() == "sqlite" and "uri" in url.query:
-        # SQLite itself is handed the others.
-        return url, ()
+        if _boolean("uri", url.query["uri"]):
+            # SQLite itself is handed the others.
+            return _check_uri(url), ()
+        url = url.difference_update_query(["uri"])
     kept: Query = {}
     dropped = []
     known = _known(url)
@@ -112,6 +117,12 @@ def understood(url: URL) -> tuple[URL, tuple[str, ...]]:
             dropped.append(_shown(name))
     _check(url, kept)
     return url.set(query=kept), tuple(sorted(dropped))
+
+
+def _check_uri(url: URL) -> URL:
+    if url.query.get("mode", "rwc") not in ("ro", "rw", "rwc"):
+        raise Expected("mode to be one of ro, rw and rwc")
+    return url
 
 
 def _known(url: URL) -> frozenset[str]:
@@ -140,7 +151,9 @@ def _translate(url: URL, name: str, value: str, kept: Query) -> bool:
     """Put a parameter of another driver's into this driver's words, if it has any for it."""
     kind, plain = _kind(url), _plain(name)
     if plain in _TLS_NAMES and kind != "sqlite":
-        _demand(kind, kept, _level(name, value))
+        level = _level(name, value)
+        # What does not require TLS still allows it.
+        _demand(kind, kept, 1 if plain == "requiressl" and level == 0 else level)
         return True
     if plain == "verifyservercertificate" and kind == "mysql":
         _demand(kind, kept, 3 if _boolean(name, value) else 1)
@@ -194,6 +207,8 @@ def _check(url: URL, kept: Query) -> None:
     for name, value in kept.items():
         if name in _NUMBERS and not (isinstance(value, str) and re.fullmatch(r"\d{1,9}", value)):
             raise Expected(f"{_shown(name)} to be a whole number")
+        if name in _TIMEOUTS and _kind(url) == "mysql" and not 0 < int(str(value)) <= _A_YEAR:
+            raise Expected(f"{name} to be a number of seconds from 1 to {_A_YEAR}")
         if name in _BOOLEANS:
             kept[name] = "true" if _boolean(name, value) else "false"
     if _kind(url) == "postgresql":
@@ -213,8 +228,17 @@ def _check_postgresql(kept: Query) -> None:
     for name, words in _PG_WORDS.items():
         if kept.get(name, words[0]) not in words:
             raise Expected(f"{name} to be one of {', '.join(words)}")
+    if _plain(str(kept.get("client_encoding"))) == "sqlascii":
+        # psycopg makes bytes of its text, and SQLAlchemy expects characters.
+        raise Expected("a client_encoding of characters, or none to use utf8")
+    for port in str(kept.get("port", "")).split(","):
+        if port and not (re.fullmatch(r"\d{1,5}", port) and 0 < int(port) < 65536):
+            raise Expected("a port from 1 to 65535")
     if str(kept.get("sslmode")).startswith("verify"):
         _check_roots(kept)
+    if kept.get("sslrootcert") != "system":
+        # With sslmode=require, libpq would verify nothing, and say nothing, if it were missing.
+        _check_file("sslrootcert", kept.get("sslrootcert"))
     for name in ("sslcert", "sslkey", "sslcrl"):
         _check_file(name, kept.get(name))
 
@@ -238,6 +262,9 @@ def _check_mysql(kept: Query) -> None:
         kept["charset"] = _charset(charset)
     for name in ("ssl_ca", "ssl_capath", "ssl_cert", "ssl_key"):
         _check_file(name, kept.get(name))
+    options = kept.get("read_default_file")
+    if options is not None:
+        _check_file("read_default_file", Path(str(options)).expanduser())
 
 
 def _charset(name: str) -> str:
@@ -250,11 +277,10 @@ def _charset(name: str) -> str:
     if _plain(name) in _UTF8:
         return "utf8mb4"
     try:
-        is_known = charset_by_name(name) is not None
-    except (AttributeError, KeyError):
-        is_known = False
-    if not is_known:
-        raise Expected("a charset that MySQL knows, or none to use utf8mb4")
+        # Of some, such as binary, Python makes no text.
+        codecs.lookup(charset_by_name(name).encoding)
+    except (AttributeError, KeyError, LookupError):
+        raise Expected("a charset that MySQL and Python know, or none to use utf8mb4") from None
     return name
 
 

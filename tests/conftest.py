@@ -3,6 +3,7 @@
 A test gets an empty database of its own; no test may see what another one wrote.
 """
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -19,7 +20,7 @@ from harness.servers.mysql import mariadb_or_mysql
 from harness.servers.pgbouncer import PgBouncer
 from harness.servers.postgresql import PostgreSQL
 from harness.servers.programs import ServerMissing, skip_or_fail
-from harness.servers.server import Server
+from harness.servers.server import Server, fastest_folder
 from harness.wire import Tap, tapped
 from tests.browser.fixtures import browser as browser
 from tests.browser.fixtures import chromium as chromium
@@ -34,6 +35,11 @@ STOPS_WITHIN = 10.0
 DATABASES = ("sqlite", "postgresql", "mariadb")
 STRICT_MARIADB = "mariadb-strict"
 """MariaDB as it is by itself from 11.6.2 on, for the tests where that makes a difference."""
+
+
+def pytest_configure() -> None:
+    """Put what pytest calls tmp_path where files of SQLite are written fastest."""
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", str(fastest_folder()))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -59,6 +65,15 @@ def _no_thread_outlives_its_module() -> Iterator[None]:
     for thread in left:
         thread.join(STOPS_WITHIN)
     assert not [thread for thread in left if thread.is_alive()]
+
+
+@pytest.fixture(scope="module")
+def cheap_collections() -> Iterator[None]:
+    """For tests that call the garbage collector often: it passes over what was there before."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session")

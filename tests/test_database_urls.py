@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import logging
+import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,7 @@ from harness.processes import ROOT, clean_environment
 from myapp.database_url import parse_url
 from myapp.setting_table import Expected
 from myapp.settings import read_application_settings
+from tests.needed import NEEDED
 
 PG, MY = "postgresql+psycopg://u:***@h/d", "mysql+pymysql://u:***@h/d"
 
@@ -32,16 +36,24 @@ UNDERSTOOD = {
     "jdbc:postgresql://h/d?user=u&password=p": PG,
     "jdbc:mysql://h/d?user=u&password=p&useSSL=true": f"{MY}?ssl_mode=REQUIRED",
     "postgres://u:p@h/d/": PG,
+    "POSTGRES://u:p@h/d": PG,
+    "JDBC:MySQL://h/d?user=u&password=p": MY,
     # Passwords, hosts and sockets.
     "postgres://u:50%@h/d": PG,
     "postgres://u:p%2540@h/d": PG,
     "postgres://u:p/x?y#z@h/d": PG,
+    "postgres://u:p,q@h/d": PG,
+    "postgres://u:p,h?q@h/d": PG,
+    "postgres://u:p,q@a,b/d": "postgresql+psycopg://u:***@/d?host=a%2Cb",
     "postgres://u:p@[::1]:5432/d": "postgresql+psycopg://u:***@[::1]:5432/d",
     "postgres://u@%2Frun%2Fpg/d": "postgresql+psycopg://u@/d?host=%2Frun%2Fpg",
     "postgres://u@/d?host=/run/pg": "postgresql+psycopg://u@/d?host=%2Frun%2Fpg",
     "mysql://u@/d?socket=/run/my.sock": "mysql+pymysql://u@/d?unix_socket=%2Frun%2Fmy.sock",
     "mysql://u@%2Frun%2Fmy.sock/d": "mysql+pymysql://u@/d?unix_socket=%2Frun%2Fmy.sock",
-    "postgres://u:p@a:1,b:2/d": "postgresql+psycopg://u:***@/d?host=a%3A1&host=b%3A2",
+    "postgres://u:p@a:1,b:2/d": "postgresql+psycopg://u:***@/d?host=a%2Cb&port=1%2C2",
+    "postgres://u:p@[::1],b:2/d?sslmode=require": (
+        "postgresql+psycopg://u:***@/d?host=%3A%3A1%2Cb&port=%2C2&sslmode=require"
+    ),
     "postgres:///?service=x": "postgresql+psycopg:///?service=x",
     # What demands security.
     "mysql://u:p@h/d?ssl-mode=REQUIRED": f"{MY}?ssl_mode=REQUIRED",
@@ -51,6 +63,7 @@ UNDERSTOOD = {
     'mysql://u:p@h/d?ssl={"rejectUnauthorized":true}': f"{MY}?ssl_mode=VERIFY_IDENTITY",
     "mysql://u:p@h/d?tls=skip-verify": f"{MY}?ssl_mode=REQUIRED",
     "mysql://u:p@h/d?useSSL=false": f"{MY}?ssl_mode=DISABLED",
+    "mysql://u:p@h/d?useSSL=true&requireSSL=false": f"{MY}?ssl_mode=REQUIRED",
     "mysql://u:p@h/d?ssl_disabled=false": f"{MY}?ssl_disabled=false",
     "postgres://u:p@h/d?sslmode=require": f"{PG}?sslmode=require",
     "postgres://u:p@h/d?ssl=true": f"{PG}?sslmode=require",
@@ -79,6 +92,7 @@ DROPPED = {
     "postgres://u:p@h/d?schema=public&pgbouncer=true": "pgbouncer, schema",
     "postgres://u:p@h/d?connection_limit=3&pool_timeout=2": "connection_limit, pool_timeout",
     "postgres://u:p@h/d?charset=utf8": "charset",
+    "postgres://u:p@h/d?uselibpqcompat=true&sslmode=require": "uselibpqcompat",
 }
 NO_NAME = "the name of a database at the end: {}://user:password@host/name"
 MYSQL = "mysql:// (PyMySQL) or mysql+mysqldb:// (mysqlclient): sessions do not work with {}"
@@ -89,11 +103,35 @@ REFUSED = {
     "postgres://u:p@ss/word@h/d": "an @ within the password to be written as %40",
     "mysql://u:p@ss/w?rd@h/d": "an @ within the password to be written as %40",
     "postgres://u:p@h:99999/d": "a port from 1 to 65535",
+    "postgres://u:p@a:1,b:99999/d": "a port from 1 to 65535",
+    "postgres:///u:p@h/d": "two slashes before the user: postgresql://user:password@host/name",
+    "postgres://u:p%00@h/d": "no %00, with which a text ends",
+    "mysql://u:p@h/d%00x": "no %00, with which a text ends",
+    "postgres://u:p@h /d": "the name or the address of one host",
+    "mysql://u:p@a,b/d": "the name or the address of one host",
+    "postgres://u:p@h/d?sslmode=": "a value for the parameter sslmode",
+    "mysql://u:p@h/d?reconnect=true&ssl": "a value for the parameter ssl",
+    "sqlite:////x?y.sqlite": "a value for the parameter y.sqlite",
+    "sqlite://x.sqlite": (
+        "three slashes before a relative path, and four before any other: sqlite:////path/to/file"
+    ),
+    "sqlite:///file:/x?mode=rx&uri=true": "mode to be one of ro, rw and rwc",
+    "sqlite:////x?uri=false&mode=ro": "no parameter mode, which pysqlite does not have",
     f"mysql://u:p@{'h' * 64}/d": "the name or the address of a host",
     "mysql://u:p@h/d\nmysql://u:p@h/d": (
-        "a database URL such as sqlite:////path/to/file, in one line"
+        "a database URL such as sqlite:////path/to/file, in one line and without invisible"
+        " characters"
     ),
-    "mysql://u:p@h/d?charset=klingon": ("a charset that MySQL knows, or none to use utf8mb4"),
+    **{
+        f"mysql://u:p@h/d?charset={charset}": (
+            "a charset that MySQL and Python know, or none to use utf8mb4"
+        )
+        for charset in ("klingon", "binary")
+    },
+    "mysql://u:p@h/d?read_timeout=0": "read_timeout to be a number of seconds from 1 to 31536000",
+    "mysql://u:p@h/d?read_default_file=/nowhere": (
+        "read_default_file to be a file that can be read"
+    ),
     "postgres://u:p@h/d?charset=latin1": "charset=utf8, since all text is sent in UTF-8",
     "postgres://u:p@h/d?schema=shop": (
         "options=-csearch_path%3D… in place of schema, or session.table for the sessions alone"
@@ -119,10 +157,23 @@ REFUSED = {
     "postgres://u:p@h/d?sslmode=verify-ca&sslrootcert=/nowhere": (
         "sslrootcert to be a file that can be read"
     ),
+    "postgres://u:p@h/d?sslmode=require&sslrootcert=/nowhere": (
+        "sslrootcert to be a file that can be read"
+    ),
     "mysql://u:p@h/d?ssl_ca=/nowhere": "ssl_ca to be a file that can be read",
     "postgres://u:p@h/d?target_session_attrs=writable": (
         "target_session_attrs to be one of any, read-write, read-only, primary, standby,"
         " prefer-standby"
+    ),
+    "postgres://u:p@h/d?client_encoding=SQL_ASCII": (
+        "a client_encoding of characters, or none to use utf8"
+    ),
+    "postgres://u:p@h/d?require_auth=x": (
+        'parameters that libpq takes (invalid require_auth value: "x")'
+    ),
+    "postgres://u:p@h/d?sslnegotiation=direct": (
+        'parameters that libpq takes (weak sslmode "prefer" may not be used with'
+        ' sslnegotiation=direct (use "require", "verify-ca", or "verify-full"))'
     ),
     "postgres://u:p@h/d?aplication_name=x": (
         "no parameter aplication_name, which psycopg does not have; did you mean application_name?"
@@ -147,6 +198,11 @@ REFUSED = {
     },
     "sqlite+aiosqlite:////x": "sqlite:////path/to/file: sessions do not work with aiosqlite",
     "sqlite+pysqlcipher:////x": ("sqlite:////path/to/file: sessions do not work with pysqlcipher"),
+    "postgresql+psycopg3://u:p@h/d": "postgresql:// (psycopg 3): there is no driver psycopg3",
+    "mysql+mysqlclient://u:p@h/d": (
+        "mysql:// (PyMySQL) or mysql+mysqldb:// (mysqlclient): there is no driver mysqlclient"
+    ),
+    "cockroachdb://u:p@h/d": "SQLite, PostgreSQL, MariaDB or MySQL: cockroachdb is not supported",
     "oracle://u:p@h/d": "SQLite, PostgreSQL, MariaDB or MySQL: oracle is not supported",
 }
 
@@ -209,6 +265,14 @@ def test_a_driver_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch
     [
         ("none/x.sqlite", "a file in an existing folder; {0}/none does not exist"),
         ("folder", "a file, not a folder"),
+        ("pipe", "a file, not a device, a pipe or a socket"),
+        ("x" * 300, "a file that this user may open, or may create (File name too long)"),
+        ("x" * 300 + "/x", "a file that this user may open, or may create (File name too long)"),
+        ("nowhere", "a file in an existing folder; {0}/none does not exist"),
+        (
+            "loop",
+            "a file that this user may open, or may create (Too many levels of symbolic links)",
+        ),
     ],
 )
 def test_a_file_that_can_not_be_made_is_one_line(
@@ -216,13 +280,42 @@ def test_a_file_that_can_not_be_made_is_one_line(
 ) -> None:
     """C2: no server starts and answers 503 for good."""
     (tmp_path / "folder").mkdir()
+    (tmp_path / "nowhere").symlink_to(tmp_path / "none" / "x.sqlite")
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    os.mkfifo(tmp_path / "pipe")
     url = f"sqlite:///{tmp_path}/{path}"
     settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/x.sqlite", key: url}
     with pytest.raises(SystemExit) as caught:
         myapp.main({"__file__": "some.ini"}, **settings)
-    assert str(caught.value.code) == (
-        f"myapp: {key} = {url} (from [app:main] of some.ini): expected {expected.format(tmp_path)}"
-    )
+    line = str(caught.value.code)
+    assert line.startswith(f"myapp: {key} = sqlite:///{tmp_path}/")
+    assert line.endswith(f"(from [app:main] of some.ini): expected {expected.format(tmp_path)}")
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [
+        ("x.sqlite?mode=rw&", "a file that exists, or a URL without mode, which creates it"),
+        ("none/x.sqlite?", "a file in an existing folder; {0}/none does not exist"),
+    ],
+)
+def test_a_uri_that_sqlite_can_not_open_is_one_line(
+    tmp_path: Path, path: str, expected: str
+) -> None:
+    """C2: whatever SQLite itself reads of it."""
+    url = f"sqlite:///file:{tmp_path}/{path}uri=true"
+    settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/y.sqlite", "session.url": url}
+    with pytest.raises(SystemExit) as caught:
+        myapp.main({"__file__": "some.ini"}, **settings, **NEEDED)
+    assert str(caught.value.code).endswith(f"expected {expected.format(tmp_path)}")
+
+
+def test_alembic_without_the_right_to_write_is_one_line(tmp_path: Path) -> None:
+    """C2: with the setting, its source and the reason."""
+    with closing(sqlite3.connect(tmp_path / "x.sqlite")) as connection:
+        connection.execute("CREATE TABLE x (x)")
+    line = alembic_says(f"sqlite:///file:{tmp_path}/x.sqlite?mode=ro&uri=true")
+    assert "expected a database that takes changes (OperationalError: attempt to write" in line
 
 
 @pytest.mark.parametrize(
@@ -235,6 +328,13 @@ def test_a_file_that_can_not_be_made_is_one_line(
 )
 def test_alembic_without_a_database_is_one_line(url: str, words: str) -> None:
     """C2: with the setting, its source and the reason."""
+    line = alembic_says(url)
+    assert f"(from environment variable DATABASE_URL): {words}" in line
+    assert "geheim" not in line
+
+
+def alembic_says(url: str) -> str:
+    """The one line with which it refuses a database."""
     done = subprocess.run(
         [Path(sys.executable).with_name("alembic"), "upgrade", "head"],
         capture_output=True,
@@ -246,8 +346,7 @@ def test_alembic_without_a_database_is_one_line(url: str, words: str) -> None:
     (line,) = (done.stdout + done.stderr).strip().splitlines()
     assert done.returncode != 0
     assert line.startswith("FAILED: sqlalchemy.url = ")
-    assert f"(from environment variable DATABASE_URL): {words}" in line
-    assert "geheim" not in line
+    return line
 
 
 @pytest.mark.parametrize("source", ["environment", "ini"])

@@ -228,6 +228,7 @@ def test_another_word_is_no_boolean(text: str) -> None:
         ("u:secret@h/d", "u:***@h/d"),
         ("postgresql:///d?user=u&password=secret", "postgresql:///d?user=u&password=***"),
         ("mysql://h/d?passwd=secret&x=1", "mysql://h/d?passwd=***&x=1"),
+        ("prisma://h/?api_key=secret", "prisma://h/?api_key=***"),
         ("postgresql:///d?PGPASS%57ORD=secret&x=1", "postgresql:///d?PGPASS%57ORD=***&x=1"),
         ("mssql://?odbc_connect=UID%3Du%3BPWD%3Dsecret", "mssql://?odbc_connect=***"),
         ("host=h password=secret dbname=d", "host=***"),

@@ -9,6 +9,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from sqlalchemy import make_url
+from sqlalchemy.exc import DBAPIError
 
 import myapp
 from harness.servers.mariadb import MariaDB
@@ -44,7 +45,10 @@ def _make_user(kind: str, database: str) -> list[str]:
 
 
 def _drop_user(kind: str, database: str) -> list[str]:
-    return [f"DROP {'ROLE' if kind == 'postgresql' else 'USER'} {USER}"]
+    if kind == "postgresql":
+        owned = [f"DROP OWNED BY {USER}"] if database else []
+        return [*owned, f"DROP ROLE {USER}"]
+    return [f"DROP USER {USER}"]
 
 
 def run(url: str, *statements: str) -> None:
@@ -80,6 +84,19 @@ def test_a_missing_right_is_one_line(stranger_url: str, key: str, tmp_path: Path
     """C2: the user comes in, and may not read the sessions' table."""
     settings = {"sqlalchemy.url": f"sqlite:///{tmp_path}/x.sqlite", key: stranger_url}
     assert line_of(**settings).startswith(f"myapp: {key} = ")
+
+
+@pytest.mark.parametrize("missing", ["INSERT", "UPDATE", "DELETE"])
+def test_a_missing_right_to_write_is_one_line(stranger_url: str, missing: str) -> None:
+    """C2: of the four that databases.md names; no server starts and then saves nothing."""
+    rights = ", ".join({"SELECT", "INSERT", "UPDATE", "DELETE"} - {missing})
+    given = make_url(stranger_url)
+    is_mariadb = given.get_backend_name() == "mariadb"
+    root = given._replace(username="root" if is_mariadb else "postgres", password=None)
+    table = f"{given.database}.sessions" if is_mariadb else "sessions"
+    run(root.render_as_string(hide_password=False), f"GRANT {rights} ON {table} TO {USER}")
+    said = line_of(**{"sqlalchemy.url": stranger_url}).partition("may use")[2]
+    assert "denied" in said
 
 
 @pytest.mark.parametrize("key", ["sqlalchemy.url", "session.url"])
@@ -135,6 +152,35 @@ def _until_refused(url: str) -> None:
     """The server reads its file a moment after it was told to."""
     for _ in range(10_000):
         psycopg.connect(url).close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "parameter", "words"),
+    [
+        ("postgresql", "client_encoding=klingon", "invalid value for parameter"),
+        ("postgresql", "client_encoding=euc_tw", "codec not available"),
+        ("postgresql", "options=-cklingon%3D1", "unrecognized configuration parameter"),
+        ("postgresql", "options=endpoint%3Dx", "invalid command-line argument"),
+        ("mariadb", "collation=klingon", "Unknown collation"),
+        ("mariadb", "sql_mode=klingon", "can't be set to the value of 'klingon'"),
+        ("mariadb", "init_command=SELEKT", "error in your SQL syntax"),
+    ],
+)
+def test_what_a_server_refuses_of_a_url_is_one_line(
+    kind: str, parameter: str, words: str, request: pytest.FixtureRequest
+) -> None:
+    """C2: a server knows more than its driver; some of it counts for the application alone."""
+    with request.getfixturevalue(kind).database() as url:
+        create_table(url)
+        joined = f"{url}{'&' if '?' in url else '?'}{parameter}"
+        assert words in line_of(**{"sqlalchemy.url": joined}).partition("may use")[2]
+
+
+def test_a_syntax_error_of_a_migration_is_no_refusal(mariadb: MariaDB) -> None:
+    """C2: it is the migration's, and shown with its statement."""
+    with mariadb.database() as url, pytest.raises(DBAPIError) as caught:
+        run(url, "SELEKT")
+    assert refusal_of(caught.value) is None
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:

@@ -714,17 +714,19 @@ BAD_URLS = {
     "nonsense": "expected a database URL such as sqlite:////path/to/file",
     "/tmp/x.sqlite": "expected a database URL such as sqlite:////path/to/file",
     "postgresql://h:port/d": "expected a database URL such as sqlite:////path/to/file",
-    "nosuch://h/d": "expected a database and a driver that SQLAlchemy knows",
-    "SQLITE://": "expected a database and a driver that SQLAlchemy knows",
-    "postgresql+nosuch://h/d": "expected a database and a driver that SQLAlchemy knows",
+    "nosuch://h/d": "expected SQLite, PostgreSQL, MariaDB or MySQL: nosuch is not supported",
+    "SQLITE://": IN_MEMORY,
+    "postgresql+nosuch://h/d": "expected postgresql:// (psycopg 3): there is no driver nosuch",
     "postgresql+pg8000://h/d": (
         "expected postgresql:// (psycopg 3): sessions do not work with pg8000"
     ),
     "postgresql+psycopg_async://h/d": (
         "expected postgresql:// (psycopg 3): sessions do not work with psycopg_async"
     ),
-    "sqlite://x.sqlite": IN_MEMORY,
-    "sqlite://h/d": "expected a host and options that this database can use",
+    "sqlite://x.sqlite": (
+        "expected three slashes before a relative path, and four before any other:"
+        " sqlite:////path/to/file"
+    ),
     "sqlite:////x?timeout=soon": "expected a host and options that this database can use",
     "mysql://h/d?connect_timeout=soon": "expected connect_timeout to be a whole number",
 }

@@ -273,17 +273,29 @@ def test_an_alembic_that_does_not_know_the_table_is_told_to_leave_it_alone(
             assert [change[0] for change in found].count("remove_table") == expected
 
 
-def test_the_two_tables_can_not_have_one_name(tmp_path: Path) -> None:
-    """C2: alembic's own would be taken for ours."""
+@pytest.mark.parametrize(
+    ("table", "versions", "key", "expected"),
+    [
+        ("shop", "Shop", "session.table", "a name other than that of database.version_table"),
+        ("Users", "v", "session.table", "a name that no other table of this application has"),
+        ("s", "users", "database.version_table", "a name that no other table of this application"),
+        ("s", "sqlite_v", "database.version_table", "a name that does not begin with sqlite_"),
+    ],
+)
+def test_no_two_tables_can_have_one_name(
+    tmp_path: Path, table: str, versions: str, key: str, expected: str
+) -> None:
+    """C2: said before anything is made, since MariaDB keeps the half of a migration."""
+    file = tmp_path / "a.sqlite"
     settings = {
-        "sqlalchemy.url": f"sqlite:///{tmp_path / 'a.sqlite'}",
+        "sqlalchemy.url": f"sqlite:///{file}",
         "database.migrate_on_start": "true",
-        "session.table": "shop",
-        "database.version_table": "Shop",
+        "session.table": table,
+        "database.version_table": versions,
     }
     with pytest.raises(SystemExit) as caught:
         myapp.main({}, **settings)
-    assert str(caught.value.code) == (
-        "myapp: session.table = shop (from [app:main] of the ini file):"
-        " expected a name other than that of database.version_table"
-    )
+    line = str(caught.value.code)
+    assert line.startswith(f"myapp: {key} = {settings[key]} (from [app:main] of the ini file): ")
+    assert f"expected {expected}" in line
+    assert not tables(settings["sqlalchemy.url"])

@@ -15,6 +15,7 @@ from harness.servers.programs import ServerMissing, skip_or_fail
 from harness.servers.server import Server
 from myapp.database import create_database_engine
 from myapp.sessions import StoreUnavailable
+from myapp.sessions.core.errors import StoreRefused
 from myapp.sessions.sql.store import SqlStore
 
 KINDS = {"postgresql": PostgreSQL, "mariadb": MariaDB}
@@ -69,8 +70,12 @@ def cipher(url: str) -> str:
 
 def refused(url: str) -> str:
     """What a session's store says."""
-    with closing(SqlStore(url)) as store, pytest.raises(StoreUnavailable) as caught:
-        store.count()
+    with closing(SqlStore(url)) as store:
+        with pytest.raises(StoreRefused):
+            # For good: an application does not start.
+            store.check()
+        with pytest.raises(StoreUnavailable) as caught:
+            store.count()
     assert "\n" not in str(caught.value)
     return str(caught.value)
 

@@ -174,24 +174,29 @@ class Server(ABC):
         return f"<{type(self).__name__} on port {self.port}>"
 
 
-def _account(name: str) -> pwd.struct_passwd | None:
-    return pwd.getpwnam(name) if os.geteuid() == 0 else None
-
-
-def _new_folder(name: str, account: pwd.struct_passwd | None, base: Path | None) -> Path:
-    folder = Path(tempfile.mkdtemp(prefix=f"myapp-{name}-", dir=base or _fastest(account)))
-    if account is not None:
-        os.chown(folder, account.pw_uid, account.pw_gid)
-    return folder
-
-
-def _fastest(account: pwd.struct_passwd | None) -> Path:
-    """Return a temporary folder that the account may pass through, in memory if there is room."""
+def fastest_folder(account: pwd.struct_passwd | None = None) -> Path:
+    """A temporary folder that the account may pass through, in memory if there is room."""
     # Creating a database copies hundreds of small files: in memory ten times as fast.
     memory, ours = Path("/dev/shm"), Path(tempfile.gettempdir()).resolve()
-    if memory.is_dir() and shutil.disk_usage(memory).free > _ROOM:
+    if memory.is_dir() and _has_room(memory):
         return memory
     if account is None or all(folder.stat().st_mode & 0o001 for folder in (ours, *ours.parents)):
         return ours
     # TMPDIR may be private to root.
     return Path("/tmp")
+
+
+def _has_room(folder: Path) -> bool:
+    """Also for programs: a container may forbid to run any there."""
+    return shutil.disk_usage(folder).free > _ROOM and not os.statvfs(folder).f_flag & os.ST_NOEXEC
+
+
+def _account(name: str) -> pwd.struct_passwd | None:
+    return pwd.getpwnam(name) if os.geteuid() == 0 else None
+
+
+def _new_folder(name: str, account: pwd.struct_passwd | None, base: Path | None) -> Path:
+    folder = Path(tempfile.mkdtemp(prefix=f"myapp-{name}-", dir=base or fastest_folder(account)))
+    if account is not None:
+        os.chown(folder, account.pw_uid, account.pw_gid)
+    return folder

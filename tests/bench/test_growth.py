@@ -20,7 +20,7 @@ TINY = Plan(sizes=(100, 1000), rounds=1, kinds=100, active=20, expired=100, seco
 
 
 @pytest.fixture(scope="module")
-def result(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def result(tmp_path_factory: pytest.TempPathFactory, cheap_collections: None) -> dict[str, Any]:
     """What a run on SQLite measured."""
     return measure(TINY, [OnSQLite], tmp_path_factory.mktemp("growth"))
 

@@ -25,23 +25,15 @@ from myapp.sessions.testing.contract import a_session
 from tests.sessions.app import create_table
 from tests.sessions.interrupting import FOLDER, interrupted_everywhere
 
-# Drivers warn when they close a connection that an interrupt has left before it was ours.
 pytestmark = [
+    pytest.mark.usefixtures("cheap_collections"),
+    # Drivers warn when they close a connection that an interrupt has left before it was ours.
     pytest.mark.filterwarnings("ignore:unclosed database:ResourceWarning"),
     pytest.mark.filterwarnings(
         "ignore:Exception ignored .* <function BaseConnection.__del__"
         ":pytest.PytestUnraisableExceptionWarning"
     ),
 ]
-
-
-@pytest.fixture(autouse=True)
-def _cheap_collections() -> Iterator[None]:
-    """What there was before is not looked at each time."""
-    gc.collect()
-    gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture

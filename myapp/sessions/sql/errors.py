@@ -20,7 +20,7 @@ MIGRATE: Final = (
 _ALWAYS_OURS: Final = frozenset({"digest", "manager"})
 
 # An undefined table or column: of PostgreSQL, and of MariaDB and MySQL.
-_UNDEFINED: Final = frozenset({"42P01", "42703", 1146, 1054})
+_UNDEFINED: Final = frozenset({"42P01", "42703", 1054, 1109, 1146})
 
 # The server, the role or the user has as many connections as it may. libpq gives no code for what
 # goes wrong at a connect.

@@ -11,7 +11,17 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from typing import Any, Final
 
-from sqlalchemy import Engine, Executable, NullPool, Table, false, select
+from sqlalchemy import (
+    Engine,
+    Executable,
+    NullPool,
+    Table,
+    delete,
+    false,
+    insert,
+    select,
+    update,
+)
 from sqlalchemy.exc import DBAPIError
 
 import myapp.sessions.sql.statements as sql
@@ -262,7 +272,7 @@ class SqlStore:
     def check(self) -> None:
         if not self._is_checked:
             self._is_checked = True
-            self._refuse_for_good()
+            self._refuse_for_good(select(self.table.c.digest).where(false()))
         try:
             present = self._present()
             if self._claims:
@@ -280,14 +290,29 @@ class SqlStore:
         if missing:
             raise old_table(self.table, missing)
 
-    def _refuse_for_good(self) -> None:
+    def refuse_without_rights(self) -> None:
+        """Raise StoreRefused if this user may not change the table. Nothing is changed.
+
+        SQLite has no rights, and would take the lock on its file.
+        """
+        if self._engine.dialect.name != "sqlite":
+            table, nothing = self.table, false()
+            rows = select(table).where(nothing)
+            self._refuse_for_good(
+                insert(table).from_select(table.columns.keys(), rows),
+                update(table).values(version=table.c.version).where(nothing),
+                delete(table).where(nothing),
+            )
+
+    def _refuse_for_good(self, *statements: Executable) -> None:
         """Raise StoreRefused for what never gets better by waiting.
 
         Asked once, at the start, and not by the executor, which would tell the log of an outage.
         """
         try:
             with self._engine.connect() as connection:
-                connection.execute(select(self.table.c.digest).where(false()))
+                for statement in statements:
+                    connection.execute(statement)
         except DBAPIError as error:
             if refused := refusal_of(error):
                 raise StoreRefused(refused) from error

@@ -390,6 +390,8 @@ def _refuse_explicit_tweens(registry: Registry) -> None:
 def _check_store(store: SessionStore, sessions: SessionRegistry, given: Mapping[str, Any]) -> None:
     try:
         store.check()
+        if isinstance(store, SqlStore):
+            store.refuse_without_rights()
     except SchemaError:
         store.close()
         raise

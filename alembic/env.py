@@ -7,7 +7,6 @@ The settings are those of an ini file, by the same rule as everywhere: environme
 
 from __future__ import annotations
 
-import configparser
 import os
 from pathlib import Path
 
@@ -26,7 +25,7 @@ from myapp.database import (
     refusal_of,
 )
 from myapp.database_url import parse_url, refused_folder
-from myapp.environment import SettingError
+from myapp.environment import SettingError, UnreadableIni
 from myapp.migrations import Names, read_names
 from myapp.models.meta import Base
 from myapp.sessions import model
@@ -48,8 +47,8 @@ def from_settings() -> tuple[Given, str, Names]:
         own = read_application_settings(settings, os.environ)
         url = own.reading.given["sqlalchemy.url"]
         return url, read_pooler(settings, os.environ), read_names(settings, os.environ, own)
-    except (SettingError, OSError, configparser.Error) as error:
-        raise CommandError(" ".join(str(error).split())) from error
+    except (SettingError, UnreadableIni) as error:
+        raise CommandError(str(error)) from error
 
 
 def target(names: Names) -> list[MetaData]:

@@ -21,7 +21,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     from myapp import environment
     from myapp.database_url import parse_url, refused_folder
-    from myapp.environment import SettingError, Sourced
+    from myapp.environment import SettingError, Sourced, printable
 
     # <migrations>
     from myapp.migrations import migrate_if_set
@@ -29,11 +29,18 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     # </migrations>
     from myapp.sessions import SchemaError, get_manager
     from myapp.settings import read_application_settings
-    from myapp.starting import CannotStart, is_new_file, refuse_database, tell_of_start
+    from myapp.starting import (
+        CannotStart,
+        is_new_file,
+        refuse_database,
+        refuse_settings_of_others,
+        tell_of_start,
+    )
 
     try:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
+        refuse_settings_of_others(merged)
         refused = refused_folder(parse_url(own.url))
         if refused is not None:
             own.reading.refuse("sqlalchemy.url", refused)
@@ -60,5 +67,10 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
-    except (SettingError, SchemaError, CannotStart) as error:
+    except SchemaError as error:
+        made = (
+            f"; the database did not exist and was created: {printable(own.url)}" if was_new else ""
+        )
+        sys.exit(f"myapp: {error}{made}")
+    except (SettingError, CannotStart) as error:
         sys.exit(f"myapp: {error}")

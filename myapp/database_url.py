@@ -87,6 +87,7 @@ def parse_url(text: str) -> URL:
     if url.get_backend_name() == "sqlite":
         _refuse_in_memory(url)
     else:
+        _refuse_bare_at(bare, url)
         url = _server(url)
     url, dropped = understood(url)
     if dropped:
@@ -214,11 +215,21 @@ def _server(url: URL) -> URL:
     return url
 
 
+def _refuse_bare_at(text: str, url: URL) -> None:
+    """Raise Expected for a second @ before the parameters or in the name of one.
+
+    What follows the first would be taken for the host, and shown as one that can't be reached.
+    """
+    # A password may hold a question mark, too.
+    parameters = text.partition(f"/{url.database or ''}?")[2].split("&")
+    names = [parameter.partition("=")[0] for parameter in parameters]
+    if url.host and any("@" in part for part in (url.host, url.database or "", *names)):
+        raise Expected("an @ within the password to be written as %40")
+
+
 def _refuse_host(url: URL) -> None:
     """Raise Expected for a host that can't be meant."""
     host = url.host or ""
-    if "@" in host:
-        raise Expected("an @ within the password to be written as %40")
     if not host and "host" not in url.query and "@" in (url.database or ""):
         backend = url.get_backend_name()
         raise Expected(f"two slashes before the user: {backend}://user:password@host/name")

@@ -9,7 +9,7 @@ from __future__ import annotations
 import configparser
 import logging
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,6 +71,13 @@ class SettingError(Exception):
         super().__init__(f"{setting} = {text} (from {source}): expected {expected}")
 
 
+class UnreadableIni(Exception):
+    """An ini file that describes no application, or more than one; the message is one line."""
+
+    def __init__(self, ini: str, reason: object) -> None:
+        super().__init__(" ".join(f"{ini} can't be read: {reason}".split()))
+
+
 def source_of(value: object) -> str:
     """Where a value came from, in words that fit behind "from"."""
     return getattr(value, "source", "the application's settings")
@@ -81,14 +88,63 @@ def variable_for(setting: str) -> str:
     return _VARIABLES.get(setting, setting.upper().replace(".", "_"))
 
 
+def capitals(name: str) -> str:
+    """A name as variables are spelt: in capitals, with underscores for everything else."""
+    return re.sub(r"\W", "_", name.strip()).upper()
+
+
 def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict[str, Any]:
-    """The ini's settings with those of the command line over them, each with its source."""
-    ini = f"[app:main] of {Path(global_config.get('__file__', 'the ini file')).name}"
+    """The ini's settings with those of the command line over them, each with its source.
+
+    A name that looks like a variable and is of no use to the ini file comes along, so that those
+    who know the settings can warn of it: `pserve production.ini DATABASE_URL=…`.
+    """
+    section = _sections(global_config)
+    ini = Path(global_config.get("__file__", "the ini file")).name
     merged = {
-        name: Sourced(value, ini) if type(value) is str else value
+        name: Sourced(value, f"[{section(name, value)}] of {ini}") if type(value) is str else value
         for name, value in settings.items()
     }
-    return merged | _command_line(global_config)
+    useless = {
+        name: Sourced(global_config[name], COMMAND_LINE)
+        for name in unused(global_config)
+        if "_" in name
+    }
+    return useless | merged | _command_line(global_config)
+
+
+def _sections(global_config: Mapping[str, str]) -> Callable[[str, str], str]:
+    """Tells the section of an application in which a setting is written: PasteDeploy does not.
+
+    If several have it, one may use another: the value decides.
+    """
+    parser = configparser.RawConfigParser(strict=False, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
+    with suppress(configparser.Error, OSError, ValueError):
+        parser.read(global_config.get("__file__", ""), "utf-8")
+    applications = [name for name in parser.sections() if re.match(r"[\w-]*app[\w-]*:", name)]
+
+    def section_of(name: str, value: str) -> str:
+        places = {each: parser[each][name] for each in applications if name in parser[each]}
+        same = [each for each, text in places.items() if text == value]
+        return next(iter(same or places), "app:main")
+
+    return section_of
+
+
+def unused(global_config: Mapping[str, str]) -> list[str]:
+    """Global names, typed or of [DEFAULT], that are no setting, and that no `%(name)s` of the ini
+    file refers to.
+    """
+    text = ""
+    with suppress(OSError, ValueError):
+        text = Path(global_config.get("__file__", "")).read_text("utf-8")
+    known = ("here", "__file__", "http_port")
+    return [
+        name
+        for name in global_config
+        if "." not in name and name not in known and f"%({name})s" not in text
+    ]
 
 
 def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> Any:
@@ -135,8 +191,8 @@ def application(ini: str, options: Mapping[str, str] | None = None) -> Described
     """The application that `pserve INI name=value` starts, even within pipelines or filters;
     `INI#name` means `[app:name]`, which may be a part of `main`.
 
-    Raises SettingError where a percent sign stands alone, and LookupError where a composite runs
-    several applications and nothing tells which one has the sessions.
+    Raises SettingError where a percent sign stands alone, and UnreadableIni where there is no such
+    application, or where a composite runs several and nothing tells which one has the sessions.
     """
     path, _, name = ini.partition("#")
     try:
@@ -147,13 +203,21 @@ def application(ini: str, options: Mapping[str, str] | None = None) -> Described
         # The error's own words quote the value, which may be a password's second half.
         where = f"the command line or {Path(path).name}"
         expected = "a percent sign to be written twice: %%"
+        if isinstance(error, configparser.InterpolationMissingOptionError):
+            expected = f"a name that the file knows, such as %(here)s, or {expected}"
         raise SettingError(error.option, "…", where, expected) from None
+    except RecursionError:
+        raise UnreadableIni(ini, "a section of it uses itself") from None
+    except IndexError:
+        raise UnreadableIni(ini, "a pipeline in it is empty") from None
+    except (configparser.Error, ImportError, LookupError, OSError, ValueError) as error:
+        raise UnreadableIni(ini, error) from error
     if len(found) > 1:
         # Those without a database and without settings of ours have no sessions.
         found = {name: each for name, each in found.items() if _has_sessions(each.context)} or found
     if len(found) > 1:
         names = " or ".join(f"{path}#{name}" for name in sorted(found))
-        raise LookupError(f"it runs several applications: write {names}")
+        raise UnreadableIni(ini, f"it runs several applications: write {names}")
     (described,) = found.values()
     return described
 

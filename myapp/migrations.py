@@ -7,14 +7,16 @@ has a lock of its own under which one migrates and the others find the work done
 from __future__ import annotations
 
 import os
+import re
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
+import sqlalchemy
 from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
@@ -73,12 +75,29 @@ class Names:
             "sessions_table": named(self.sessions),
             "include_schemas": "." in self.sessions,
             "include_name": partial(_is_looked_at, self.sessions.rpartition(".")[0]),
+            "render_item": _with_imports,
         }
 
 
 def _is_looked_at(schema: str, name: str | None, kind: str, parents: object) -> bool:
     """Only the connection's schema, and that of the sessions, are compared with the models."""
     return kind != "schema" or name in (None, schema)
+
+
+def _with_imports(kind: str, thing: Any, writer: Any) -> Literal[False]:
+    """Let a new migration import the types that alembic only names: those of a project's own, and
+    those within others, as in `postgresql.JSONB(astext_type=Text())`.
+
+    False: alembic writes the type itself. What turns out not to be needed is taken out by ruff.
+    """
+    if kind == "type":
+        module = type(thing).__module__
+        if not module.startswith("sqlalchemy."):
+            writer.imports.add(f"import {module}")
+        within = re.findall(r"\b[A-Z]\w*(?=\()", repr(thing).partition("(")[2])
+        names = {name for name in within if hasattr(sqlalchemy, name)}
+        writer.imports.update(f"from sqlalchemy import {name}" for name in names)
+    return False
 
 
 def _has_a_model(thing: object, name: str, kind: str, reflected: bool, model: object) -> bool:

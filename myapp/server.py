@@ -6,9 +6,12 @@ see `myapp.server_settings`.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 import sys
 import warnings
+from contextlib import suppress
 from typing import Any
 
 from waitress.server import create_server
@@ -40,6 +43,7 @@ def serve(app: Any, global_config: dict[str, str], **options: str) -> int:
 def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> Any:
     """A server whose sockets are in `sockets`; raises SettingError."""
     try:
+        _refuse_taken(settings.options.get("unix_socket"))
         with warnings.catch_warnings():
             # Deprecated options still work; don't print the warnings of waitress.
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -51,3 +55,19 @@ def _listening(app: Any, settings: ServerSettings, sockets: dict[int, Any]) -> A
         why = os.strerror(error.errno) if error.errno and error.errno > 0 else str(error)
         expected = f"a free address of this machine that this user may use ({why})"
         raise SettingError(settings.named, settings.address, settings.source, expected) from None
+
+
+def _refuse_taken(path: str | None) -> None:
+    """Raise OSError if another server listens at the path of a Unix socket.
+
+    waitress takes the path for its own, and nobody would reach the other one any more.
+    """
+    if path is None:
+        return
+    # Left behind, or another user's, of which only waitress can make something.
+    nobody = suppress(FileNotFoundError, ConnectionRefusedError, PermissionError)
+    with socket.socket(socket.AF_UNIX) as client, nobody:
+        client.setblocking(False)  # or it would wait where the other one's backlog is full
+        with suppress(BlockingIOError):
+            client.connect(path)
+        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

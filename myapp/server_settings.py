@@ -14,12 +14,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from myapp.environment import SettingError, Sourced, parse_bool
+from myapp.environment import SettingError, Sourced, parse_bool, unused
 from myapp.sessions.core.settings import parse_duration
 from myapp.setting_table import Expected
 
 _LARGEST_PORT: Final = 65_535
 _TYPED: Final = "the command line"
+_PORT_NAME: Final = "http_port"
+# How alike a global name must be to that one to be taken for it misspelt.
+_CLOSE: Final = 0.8
 
 _FORWARDED: Final = {f"x-forwarded-{what}" for what in ("for", "host", "proto", "port", "by")}
 
@@ -160,6 +163,7 @@ def read_server_settings(
     ini = f"[server:main] of {Path(global_config.get('__file__', 'the ini file')).name}"
     given = {name: Sourced(text.strip(), ini) for name, text in section.items()}
     _refuse_unknown(given)
+    _refuse_globals(global_config)
     # As everywhere, what is empty is not set.
     given = {name: text for name, text in given.items() if text}
     _choose_port(given, global_config)
@@ -204,9 +208,45 @@ def _choose_port(given: dict[str, Sourced], global_config: Mapping[str, str]) ->
 
 def _default_port(global_config: Mapping[str, str]) -> str | None:
     """`http_port` in [DEFAULT], regardless of the command line."""
-    parser = configparser.RawConfigParser(strict=False)
+    return _section(_as_written(global_config), "DEFAULT").get("http_port")
+
+
+def _as_written(global_config: Mapping[str, str]) -> configparser.RawConfigParser:
+    """The ini file, in which no section inherits from [DEFAULT]."""
+    parser = configparser.RawConfigParser(strict=False, default_section="")
     parser.read(global_config.get("__file__", ""), "utf-8")
-    return parser.defaults().get("http_port")
+    return parser
+
+
+def _section(parser: configparser.RawConfigParser, name: str) -> Mapping[str, str]:
+    return parser[name] if parser.has_section(name) else {}
+
+
+def _refuse_globals(global_config: Mapping[str, str]) -> None:
+    """Raise SettingError for an option that was typed, or is in [DEFAULT].
+
+    PasteDeploy takes it for a global value and drops it from the section, too: without `host`,
+    waitress would listen on every address of the machine.
+    """
+    written = _as_written(global_config)
+    servers = [written[name] for name in written.sections() if name.startswith("server:")]
+    dropped = {option for server in servers for option in server}
+    useless = {*unused(global_config)}
+    for name, value in global_config.items():
+        option = name.lower()
+        if name not in useless and option not in dropped:
+            continue
+        if option == "port":
+            expected = "http_port instead"
+        elif option in OPTIONS:
+            expected = "it in [server:main] only; global values don't reach the server"
+        elif name in useless and difflib.get_close_matches(option, [_PORT_NAME], cutoff=_CLOSE):
+            expected = f"a known name; the nearest is {_PORT_NAME}"
+        else:
+            continue
+        is_default = _section(written, "DEFAULT").get(option) == value
+        ini = Path(global_config.get("__file__", "the ini file")).name
+        raise SettingError(name, value, f"[DEFAULT] of {ini}" if is_default else _TYPED, expected)
 
 
 def _refuse_contradictions(given: Mapping[str, Sourced]) -> None:

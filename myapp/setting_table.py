@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, NoReturn
 
@@ -126,7 +126,7 @@ def read_table(
     message names the setting, its value, where that came from and what was expected (C2).
     """
     _refuse_unknown(table, settings, prefix, owned)
-    _warn_of_keys(table, settings, prefix)
+    warn_of_keys([prefix + name for name in table], settings)
     _warn_of_variables(table, environ, prefix)
     given = {name: read_setting(row, settings, environ, prefix) for name, row in table.items()}
     return Reading(prefix, given)
@@ -170,33 +170,51 @@ def _refuse_unknown(
             raise SettingError(key, value, environment.source_of(value), expected)
 
 
-def _warn_of_keys(table: Mapping[str, Setting], settings: Mapping[str, Any], prefix: str) -> None:
-    """Warn of a key that looks like a misspelt setting, such as `databse.migrate_on_start`.
+def warn_of_keys(names: Sequence[str], settings: Mapping[str, Any]) -> None:
+    """Warn of a key that looks like a misspelt setting, such as `databse.migrate_on_start`, or that
+    is its variable, such as `DATABASE_URL`.
 
     It is not an error, because other packages have settings of their own.
     """
-    known = tuple(prefix + name for name in table)
+    known = _spellings(names)
     for key in settings:
-        if key.endswith(known):
+        if key.endswith(tuple(names)):
             continue  # or it is another kind of session's: admin_session.lifetime
-        near = difflib.get_close_matches(key, known, n=1, cutoff=_CLOSE)
-        if near:
+        if near := _near(key, known):
             source = environment.source_of(settings[key])
-            log.warning("%s (from %s) is unknown; did you mean %s?", key, source, *near)
+            log.warning("%s (from %s) is unknown; did you mean %s?", key, source, near)
 
 
 def _warn_of_variables(
     table: Mapping[str, Setting], environ: Mapping[str, str], prefix: str
 ) -> None:
-    """Warn of a variable that looks like a misspelt setting, such as SESSION_LIFETIM.
+    """Warn of a variable that looks like a misspelt setting, such as SESSION_LIFETIM, or
+    database_url in small letters.
 
     It is not an error, because desktops and tools have variables that look alike.
     """
-    known = [environment.variable_for(prefix + name) for name in table]
+    names = [prefix + name for name in table]
+    variables = {name: environment.variable_for(name) for name in names}
+    known = {spelling: variables[name] for spelling, name in _spellings(names).items()}
     # Another manager's variables have another prefix, and may be very much like ours.
     start = environment.variable_for(prefix)
     for variable in environ:
-        if variable.startswith(start) and variable not in known:
-            near = difflib.get_close_matches(variable, known, n=1, cutoff=_CLOSE)
-            if near:
-                log.warning("environment variable %s is unknown; did you mean %s?", variable, *near)
+        if not variable.upper().startswith(start) or variable in variables.values():
+            continue
+        if near := _near(variable, known):
+            log.warning("environment variable %s is unknown; did you mean %s?", variable, near)
+
+
+def _spellings(names: Iterable[str]) -> dict[str, str]:
+    """How each setting may be spelt in capitals with underscores: as its variable, and as it is."""
+    return {
+        spelling: name
+        for name in names
+        for spelling in (environment.variable_for(name), environment.capitals(name))
+    }
+
+
+def _near(word: str, known: Mapping[str, str]) -> str | None:
+    """What a misspelt word stands for, capitals and punctuation apart."""
+    near = difflib.get_close_matches(environment.capitals(word), known, n=1, cutoff=_CLOSE)
+    return known[near[0]] if near else None

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from myapp import database
 from myapp.sessions.core.settings import A_TABLE_NAME, TABLE_NAME
-from myapp.setting_table import Reading, Setting, bool_setting, read_table
+from myapp.setting_table import Reading, Setting, bool_setting, read_table, warn_of_keys
 
 
 # <migrations>
@@ -58,6 +58,16 @@ _ROWS: Final = (
 TABLE: Final[Mapping[str, Setting]] = {setting.name: setting for setting in _ROWS}
 """The settings by name, in the order of the ini files and the reference."""
 
+# What else ini files set. Misspelt it has no effect, and Pyramid and its packages say nothing.
+_OF_OTHERS: Final = (
+    *("pyramid.includes", "pyramid.tweens", "pyramid.default_locale_name"),
+    *("pyramid.reload_templates", "pyramid.reload_assets", "pyramid.reload_all"),
+    *("pyramid.debug_authorization", "pyramid.debug_notfound", "pyramid.debug_routematch"),
+    *("pyramid.debug_templates", "pyramid.debug_all", "pyramid.csrf_trusted_origins"),
+    *("pyramid.prevent_http_cache", "pyramid.prevent_cachebuster"),
+    *("retry.attempts", "retry.activate_hook", "debugtoolbar.hosts"),
+)
+
 # Names that begin like this are the application's. `sqlalchemy.` is not: others use it, too.
 _OWNED: Final = ("database.", "myapp.")
 
@@ -80,6 +90,7 @@ def read_application_settings(
 ) -> ApplicationSettings:
     """Raises SettingError for the first setting that can't be used, or is unknown (C2)."""
     reading = read_table(TABLE, settings, environ, owned=_OWNED)
+    warn_of_keys(_OF_OTHERS, settings)
     values = reading.values()
     return ApplicationSettings(
         url=values["sqlalchemy.url"],

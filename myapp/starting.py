@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import logging
+import re
 import sys
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+from pyramid.path import DottedNameResolver
+from pyramid.settings import aslist
 from sqlalchemy import NullPool
 from sqlalchemy.exc import DBAPIError
 
 from myapp.database import URL_SETTING, create_database_engine, refusal_of
 from myapp.database_url import parse_url, sqlite_file
-from myapp.environment import printable
+from myapp.environment import SettingError, printable, source_of
 from myapp.settings import ApplicationSettings
 
 log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 3000  # milliseconds
+_RESOLVER: Final = DottedNameResolver("myapp")
 
 
 class CannotStart(Exception):
@@ -29,6 +34,36 @@ def is_new_file(url: str) -> bool:
     """Whether a database is a SQLite file that does not exist yet, and is about to be made."""
     file = sqlite_file(parse_url(url))
     return file is not None and not file.exists()
+
+
+def refuse_settings_of_others(settings: Mapping[str, Any]) -> None:
+    """Raise SettingError for what Pyramid and its packages would answer with a traceback."""
+    attempts = settings.get("retry.attempts") or "1"
+    if not re.fullmatch(r"\s*0*[1-9][0-9]{0,8}\s*", str(attempts)):
+        expected = "a whole number, at least 1"
+        raise SettingError("retry.attempts", attempts, source_of(attempts), expected)
+    includes = settings.get("pyramid.includes", "")
+    for name in aslist(includes):
+        refused = _not_included(name)
+        if refused is not None:
+            raise SettingError("pyramid.includes", name, source_of(includes), refused)
+
+
+def _not_included(name: str) -> str | None:
+    """What is expected of a name that is not there, or includes nothing; None where it can be.
+
+    What goes wrong within such a module is for its developer to see, with its traceback.
+    """
+    expected = "what can be included"
+    try:
+        found = _RESOLVER.maybe_resolve(name)
+    except ImportError as error:
+        if error.name and not f"{name}.".startswith(f"{error.name}."):
+            raise
+        return f"{expected}: {error}"
+    except (AttributeError, ValueError):
+        return expected
+    return None if callable(getattr(found, "includeme", found)) else expected
 
 
 def refuse_database(settings: ApplicationSettings) -> None:

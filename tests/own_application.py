@@ -41,6 +41,8 @@ from shop.models.user import User
 
 
 def dbsession_of(request):
+    if "app.dbsession" in request.environ:
+        return request.environ["app.dbsession"]
     dbsession = request.registry["makes_dbsession"]()
     zope.sqlalchemy.register(dbsession, transaction_manager=request.tm)
     return dbsession

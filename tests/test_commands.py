@@ -271,6 +271,8 @@ def test_an_unreachable_database_is_one_line(ini: Path) -> None:
         ("[app:main]\nuse = egg:nothing\n", "nothing"),
         ("[app:other]\nuse = egg:myapp\n", "No section 'main'"),
         ("[app:main]\nkey = a\nkey = b\n", "option 'key' in section 'app:main' already exists"),
+        ("[app:main]\nuse = main\n", "a section of it uses itself"),
+        ("[pipeline:main]\npipeline =\n", "a pipeline in it is empty"),
     ],
 )
 def test_an_ini_that_can_not_be_read_is_one_line(ini: Path, text: str, reason: str) -> None:

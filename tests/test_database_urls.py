@@ -103,6 +103,8 @@ REFUSED = {
     "mysql://u:p@h": NO_NAME.format("mysql"),
     "postgres://u:p@h/": NO_NAME.format("postgresql"),
     "postgres://u:p@ss@h/d": "an @ within the password to be written as %40",
+    "postgres://u:p@ss/word@h/d": "an @ within the password to be written as %40",
+    "mysql://u:p@ss/w?rd@h/d": "an @ within the password to be written as %40",
     "postgres://u:p@h:99999/d": "a port from 1 to 65535",
     "postgres://u:p@a:1,b:99999/d": "a port from 1 to 65535",
     "postgres:///u:p@h/d": "two slashes before the user: postgresql://user:password@host/name",

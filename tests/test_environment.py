@@ -171,6 +171,30 @@ def test_a_lone_percent_sign_is_one_line_without_the_value(tmp_path: Path, place
     )
 
 
+def test_the_source_is_the_section_that_has_the_setting(tmp_path: Path) -> None:
+    """C2: of several applications, one may use another."""
+    ini = tmp_path / "some.ini"
+    ini.write_text(
+        "[app:main]\nuse = egg:myapp\nsession.lifetime = 1h\nsession.table = shop\n"
+        "[app:admin]\nuse = main\nsession.lifetime = 2h\nsession.join = no\n"
+    )
+    settings = environment.load(f"{ini}#admin")
+    sources = {name: environment.source_of(value) for name, value in settings.items()}
+    assert sources == {
+        "session.lifetime": "[app:admin] of some.ini",
+        "session.join": "[app:admin] of some.ini",
+        "session.table": "[app:main] of some.ini",
+    }
+
+
+def test_an_unknown_reference_is_one_line_with_its_own_advice(tmp_path: Path) -> None:
+    """C2: two percent signs would not help there."""
+    ini = tmp_path / "some.ini"
+    ini.write_text("[app:main]\nuse = egg:myapp\nsqlalchemy.url = sqlite:///%(her)s/x\n")
+    with pytest.raises(SettingError, match=r"a name that the file knows, such as %\(here\)s, or a"):
+        environment.load(str(ini))
+
+
 @pytest.mark.parametrize("text", ["true", "yes", "on", "1", "TRUE", "Yes"])
 def test_a_boolean_is_true(text: str) -> None:
     """C: four words, in any case."""

@@ -232,14 +232,16 @@ def test_a_bad_setting_is_one_line(url: str, words: tuple[str, ...], line: str) 
 
 
 def test_an_ini_that_can_not_be_read_is_one_line(tmp_path: Path) -> None:
-    """C2: with a section twice, or with none at all."""
-    for content in ("[app:main]\nuse = egg:myapp\n[app:main]\n", "use = egg:myapp\n"):
+    """C2: with a section twice, with none at all, or with one that is not there."""
+    app = "[app:main]\nuse = egg:"
+    for content in (f"{app}myapp\n[app:main]\n", "use = egg:myapp\n", f"{app}nosuch\n", ""):
         ini = tmp_path / "broken.ini"
         ini.write_text(content)
         changes = {"DATABASE_URL": "", "MYAPP_INI": str(ini)}
         done = run("alembic", "current", folder=ROOT, environment=clean_environment(changes))
         assert done.returncode != 0
-        assert re.fullmatch(r"FAILED: .*broken\.ini.*\n", done.stdout + done.stderr)
+        line = r"FAILED: .*broken\.ini can't be read: .*\n"
+        assert re.fullmatch(line, done.stdout + done.stderr)
 
 
 # The same as SQL.

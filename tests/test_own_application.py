@@ -50,6 +50,60 @@ visitor.post("/sign_out", status=400)
 visitor.post("/sign_out", {"csrf_token": visitor.get("/token").json}, status=303)
 assert visitor.get("/who").json == nobody
 """
+DOOMED = """
+from uuid import UUID
+
+import pytest
+import transaction
+import zope.sqlalchemy
+from pyramid.paster import get_app
+from webtest import TestApp
+
+from myapp.sessions.testing import sign_in, stored_session
+from shop.models import Base, User
+
+
+@pytest.fixture(scope="session")
+def app():
+    app = get_app("testing.ini")
+    Base.metadata.create_all(app.registry["dbengine"])
+    return app
+
+
+@pytest.fixture
+def tm():
+    tm = transaction.TransactionManager(explicit=True)
+    tm.begin()
+    tm.doom()
+    yield tm
+    tm.abort()
+
+
+@pytest.fixture
+def dbsession(app, tm):
+    dbsession = app.registry["makes_dbsession"]()
+    zope.sqlalchemy.register(dbsession, transaction_manager=tm)
+    return dbsession
+"""
+DOOMED_TESTS = """
+@pytest.mark.parametrize("n", range(2))
+def test_a_user_signs_in_and_is_rolled_back(testapp, dbsession, n):
+    assert dbsession.query(User).count() == 0
+    dbsession.add(User(id=UUID(int=7)))
+    dbsession.flush()
+    assert testapp.get("/who").json["id"] is None
+    testapp.post("/sign_in", status=303)
+    assert testapp.get("/who").json["id"] == str(UUID(int=7))
+
+
+def test_a_customer_buys(testapp, dbsession):
+    dbsession.add(User(id=UUID(int=7)))
+    dbsession.flush()
+    sign_in(testapp, str(UUID(int=7)), cart=["tea"])
+    with stored_session(testapp) as session:
+        token = {"X-CSRF-Token": session.get_csrf_token()}
+    assert testapp.post("/buy", headers=token).json == {"bought": ["tea"]}
+"""
 
 
 @pytest.fixture
@@ -116,3 +170,14 @@ def test_the_tests_of_the_page_pass(shop: Path) -> None:
     (shop / "test_page.py").write_text("\n\n".join(block(TESTING, each) for each in words))
     shown = run(shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_page.py")
     assert "5 passed" in shown
+
+
+def test_sessions_are_kept_beside_a_transaction_that_is_never_committed(shop: Path) -> None:
+    """I13: the fixtures of Pyramid's tutorial on SQLite, with what the page adds to them."""
+    ini = (shop / "shop.ini").read_text()
+    store = block(TESTING, "memory_store.MemoryStore").strip()
+    (shop / "testing.ini").write_text(ini.replace("[app:main]", f"[app:main]\n{store}"))
+    fixture = block(TESTING, '"tm.active": True')
+    (shop / "test_doomed.py").write_text("\n\n".join((DOOMED, fixture, DOOMED_TESTS)))
+    shown = run(shop, "-m", "pytest", "-q", "-p", "no:cacheprovider", "test_doomed.py")
+    assert "3 passed" in shown

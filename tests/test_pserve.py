@@ -180,14 +180,15 @@ def test_a_bad_setting_is_refused_under_optimization_too(ini: Path, folder: Path
 
 
 def test_a_database_without_tables_ends_the_process_with_one_line(ini: Path, folder: Path) -> None:
-    """I14: which says what to run."""
+    """I14, C6: which says what to run, and that a misspelt name has made a file."""
     change(ini, "database.migrate_on_start", "false")
     status, output = Pserve(ini, folder).run_until_exit()
     assert status == 1
     assert output == (
         "myapp: there is no table 'sessions': run `alembic upgrade head`, with DATABASE_URL if the"
         " sessions have a database of their own; if alembic does not know the table,"
-        " `myapp-sessions INI schema` prints its SQL\n"
+        " `myapp-sessions INI schema` prints its SQL; the database did not exist and was created:"
+        f" sqlite:///{folder / 'myapp.sqlite'}\n"
     )
 
 

@@ -3,6 +3,7 @@
 import re
 import socket
 from pathlib import Path
+from typing import Any
 
 import pytest
 from waitress.adjustments import Adjustments
@@ -10,6 +11,7 @@ from waitress.adjustments import Adjustments
 from harness.processes import ROOT, Pserve
 from harness.servers.ports import LOOPBACK
 from myapp.environment import SettingError
+from myapp.server import _listening
 from myapp.server_settings import OPTIONS, ServerSettings, read_server_settings
 
 
@@ -96,6 +98,53 @@ def test_one_place_to_listen_is_enough(ini: Path, section: dict[str, str]) -> No
         read(ini, host="localhost", **section)
     with pytest.raises(SettingError, match=r"^http_port = 7 \(from the command line\)"):
         read(ini, "7", **section)
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("port", "http_port instead"),
+        ("host", "it in [server:main] only; global values don't reach the server"),
+        ("http_prot", "a known name; the nearest is http_port"),
+    ],
+)
+@pytest.mark.parametrize("source", ["the command line", "[DEFAULT] of site.ini"])
+def test_an_option_that_is_no_global_value_is_refused(
+    ini: Path, name: str, expected: str, source: str
+) -> None:
+    """C2: PasteDeploy drops it from [server:main] as well; without a host, all could connect."""
+    if source != "the command line":
+        ini.write_text(f"[DEFAULT]\nhttp_port = 6543\n{name} = ::1\n")
+    with pytest.raises(SettingError) as caught:
+        read_server_settings({}, {"__file__": str(ini), "http_port": "6543", name: "::1"})
+    assert (caught.value.setting, caught.value.value) == (name, "::1")
+    assert (caught.value.source, caught.value.expected) == (source, expected)
+
+
+@pytest.mark.parametrize("option", ["listen = %(host)s:1", "host = %(host)s"])
+def test_a_global_value_may_be_taken_by_another_option_alone(ini: Path, option: str) -> None:
+    """C2: by an option of the same name it would be dropped."""
+    ini.write_text(f"[DEFAULT]\nhost = ::1\n[server:main]\n{option}\n")
+    settings = {"__file__": str(ini), "host": "::1"}
+    if option.startswith("listen"):
+        assert read_server_settings({}, settings).options == {}
+    else:
+        with pytest.raises(SettingError, match=r"^host = ::1 \(from \[DEFAULT\] of site\.ini\)"):
+            read_server_settings({}, settings)
+
+
+def test_a_unix_socket_is_taken_only_from_a_server_that_has_ended(tmp_path: Path) -> None:
+    """C2: as a port in use; one that was left behind is replaced."""
+    path = tmp_path / "s"
+    options = {"unix_socket": str(path)}
+    settings = read_server_settings(options, {"__file__": str(tmp_path / "site.ini")})
+    with socket.socket(socket.AF_UNIX) as other:
+        other.bind(str(path))
+        other.listen()
+        with pytest.raises(SettingError, match=r"^unix_socket = .*Address already in use"):
+            _listening(lambda *_: [], settings, {})
+    sockets: dict[int, Any] = {}
+    _listening(lambda *_: [], settings, sockets).close()
 
 
 @pytest.mark.parametrize(

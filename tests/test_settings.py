@@ -837,6 +837,10 @@ def test_an_unknown_setting_of_the_application_is_refused(
         ("mapp.hsts", "myapp.hsts"),
         ("sesion.lifetime", "session.lifetime"),
         ("session_cookie_name", "session.cookie_name"),
+        ("Session.Lifetime", "session.lifetime"),
+        ("DATABASE_URL", "sqlalchemy.url"),
+        ("pyramid.relod_templates", "pyramid.reload_templates"),
+        ("retry.attemps", "retry.attempts"),
     ],
 )
 def test_a_key_close_to_a_known_one_is_warned_of(
@@ -848,6 +852,55 @@ def test_a_key_close_to_a_known_one_is_warned_of(
     myapp.main({"__file__": "x.ini"}, **settings).registry["dbengine"].dispose()
     warned = [message for message in caplog.messages if "is unknown" in message]
     assert warned == [f"{key} (from [app:main] of x.ini) is unknown; did you mean {meant}?"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown", "expected"),
+    [
+        ("pyramid.includes", "pyramid_tm nosuch.x", "nosuch.x", "what can be included: No module"),
+        ("pyramid.includes", "myapp.nosuch", "myapp.nosuch", "what can be included: No module"),
+        ("pyramid.includes", "json", "json", "what can be included$"),
+        ("pyramid.includes", "myapp:nosuch", "myapp:nosuch", "what can be included: "),
+        ("retry.attempts", "many", "many", "a whole number, at least 1$"),
+        ("retry.attempts", "0", "0", "a whole number, at least 1$"),
+        ("sqlalchemy.url", "sqlite:////nowhere/x", "sqlite:////nowhere/x", "a file in an existing"),
+    ],
+)
+def test_what_others_would_answer_in_a_traceback_is_one_line(
+    name: str, value: str, shown: str, expected: str, url: str
+) -> None:
+    """C2: settings that our ini files have, and Pyramid, pyramid_retry and alembic read."""
+    settings = {"sqlalchemy.url": url, "database.migrate_on_start": "true", **NEEDED, name: value}
+    words = rf"^myapp: {name} = {shown} \(from \[app:main\] of x\.ini\): expected {expected}"
+    with pytest.raises(SystemExit, match=words):
+        myapp.main({"__file__": "x.ini"}, **settings)
+
+
+def test_an_error_within_what_is_included_keeps_its_traceback(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2: it is no wrong setting, and names the module that is missing."""
+    (tmp_path / "includes_nothing.py").write_text("import nosuch_module")
+    monkeypatch.syspath_prepend(tmp_path)
+    settings = {"sqlalchemy.url": url, "pyramid.includes": "includes_nothing", **NEEDED}
+    with pytest.raises(ModuleNotFoundError, match="nosuch_module"):
+        myapp.main({"__file__": "x.ini"}, **settings)
+
+
+def test_a_variable_behind_the_command_is_warned_of(
+    url: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """C2: pserve takes it for a value of [DEFAULT], and would start on the ini's database."""
+    ini = tmp_path / "x.ini"
+    ini.write_text("[app:main]\nsqlalchemy.url = %(database_uri)s\n")
+    typed = {"DATABASE_URL": "x", "sesion_lifetime": "x", "database_uri": url, "http_port": "1"}
+    settings = {"sqlalchemy.url": url, **NEEDED}
+    myapp.main({"__file__": str(ini), **typed}, **settings).registry["dbengine"].dispose()
+    source = "(from the command line or [DEFAULT]) is unknown; did you mean"
+    assert [message for message in caplog.messages if "is unknown" in message] == [
+        f"DATABASE_URL {source} sqlalchemy.url?",
+        f"sesion_lifetime {source} session.lifetime?",
+    ]
 
 
 def test_the_start_is_told(
@@ -885,6 +938,9 @@ def test_the_toolbar_may_be_missing(url: str, monkeypatch: pytest.MonkeyPatch) -
         ("DATABASE_URI", "DATABASE_URL"),
         ("DATABASE_MIGRATE_ON_STRAT", "DATABASE_MIGRATE_ON_START"),
         ("MYAPP_HST", "MYAPP_HSTS"),
+        ("database_url", "DATABASE_URL"),
+        ("SQLALCHEMY_URL", "DATABASE_URL"),
+        ("session_lifetime", "SESSION_LIFETIME"),
     ],
 )
 def test_a_variable_close_to_one_of_the_application_is_warned_of(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import configparser
 import difflib
 from collections.abc import Iterable
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import click
 
 from myapp import environment
-from myapp.environment import Described, SettingError
+from myapp.environment import Described, SettingError, UnreadableIni
 from myapp.sessions import SessionError
 
 
@@ -55,5 +54,5 @@ def application(ini: str, options: Iterable[str]) -> Described:
     values = {name: value for name, _, value in words}
     try:
         return environment.application(ini, values)
-    except (configparser.Error, ImportError, LookupError, OSError, ValueError) as error:
-        raise click.ClickException(" ".join(f"{ini} can't be read: {error}".split())) from error
+    except UnreadableIni as error:
+        raise click.ClickException(str(error)) from error

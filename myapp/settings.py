@@ -6,14 +6,18 @@ are tested against it (C4).
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from myapp import database
+from myapp.environment import source_of
 from myapp.sessions.core.settings import A_TABLE_NAME, TABLE_NAME
 from myapp.setting_table import Reading, Setting, bool_setting, read_table, warn_of_keys
+
+log = logging.getLogger(__name__)
 
 
 # <migrations>
@@ -68,6 +72,15 @@ _OF_OTHERS: Final = (
     *("retry.attempts", "retry.activate_hook", "debugtoolbar.hosts"),
 )
 
+# What other applications pass to SQLAlchemy's engine_from_config, which nothing calls here.
+_OF_ENGINES: Final = frozenset(
+    f"sqlalchemy.{option}"
+    for option in (
+        *("echo", "echo_pool", "isolation_level", "max_overflow"),
+        *("pool_pre_ping", "pool_recycle", "pool_size", "pool_timeout"),
+    )
+)
+
 # Names that begin like this are the application's. `sqlalchemy.` is not: others use it, too.
 _OWNED: Final = ("database.", "myapp.")
 
@@ -91,6 +104,9 @@ def read_application_settings(
     """Raises SettingError for the first setting that can't be used, or is unknown (C2)."""
     reading = read_table(TABLE, settings, environ, owned=_OWNED)
     warn_of_keys(_OF_OTHERS, settings)
+    for key in sorted(_OF_ENGINES & settings.keys()):
+        source = source_of(settings[key])
+        log.warning("%s (from %s) has no effect; the engine is made in myapp/models", key, source)
     values = reading.values()
     return ApplicationSettings(
         url=values["sqlalchemy.url"],

@@ -964,9 +964,17 @@ def test_settings_and_variables_like_those_of_the_application_are_left_alone(
 ) -> None:
     """C2: what tools, other packages and hosts of databases have."""
     others = ("DATABASE_USER", "DATABASE_NAME", "DATABASE_HOST", "TEST_DATABASE_URL", "MYAPP_INI")
-    settings = {"sqlalchemy.url": "sqlite:////x", "sqlalchemy.echo": "1", "databases.x": "1"}
+    settings = {"sqlalchemy.url": "sqlite:////x", "sqlalchemy.other": "1", "databases.x": "1"}
     read_application_settings(settings, dict.fromkeys(others, "x"))
     assert not caplog.messages
+
+
+def test_an_option_of_an_engine_is_said_to_have_no_effect(caplog: pytest.LogCaptureFixture) -> None:
+    """C2: in many applications of Pyramid it has."""
+    settings = {"sqlalchemy.url": "sqlite:////x", "sqlalchemy.pool_size": "20"}
+    read_application_settings(environment.merge(settings, {"__file__": "x.ini"}), {})
+    said = "sqlalchemy.pool_size (from [app:main] of x.ini) has no effect"
+    assert caplog.messages == [f"{said}; the engine is made in myapp/models"]
 
 
 @pytest.mark.parametrize("key", ["session.url", "sqlalchemy.url"])

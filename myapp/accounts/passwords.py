@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import secrets
 import unicodedata
+from base64 import b64encode
 from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError, VerifyMismatchError
+from argon2.low_level import ARGON2_VERSION
 
 from myapp.accounts.guesses import is_common, is_made_of, is_sequence, words_of
 
@@ -44,8 +46,7 @@ class Passwords:
     ) -> None:
         self._minimum, self._words = minimum, tuple(words)
         self._hasher = hasher or PasswordHasher()
-        # A hash to verify against if there is no account.
-        self._nobody = self._hasher.hash(secrets.token_bytes(32))
+        self._nobody = _hash_of_nobody(self._hasher)
 
     def hash(self, password: str) -> str:
         """The hash to store for a password."""
@@ -100,6 +101,18 @@ def _guessed(text: str, own: set[str]) -> str | None:
     if is_made_of(text, own):
         return _OWN
     return _COMMON if is_common(text, own) else None
+
+
+def _hash_of_nobody(hasher: PasswordHasher) -> str:
+    """A hash to verify against if there is no account: its costs are the hasher's, and nobody knows
+    a password that has it. It is not computed, which would delay each start and each command.
+    """
+    salt, digest = (
+        b64encode(secrets.token_bytes(size)).rstrip(b"=").decode()
+        for size in (hasher.salt_len, hasher.hash_len)
+    )
+    costs = f"m={hasher.memory_cost},t={hasher.time_cost},p={hasher.parallelism}"
+    return f"$argon2{hasher.type.name.lower()}$v={ARGON2_VERSION}${costs}${salt}${digest}"
 
 
 def _encoded(password: str) -> bytes:

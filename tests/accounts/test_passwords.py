@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 import pytest
-from argon2 import PasswordHasher
+from argon2 import PasswordHasher, extract_parameters
 
 from myapp.accounts.passwords import MAX_LENGTH, Passwords
 
@@ -37,6 +37,13 @@ def hasher() -> CountingHasher:
 @pytest.fixture
 def passwords(hasher: CountingHasher) -> Passwords:
     return Passwords(15, ["myapp"], hasher)
+
+
+def test_where_there_is_no_account_the_costs_are_those_of_a_real_hash() -> None:
+    """A3: though nothing was hashed for it."""
+    hasher = PasswordHasher(time_cost=2, memory_cost=64, parallelism=2, hash_len=24, salt_len=12)
+    passwords = Passwords(15, [], hasher)
+    assert extract_parameters(passwords._nobody) == extract_parameters(passwords.hash(GOOD))
 
 
 @pytest.mark.parametrize(

@@ -17,6 +17,8 @@ from tests.sessions.app import App, token_of
 from tests.sessions.conftest import MakeApp
 from tests.sessions.effort import Effort, effort_of
 
+pytestmark = pytest.mark.usefixtures("cheap_collections")
+
 # What a request may call more than the same request does without sessions, on Python 3.11, and the
 # statements in it. Who makes it cheaper, or has a reason to make it dearer, sets them anew. This
 # prints them, and the calls behind them, to be laid beside those of an earlier commit:

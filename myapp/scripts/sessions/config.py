@@ -24,7 +24,7 @@ def command(given: Given, as_json: bool) -> None:
 
     \b
     Example:      myapp-sessions production.ini config
-    Exit status:  0 shown, 1 a setting can't be used, or the application does not start.
+    Exit status:  0 shown, 1 a setting can't be used, or your own application does not start.
     """
     with _known(given) as is_known:
         readings = (

@@ -62,9 +62,10 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
             config.include("myapp.metrics")
         app = config.make_wsgi_app()
         manager = get_manager(app.registry)
-        # Nothing may have seen the application's database yet: the sessions may have another one,
-        # and what the URL says of charsets and modes is for the application alone.
-        refuse_database(own)
+        # Otherwise the sessions have asked the database: they may have another one, and some of a
+        # URL's parameters, such as charsets and modes, are for the application alone.
+        if manager.settings.url is not None or parse_url(own.url).query:
+            refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
     except SchemaError as error:

@@ -39,11 +39,11 @@ _SQLITE_READONLY: Final = 8
 
 
 # The database answers, and says no: the user, the password, the name of the database or a right is
-# wrong. libpq gives no code for what goes wrong at a connect, so its words have to do; those of a
-# server that speaks another language are taken for an outage.
+# wrong. libpq gives no code for what goes wrong at a connect, so its words have to do there; those
+# of a server that speaks another language are taken for an outage.
 _REFUSALS: Final = frozenset(
     {"28000", "28P01", "3D000", "3F000", "42501"}
-    | {1044, 1045, 1049, 1130, 1142, 1143, 1251, 1698, 1820, 1862, 2059, 3118, 4151}
+    | {1044, 1045, 1049, 1130, 1142, 1143, 1251, 1698, 1820, 1862, 2059, 3118, 3159, 4151}
 )
 # What MariaDB and MySQL say of the statements that the URL makes a connection begin with: a syntax
 # error, a variable or a value that does not exist, a charset, a collation.
@@ -52,9 +52,10 @@ _REFUSALS_IN_WORDS: Final = re.compile(
     r"authentication failed|no password supplied|pg_hba\.conf|SASL|not permitted to log in"
     r"|(?:database|role) \".*\" does not exist|no such (?:database|user)"
     r"|permission denied for|not currently accepting connections"
-    # What is wrong with a certificate, ours or the server's, has more words than one can list.
-    r"|(?i:certificate)|private key file|Hostname verification failed"
-    r"|server does not support SSL|SSL is required|the server offers no TLS"
+    r"|(?i:(?:bad|client|issuer|peer|self[- ]signed|server|SSL) certificate)"
+    r"|(?i:certificate (?:chain|expired|file|required|revoked|unknown|verify failed))"
+    r"|private key file|Hostname verification failed"
+    r"|server does not support SSL|SSL (?:connection )?is required|the server offers no TLS"
     r"|channel binding (?:is )?required|authentication method requirement"
     r"|invalid value for parameter|unrecognized configuration parameter"
     r"|invalid command-line argument|definition of service"
@@ -266,7 +267,8 @@ def refusal_of(error: BaseException) -> str | None:
         codes = {getattr(each, "sqlstate", None), *each.args[:1]}
         sqlite_code = getattr(each, "sqlite_errorcode", 0) & 0xFF
         # A driver that tried several addresses gives each a line.
-        lines = [line for line in str(each).splitlines() if _REFUSALS_IN_WORDS.search(line)]
+        said_so = str(each).splitlines() if is_connecting else ()
+        lines = [line for line in said_so if _REFUSALS_IN_WORDS.search(line)]
         if lines or codes & refusals or sqlite_code in _SQLITE_REFUSALS:
             said = lines[0].strip() if lines else str(each).partition("\n")[0]
             return f"a database that this user may use ({type(each).__name__}: {said})"

@@ -23,7 +23,7 @@ from myapp.environment import printable
 from myapp.mysql_connector import Connector
 from myapp.pooler import read_threshold
 from myapp.setting_table import Expected
-from myapp.url_parameters import understood
+from myapp.url_parameters import is_harmless, understood
 
 log = logging.getLogger(__name__)
 
@@ -42,15 +42,18 @@ _TRIED: Final = {
 }
 """The databases and the drivers with which sessions work."""
 
-_HOSTS: Final = re.compile(
-    r"((?:postgres|pgsql)[\w+]*://(?>(?:[^:/]*(?::[^@]*)?@)?))"
-    r"([^/?@,]*(?:,[^/?@,]*)+)(/[^?]*)?(?:\?(.*))?",
-    re.DOTALL,
+_HOST: Final = r"\[?([^/?@,\[\]]*?)\]?(?::(\d*))?"
+_POSTGRESQL: Final = r"((?:postgres|pgsql|postgis)[\w+]*://"
+_SEVERAL: Final = tuple(
+    re.compile(rf"{_POSTGRESQL}{user})({hosts}(?:,{hosts})+)(/[^?]*)?(?:\?(.*))?", re.DOTALL)
+    for user, hosts in (
+        # Without a user: each is the name or the address of a host.
+        ("", r"(?:\[[\w:.%]+\]|[\w.-]+)(?::\d+)?"),
+        ("(?>(?:[^:/]*(?::[^@]*)?@)?)", "[^/?@,]+"),
+    )
 )
-"""The URL of several servers, as libpq has it; user and password may hold commas, too."""
-_HOST: Final = re.compile(r"\[?(.*?)\]?(?::(\w*))?")
+"""The URLs of several servers, as libpq has them; user and password may hold commas, too."""
 _SCHEME: Final = re.compile(r"(?:jdbc:)?[\w+]+:", re.IGNORECASE)
-_NO_VALUE: Final = re.compile(r"[?&]([^?&=]+)=?(?=&|$)")
 _NO_HOST: Final = re.compile(r"[\s,]")
 
 _NO_SOCKET: Final = "/dev/null"
@@ -82,12 +85,15 @@ def parse_url(text: str) -> URL:
         url = make_url(bare)
     except (ArgumentError, ValueError):
         raise Expected(A_URL) from None
-    _refuse_lost(bare, url)
     url = _with_driver(url)
     if url.get_backend_name() == "sqlite":
+        _refuse_lost(bare, url)
+        _refuse_two_slashes(url)
         _refuse_in_memory(url)
     else:
+        # First, since what follows may quote a part of the password otherwise.
         _refuse_bare_at(bare, url)
+        _refuse_lost(bare, url)
         url = _server(url)
     url, dropped = understood(url)
     if dropped:
@@ -160,29 +166,38 @@ def _bare(text: str) -> str:
     if len(text) > 1 and text[0] == text[-1] and text[0] in "\"'`":
         text = text[1:-1].strip()
     text = _SCHEME.sub(lambda scheme: scheme[0].lower(), text, count=1).removeprefix("jdbc:")
-    several = _HOSTS.fullmatch(text)
+    several = next(filter(None, (each.fullmatch(text) for each in _SEVERAL)), None)
     return text if several is None else _as_parameters(*several.groups(default=""))
 
 
 def _as_parameters(head: str, hosts: str, path: str, query: str) -> str:
     """Several hosts as SQLAlchemy writes them: `?host=a,b&port=5432,5433`."""
-    found = [_HOST.fullmatch(host) for host in hosts.split(",") if host]
-    names, ports = zip(*(host.groups(default="") for host in found if host), strict=True)
+    found = re.findall(rf"(?:^|,){_HOST}(?=,|$)", hosts)
+    names, ports = zip(*found, strict=True)
     parameters = [f"host={','.join(names)}", *([f"port={','.join(ports)}"] if any(ports) else [])]
     return f"{head}{path}?{'&'.join([*parameters, *([query] if query else [])])}"
 
 
 def _refuse_lost(text: str, url: URL) -> None:
     """Raise Expected for what would be dropped without a word on the way to the database."""
-    without = _NO_VALUE.search(text.rpartition("@")[2])
-    if without is not None:
+    for name, _, value in (each.partition("=") for each in _as_written(text, url)[1]):
         # `?ssl` demands TLS elsewhere, and `?sslmode=` may be a variable that is not set.
-        raise Expected(f"a value for the parameter {printable(without[1])}")
+        if name and not value and not is_harmless(name):
+            raise Expected(f"a value for the parameter {printable(name)}")
     values = [each for value in url.query.values() for each in value]
     parts = (url.username, url.password, url.host, url.database, *url.query, *values)
     if any("\0" in part for part in parts if part):
         # C takes it for the end, and libpq then knows neither the port nor anything after it.
-        raise Expected("no %00, with which a text ends")
+        raise Expected("no %00: a NUL character can't be part of a URL")
+
+
+def _as_written(text: str, url: URL) -> tuple[str, list[str]]:
+    """The host with the database, and the parameters. A password may hold a question mark, too."""
+    rest = text.partition("://")[2]
+    if url.username is not None:
+        rest = rest.partition("@")[2]
+    place, _, parameters = rest.partition("?")
+    return place, parameters.split("&")
 
 
 def _with_driver(url: URL) -> URL:
@@ -220,11 +235,10 @@ def _refuse_bare_at(text: str, url: URL) -> None:
 
     What follows the first would be taken for the host, and shown as one that can't be reached.
     """
-    # A password may hold a question mark, too.
-    parameters = text.partition(f"/{url.database or ''}?")[2].split("&")
+    place, parameters = _as_written(text, url)
     names = [parameter.partition("=")[0] for parameter in parameters]
-    if url.host and any("@" in part for part in (url.host, url.database or "", *names)):
-        raise Expected("an @ within the password to be written as %40")
+    if url.host and any("@" in part for part in (place, *names)):
+        raise Expected("an @ within the password or the database's name to be written as %40")
 
 
 def _refuse_host(url: URL) -> None:
@@ -234,7 +248,11 @@ def _refuse_host(url: URL) -> None:
         backend = url.get_backend_name()
         raise Expected(f"two slashes before the user: {backend}://user:password@host/name")
     if _NO_HOST.search(host) or not host.isprintable():
-        raise Expected("the name or the address of one host")
+        raise Expected(
+            "the name or the address of a host; MariaDB and MySQL take only one"
+            if url.get_backend_name() != "postgresql"
+            else "the names or the addresses of hosts"
+        )
     if url.get_backend_name() != "postgresql":
         try:
             # Python looks it up, and says no more of it than this.
@@ -303,11 +321,14 @@ def _ask_libpq(engine: Engine) -> None:
     if given.get("service") or os.environ.get("PGSERVICE"):
         # Only the service's file knows how many hosts and ports there are.
         return
-    hosts = str(given.get("host") or os.environ.get("PGHOST") or "").split(",")
+    addresses = given.get("hostaddr") or os.environ.get("PGHOSTADDR")
+    hosts = str(addresses or given.get("host") or os.environ.get("PGHOST") or "").split(",")
     known = {option.keyword.decode() for option in pq.Conninfo.get_defaults()}
     asked = {name: value for name, value in given.items() if name in known} | {
         "host": ",".join(_NO_SOCKET for _ in hosts),
         "hostaddr": "",
+        # Or it would look into the file of passwords, and complain of its mode.
+        "password": "none",
         # Which no socket has.
         "gssencmode": "disable",
     }
@@ -316,16 +337,24 @@ def _ask_libpq(engine: Engine) -> None:
     is_bad = connection.status == pq.ConnStatus.BAD
     connection.finish()
     if is_bad and _NO_SOCKET not in said:
-        raise Expected(f"parameters that libpq takes ({said.strip().partition(chr(10))[0]})")
+        variables = (
+            " and PG… variables" if any(name.startswith("PG") for name in os.environ) else ""
+        )
+        reason = said.strip().partition("\n")[0]
+        raise Expected(f"parameters{variables} that libpq accepts ({reason})")
 
 
-def _refuse_in_memory(url: URL) -> None:
-    """Raise Expected for a SQLite database that is not a file, or is private to a connection."""
+def _refuse_two_slashes(url: URL) -> None:
+    """Raise Expected for a SQLite URL that begins like a server's."""
     if url.host or url.username:
         raise Expected(
             "three slashes before a relative path, and four before any other:"
             " sqlite:////path/to/file"
         )
+
+
+def _refuse_in_memory(url: URL) -> None:
+    """Raise Expected for a SQLite database that is not a file, or is private to a connection."""
     # Unquoted once as a URL, and once more as the URI that it may hold: "file:…?uri=true".
     text = unquote(unquote(str(url)))
     words = (":memory:", "mode=memory", "vfs=memdb")

@@ -96,8 +96,8 @@ def capitals(name: str) -> str:
 def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict[str, Any]:
     """The ini's settings with those of the command line over them, each with its source.
 
-    A name that looks like a variable and is of no use to the ini file comes along, so that those
-    who know the settings can warn of it: `pserve production.ini DATABASE_URL=…`.
+    What was typed to no effect comes along if it looks like a variable, so that those who know the
+    settings can warn of it: `pserve production.ini DATABASE_URL=…`.
     """
     section = _sections(global_config)
     ini = Path(global_config.get("__file__", "the ini file")).name
@@ -107,7 +107,7 @@ def merge(settings: Mapping[str, Any], global_config: Mapping[str, str]) -> dict
     }
     useless = {
         name: Sourced(global_config[name], COMMAND_LINE)
-        for name in unused(global_config)
+        for name in typed_in_vain(global_config)
         if "_" in name
     }
     return useless | merged | _command_line(global_config)
@@ -118,10 +118,7 @@ def _sections(global_config: Mapping[str, str]) -> Callable[[str, str], str]:
 
     If several have it, one may use another: the value decides.
     """
-    parser = configparser.RawConfigParser(strict=False, default_section="")
-    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
-    with suppress(configparser.Error, OSError, ValueError):
-        parser.read(global_config.get("__file__", ""), "utf-8")
+    parser = as_written(global_config)
     applications = [name for name in parser.sections() if re.match(r"[\w-]*app[\w-]*:", name)]
 
     def section_of(name: str, value: str) -> str:
@@ -132,10 +129,17 @@ def _sections(global_config: Mapping[str, str]) -> Callable[[str, str], str]:
     return section_of
 
 
+def as_written(global_config: Mapping[str, str]) -> configparser.RawConfigParser:
+    """The ini file, in which no section inherits from [DEFAULT]; empty if it can't be read."""
+    parser = configparser.RawConfigParser(strict=False, default_section="")
+    parser.optionxform = str  # type: ignore[assignment,method-assign]  # keeps capitals
+    with suppress(configparser.Error, OSError, ValueError):
+        parser.read(global_config.get("__file__", ""), "utf-8")
+    return parser
+
+
 def unused(global_config: Mapping[str, str]) -> list[str]:
-    """Global names, typed or of [DEFAULT], that are no setting, and that no `%(name)s` of the ini
-    file refers to.
-    """
+    """Global names that are no setting, and that no `%(name)s` of the ini file refers to."""
     text = ""
     with suppress(OSError, ValueError):
         text = Path(global_config.get("__file__", "")).read_text("utf-8")
@@ -145,6 +149,17 @@ def unused(global_config: Mapping[str, str]) -> list[str]:
         for name in global_config
         if "." not in name and name not in known and f"%({name})s" not in text
     ]
+
+
+def typed_in_vain(global_config: Mapping[str, str]) -> list[str]:
+    """Those of them that are not in [DEFAULT], where other code may look for them."""
+    defaults = defaults_of(as_written(global_config))
+    return [name for name in unused(global_config) if name not in defaults]
+
+
+def defaults_of(written: configparser.RawConfigParser) -> Mapping[str, str]:
+    """Its section [DEFAULT]."""
+    return written["DEFAULT"] if written.has_section("DEFAULT") else {}
 
 
 def lookup(settings: Mapping[str, Any], name: str, environ: Mapping[str, str]) -> Any:

@@ -6,7 +6,6 @@ a port that was typed wins over what the section says.
 
 from __future__ import annotations
 
-import configparser
 import difflib
 import socket
 from collections.abc import Callable, Mapping
@@ -14,13 +13,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from myapp.environment import SettingError, Sourced, parse_bool, unused
+from myapp.environment import (
+    SettingError,
+    Sourced,
+    as_written,
+    defaults_of,
+    parse_bool,
+    typed_in_vain,
+    unused,
+)
 from myapp.sessions.core.settings import parse_duration
 from myapp.setting_table import Expected
 
 _LARGEST_PORT: Final = 65_535
 _TYPED: Final = "the command line"
 _PORT_NAME: Final = "http_port"
+_ADDRESSES: Final = ("host", "port", "listen", "unix_socket")
 # How alike a global name must be to that one to be taken for it misspelt.
 _CLOSE: Final = 0.8
 
@@ -208,18 +216,7 @@ def _choose_port(given: dict[str, Sourced], global_config: Mapping[str, str]) ->
 
 def _default_port(global_config: Mapping[str, str]) -> str | None:
     """`http_port` in [DEFAULT], regardless of the command line."""
-    return _section(_as_written(global_config), "DEFAULT").get("http_port")
-
-
-def _as_written(global_config: Mapping[str, str]) -> configparser.RawConfigParser:
-    """The ini file, in which no section inherits from [DEFAULT]."""
-    parser = configparser.RawConfigParser(strict=False, default_section="")
-    parser.read(global_config.get("__file__", ""), "utf-8")
-    return parser
-
-
-def _section(parser: configparser.RawConfigParser, name: str) -> Mapping[str, str]:
-    return parser[name] if parser.has_section(name) else {}
+    return defaults_of(as_written(global_config)).get(_PORT_NAME)
 
 
 def _refuse_globals(global_config: Mapping[str, str]) -> None:
@@ -228,25 +225,32 @@ def _refuse_globals(global_config: Mapping[str, str]) -> None:
     PasteDeploy takes it for a global value and drops it from the section, too: without `host`,
     waitress would listen on every address of the machine.
     """
-    written = _as_written(global_config)
+    written = as_written(global_config)
+    defaults, in_vain = defaults_of(written), typed_in_vain(global_config)
     servers = [written[name] for name in written.sections() if name.startswith("server:")]
     dropped = {option for server in servers for option in server}
-    useless = {*unused(global_config)}
+    # Whoever writes an address there does not want the server to listen at every other one.
+    addresses = {name for name in unused(global_config) if name.lower() in _ADDRESSES}
     for name, value in global_config.items():
-        option = name.lower()
-        if name not in useless and option not in dropped:
-            continue
-        if option == "port":
-            expected = "http_port instead"
-        elif option in OPTIONS:
-            expected = "it in [server:main] only; global values don't reach the server"
-        elif name in useless and difflib.get_close_matches(option, [_PORT_NAME], cutoff=_CLOSE):
-            expected = f"a known name; the nearest is {_PORT_NAME}"
-        else:
-            continue
-        is_default = _section(written, "DEFAULT").get(option) == value
-        ini = Path(global_config.get("__file__", "the ini file")).name
-        raise SettingError(name, value, f"[DEFAULT] of {ini}" if is_default else _TYPED, expected)
+        if name in dropped or name in in_vain or name in addresses:
+            expected = _expected_of_global(name, is_typed=name in in_vain)
+            if expected is not None:
+                ini = Path(global_config.get("__file__", "the ini file")).name
+                is_default = defaults.get(name) == value
+                source = f"[DEFAULT] of {ini}" if is_default else _TYPED
+                raise SettingError(name, value, source, expected)
+
+
+def _expected_of_global(name: str, *, is_typed: bool) -> str | None:
+    """What is expected instead of a global value; None where it may well be another's."""
+    option = name.lower()
+    if option == "port":
+        return f"{_PORT_NAME} instead"
+    if option in OPTIONS:
+        return "this option in [server:main]; global values don't reach the server"
+    if is_typed and difflib.get_close_matches(option, [_PORT_NAME], cutoff=_CLOSE):
+        return f"a known name; the nearest is {_PORT_NAME}"
+    return None
 
 
 def _refuse_contradictions(given: Mapping[str, Sourced]) -> None:

@@ -23,7 +23,8 @@ from myapp.settings import ApplicationSettings
 log = logging.getLogger(__name__)
 
 _PATIENCE: Final = 3000  # milliseconds
-_RESOLVER: Final = DottedNameResolver("myapp")
+_PACKAGE: Final = "myapp"
+_RESOLVER: Final = DottedNameResolver(_PACKAGE)
 
 
 class CannotStart(Exception):
@@ -54,15 +55,19 @@ def _not_included(name: str) -> str | None:
 
     What goes wrong within such a module is for its developer to see, with its traceback.
     """
-    expected = "what can be included"
-    try:
-        found = _RESOLVER.maybe_resolve(name)
-    except ImportError as error:
-        if error.name and not f"{name}.".startswith(f"{error.name}."):
-            raise
-        return f"{expected}: {error}"
-    except (AttributeError, ValueError):
+    expected = "the dotted name of a module or function that Pyramid can include"
+    if not re.fullmatch(r"\.?[\w.]*\w(:[\w.]+)?", name):
         return expected
+    module, _, attribute = name.partition(":")
+    dotted = f"{_PACKAGE}{module}" if module.startswith(".") else module
+    try:
+        found = _RESOLVER.maybe_resolve(module)
+        for each in filter(None, attribute.split(".")):
+            found = getattr(found, each, None)
+    except ModuleNotFoundError as error:
+        if not f"{dotted}.".startswith(f"{error.name}."):
+            raise
+        return f"{expected} ({error})"
     return None if callable(getattr(found, "includeme", found)) else expected
 
 
@@ -71,7 +76,13 @@ def refuse_database(settings: ApplicationSettings) -> None:
 
     If it does not answer, that is an outage: pages that need no database are served.
     """
-    engine = create_database_engine(settings.url, connect_timeout=_PATIENCE, poolclass=NullPool)
+    engine = create_database_engine(
+        settings.url,
+        connect_timeout=_PATIENCE,
+        # Something may accept the connection, and say nothing.
+        statement_timeout=_PATIENCE,
+        poolclass=NullPool,
+    )
     try:
         engine.connect().close()
     except DBAPIError as error:

@@ -202,7 +202,12 @@ def _is_dropped(url: URL, name: str, value: str) -> bool:
                 " sessions alone"
             )
         return True
-    return plain in _HARMLESS
+    return is_harmless(name)
+
+
+def is_harmless(name: str) -> bool:
+    """Whether a parameter affects neither what is stored nor how safely it travels."""
+    return _plain(name) in _HARMLESS | {"applicationname"}
 
 
 def _check(url: URL, kept: Query) -> None:
@@ -210,7 +215,11 @@ def _check(url: URL, kept: Query) -> None:
     for name, value in kept.items():
         if name in _NUMBERS and not (isinstance(value, str) and re.fullmatch(r"\d{1,9}", value)):
             raise Expected(f"{_shown(name)} to be a whole number")
-        if name in _TIMEOUTS and _kind(url) == "mysql" and not 0 < int(str(value)) <= _A_YEAR:
+        if (
+            name in _TIMEOUTS
+            and url.get_driver_name() == "pymysql"
+            and not 0 < int(str(value)) <= _A_YEAR
+        ):
             raise Expected(f"{name} to be a number of seconds from 1 to {_A_YEAR}")
         if name in _BOOLEANS:
             kept[name] = "true" if _boolean(name, value) else "false"
@@ -233,15 +242,16 @@ def _check_postgresql(kept: Query) -> None:
             raise Expected(f"{name} to be one of {', '.join(words)}")
     if _plain(str(kept.get("client_encoding"))) == "sqlascii":
         # psycopg makes bytes of its text, and SQLAlchemy expects characters.
-        raise Expected("a client_encoding of characters, or none to use utf8")
+        raise Expected("a client_encoding other than SQL_ASCII; leave it out to use UTF-8")
     for port in str(kept.get("port", "")).split(","):
         if port and not (re.fullmatch(r"\d{1,5}", port) and 0 < int(port) < 65536):
             raise Expected("a port from 1 to 65535")
     if str(kept.get("sslmode")).startswith("verify"):
         _check_roots(kept)
-    if kept.get("sslrootcert") != "system":
-        # With sslmode=require, libpq would verify nothing, and say nothing, if it were missing.
-        _check_file("sslrootcert", kept.get("sslrootcert"))
+    roots = kept.get("sslrootcert", os.environ.get("PGSSLROOTCERT"))
+    if roots != "system" and kept.get("sslmode") == "require":
+        # libpq would verify nothing, and say nothing, if it were missing.
+        _check_file("sslrootcert", roots)
     for name in ("sslcert", "sslkey", "sslcrl"):
         _check_file(name, kept.get(name))
 
@@ -277,11 +287,11 @@ def _check_address(address: object) -> None:
     """Raise Expected for an address from which nothing can be connected."""
     if address is None:
         return
+    kind, flags = socket.SOCK_STREAM, socket.AI_ADDRCONFIG
     try:
-        found = socket.getaddrinfo(str(address), 0, type=socket.SOCK_STREAM)
-        for family, kind, protocol, _, place in found[:1]:
-            with socket.socket(family, kind, protocol) as made:
-                made.bind(place)
+        family, _, _, _, place = socket.getaddrinfo(str(address), 0, type=kind, flags=flags)[0]
+        with socket.socket(family, kind) as made:
+            made.bind(place)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise Expected(f"bind_address to be an address of this machine ({reason})") from None

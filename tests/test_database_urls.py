@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import make_url
 
 import myapp
 from harness.processes import ROOT, clean_environment
@@ -52,6 +53,15 @@ UNDERSTOOD = {
     "postgres://u@/d?host=/run/pg": "postgresql+psycopg://u@/d?host=%2Frun%2Fpg",
     "mysql://u@/d?socket=/run/my.sock": "mysql+pymysql://u@/d?unix_socket=%2Frun%2Fmy.sock",
     "mysql://u@%2Frun%2Fmy.sock/d": "mysql+pymysql://u@/d?unix_socket=%2Frun%2Fmy.sock",
+    "postgis://u:p@a,b/d": "postgresql+psycopg://u:***@/d?host=a%2Cb",
+    "postgres://a:1,b:2/d?application_name=a@b": (
+        "postgresql+psycopg:///d?application_name=a%40b&host=a%2Cb&port=1%2C2"
+    ),
+    "postgres://u:p@h/d?sslmode=prefer&sslrootcert=/nowhere": (
+        f"{PG}?sslmode=prefer&sslrootcert=%2Fnowhere"
+    ),
+    "postgres://h/d&d?pgbouncer&application_name=": str(make_url("postgresql+psycopg://h/d&d")),
+    "sqlite:////srv/R&D/x.sqlite": str(make_url("sqlite:////srv/R&D/x.sqlite")),
     "postgres://u:p@a:1,b:2/d": "postgresql+psycopg://u:***@/d?host=a%2Cb&port=1%2C2",
     "postgres://u:p@[::1],b:2/d?sslmode=require": (
         "postgresql+psycopg://u:***@/d?host=%3A%3A1%2Cb&port=%2C2&sslmode=require"
@@ -97,23 +107,26 @@ DROPPED = {
     "mysql://u:p@h/d?serverTimezone=UTC&loc=Local": "loc, serverTimezone",
     "postgres://u:p@h/d?uselibpqcompat=true&sslmode=require": "uselibpqcompat",
 }
+AT = "an @ within the password or the database's name to be written as %40"
 NO_NAME = "the name of a database at the end: {}://user:password@host/name"
 MYSQL = "mysql:// (PyMySQL) or mysql+mysqldb:// (mysqlclient): sessions do not work with {}"
 REFUSED = {
     "mysql://u:p@h": NO_NAME.format("mysql"),
     "postgres://u:p@h/": NO_NAME.format("postgresql"),
-    "postgres://u:p@ss@h/d": "an @ within the password to be written as %40",
-    "postgres://u:p@ss/word@h/d": "an @ within the password to be written as %40",
-    "mysql://u:p@ss/w?rd@h/d": "an @ within the password to be written as %40",
+    "postgres://u:p@ss@h/d": AT,
+    "postgres://u:p@ss/word@h/d": AT,
+    "mysql://u:p@ss/w?rd@h/d": AT,
     "postgres://u:p@h:99999/d": "a port from 1 to 65535",
     "postgres://u:p@a:1,b:99999/d": "a port from 1 to 65535",
     "postgres:///u:p@h/d": "two slashes before the user: postgresql://user:password@host/name",
-    "postgres://u:p%00@h/d": "no %00, with which a text ends",
-    "mysql://u:p@h/d%00x": "no %00, with which a text ends",
-    "postgres://u:p@h /d": "the name or the address of one host",
-    "mysql://u:p@a,b/d": "the name or the address of one host",
+    "postgres://u:p%00@h/d": "no %00: a NUL character can't be part of a URL",
+    "mysql://u:p@h/d%00x": "no %00: a NUL character can't be part of a URL",
+    "postgres://u:p@h /d": "the names or the addresses of hosts",
+    "postgres://u:p@,/d": "the names or the addresses of hosts",
+    "mysql://u:p@a,b/d": ("the name or the address of a host; MariaDB and MySQL take only one"),
     "postgres://u:p@h/d?sslmode=": "a value for the parameter sslmode",
     "mysql://u:p@h/d?reconnect=true&ssl": "a value for the parameter ssl",
+    "jdbc:mysql://h/d?useSSL&user=app@srv&password=x": "a value for the parameter useSSL",
     "sqlite:////x?y.sqlite": "a value for the parameter y.sqlite",
     "sqlite://x.sqlite": (
         "three slashes before a relative path, and four before any other: sqlite:////path/to/file"
@@ -173,13 +186,13 @@ REFUSED = {
         " prefer-standby"
     ),
     "postgres://u:p@h/d?client_encoding=SQL_ASCII": (
-        "a client_encoding of characters, or none to use utf8"
+        "a client_encoding other than SQL_ASCII; leave it out to use UTF-8"
     ),
     "postgres://u:p@h/d?require_auth=x": (
-        'parameters that libpq takes (invalid require_auth value: "x")'
+        'parameters that libpq accepts (invalid require_auth value: "x")'
     ),
     "postgres://u:p@h/d?sslnegotiation=direct": (
-        'parameters that libpq takes (weak sslmode "prefer" may not be used with'
+        'parameters that libpq accepts (weak sslmode "prefer" may not be used with'
         ' sslnegotiation=direct (use "require", "verify-ca", or "verify-full"))'
     ),
     "postgres://u:p@h/d?aplication_name=x": (

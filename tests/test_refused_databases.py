@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,9 +14,13 @@ from sqlalchemy.exc import DBAPIError
 
 import myapp
 from harness.servers.mariadb import MariaDB
+from harness.servers.ports import LOOPBACK
 from harness.servers.postgresql import PostgreSQL
+from myapp import starting
 from myapp.database import create_database_engine, reason_of, refusal_of
 from myapp.environment import SettingError
+from myapp.settings import read_application_settings
+from myapp.starting import refuse_database
 from tests import foreign_app
 from tests.needed import NEEDED
 from tests.sessions.app import create_table
@@ -54,10 +59,12 @@ def _drop_user(kind: str, database: str) -> list[str]:
 def run(url: str, *statements: str) -> None:
     """Run statements as the server's administrator."""
     engine = create_database_engine(url)
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
-    engine.dispose()
+    try:
+        with engine.begin() as connection:
+            for statement in statements:
+                connection.exec_driver_sql(statement)
+    finally:
+        engine.dispose()
 
 
 @pytest.fixture(autouse=True)
@@ -176,11 +183,42 @@ def test_what_a_server_refuses_of_a_url_is_one_line(
         assert words in line_of(**{"sqlalchemy.url": joined}).partition("may use")[2]
 
 
-def test_a_syntax_error_of_a_migration_is_no_refusal(mariadb: MariaDB) -> None:
-    """C2: it is the migration's, and shown with its statement."""
-    with mariadb.database() as url, pytest.raises(DBAPIError) as caught:
-        run(url, "SELEKT")
+@pytest.mark.parametrize(
+    ("kind", "statements"),
+    [
+        ("mariadb", ["SELEKT"]),
+        ("postgresql", ["CREATE TABLE certificates (x INT)", "CREATE TABLE certificates (x INT)"]),
+        ("postgresql", ["SET work_mem = 'klingon'"]),
+    ],
+)
+def test_an_error_of_a_statement_is_no_refusal(
+    kind: str, statements: list[str], request: pytest.FixtureRequest
+) -> None:
+    """C2: it may be a migration's, and is shown with its statement."""
+    server: PostgreSQL | MariaDB = request.getfixturevalue(kind)
+    with server.database() as url, pytest.raises(DBAPIError) as caught:
+        run(url, *statements)
     assert refusal_of(caught.value) is None
+
+
+@pytest.mark.parametrize("driver", ["postgresql+psycopg", "mysql+pymysql"])
+def test_the_name_of_a_host_is_no_refusal(driver: str) -> None:
+    """C2: nobody knows it now, which may be an outage."""
+    engine = create_database_engine(f"{driver}://u@certificates.invalid/d")
+    with pytest.raises(DBAPIError) as caught:
+        engine.connect()
+    assert refusal_of(caught.value) is None
+
+
+@pytest.mark.parametrize("kind", ["postgresql", "mysql"])
+def test_a_server_that_says_nothing_is_an_outage(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """C2: as a proxy does whose database is down: nobody waits for it without end."""
+    monkeypatch.setattr(starting, "_PATIENCE", 100)
+    with socket.create_server((LOOPBACK, 0)) as silent:
+        url = f"{kind}://u:p@{LOOPBACK}:{silent.getsockname()[1]}/d"
+        refuse_database(read_application_settings({"sqlalchemy.url": url}, {}))
 
 
 def test_a_file_that_is_no_database_is_one_line(tmp_path: Path) -> None:

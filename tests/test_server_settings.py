@@ -101,14 +101,19 @@ def test_one_place_to_listen_is_enough(ini: Path, section: dict[str, str]) -> No
 
 
 @pytest.mark.parametrize(
-    ("name", "expected"),
+    ("name", "expected", "source"),
     [
-        ("port", "http_port instead"),
-        ("host", "it in [server:main] only; global values don't reach the server"),
-        ("http_prot", "a known name; the nearest is http_port"),
+        *(
+            (name, expected, source)
+            for source in ("the command line", "[DEFAULT] of site.ini")
+            for name, expected in (
+                ("port", "http_port instead"),
+                ("host", "this option in [server:main]; global values don't reach the server"),
+            )
+        ),
+        ("http_prot", "a known name; the nearest is http_port", "the command line"),
     ],
 )
-@pytest.mark.parametrize("source", ["the command line", "[DEFAULT] of site.ini"])
 def test_an_option_that_is_no_global_value_is_refused(
     ini: Path, name: str, expected: str, source: str
 ) -> None:
@@ -119,6 +124,13 @@ def test_an_option_that_is_no_global_value_is_refused(
         read_server_settings({}, {"__file__": str(ini), "http_port": "6543", name: "::1"})
     assert (caught.value.setting, caught.value.value) == (name, "::1")
     assert (caught.value.source, caught.value.expected) == (source, expected)
+
+
+def test_a_global_value_of_another_name_is_left_alone(ini: Path) -> None:
+    """C2: an application may read it; no option of a server is lost by it."""
+    ini.write_text("[DEFAULT]\nhttps_port = 1\nthreads = 2\n[server:main]\nport = 3\n")
+    settings = {"__file__": str(ini), "https_port": "1", "threads": "2"}
+    assert read_server_settings({"port": "3"}, settings).options == {"port": 3}
 
 
 @pytest.mark.parametrize("option", ["listen = %(host)s:1", "host = %(host)s"])

@@ -854,13 +854,16 @@ def test_a_key_close_to_a_known_one_is_warned_of(
     assert warned == [f"{key} (from [app:main] of x.ini) is unknown; did you mean {meant}?"]
 
 
+INCLUDABLE = "the dotted name of a module or function that Pyramid can include"
+
+
 @pytest.mark.parametrize(
     ("name", "value", "shown", "expected"),
     [
-        ("pyramid.includes", "pyramid_tm nosuch.x", "nosuch.x", "what can be included: No module"),
-        ("pyramid.includes", "myapp.nosuch", "myapp.nosuch", "what can be included: No module"),
-        ("pyramid.includes", "json", "json", "what can be included$"),
-        ("pyramid.includes", "myapp:nosuch", "myapp:nosuch", "what can be included: "),
+        ("pyramid.includes", "pyramid_tm nosuch.x", "nosuch.x", INCLUDABLE + r" \(No module"),
+        ("pyramid.includes", ".nosuch", ".nosuch", INCLUDABLE + r" \(No module"),
+        ("pyramid.includes", "json", "json", INCLUDABLE + "$"),
+        ("pyramid.includes", "myapp:nosuch", "myapp:nosuch", INCLUDABLE + "$"),
         ("retry.attempts", "many", "many", "a whole number, at least 1$"),
         ("retry.attempts", "0", "0", "a whole number, at least 1$"),
         ("sqlalchemy.url", "sqlite:////nowhere/x", "sqlite:////nowhere/x", "a file in an existing"),
@@ -876,14 +879,27 @@ def test_what_others_would_answer_in_a_traceback_is_one_line(
         myapp.main({"__file__": "x.ini"}, **settings)
 
 
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ("import nosuch_module", ModuleNotFoundError),
+        ("raise ImportError('no name')", ImportError),
+        ("int('x')", ValueError),
+        ("None.x", AttributeError),
+    ],
+)
 def test_an_error_within_what_is_included_keeps_its_traceback(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    url: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    content: str,
+    error: type[Exception],
 ) -> None:
-    """C2: it is no wrong setting, and names the module that is missing."""
-    (tmp_path / "includes_nothing.py").write_text("import nosuch_module")
+    """C2: it is no wrong setting, and its developer needs the line."""
+    (tmp_path / "breaks.py").write_text(content)
     monkeypatch.syspath_prepend(tmp_path)
-    settings = {"sqlalchemy.url": url, "pyramid.includes": "includes_nothing", **NEEDED}
-    with pytest.raises(ModuleNotFoundError, match="nosuch_module"):
+    settings = {"sqlalchemy.url": url, "pyramid.includes": "breaks", **NEEDED}
+    with pytest.raises(error):
         myapp.main({"__file__": "x.ini"}, **settings)
 
 

@@ -60,7 +60,7 @@ The rule is the same for `pserve`, `alembic` (`-x name=value`, `-x ini=FILE.ini`
   where it came from and what was expected. The same happens if a name begins with `session.`,
   `database.`, `myapp.` or the name of a feature but is unknown; the line suggests the nearest one.
 - A name or a variable that looks misspelt, such as `databse.migrate_on_start` or `DATABSE_URL`,
-  causes a warning. So does a variable in small letters, and one behind the command:
+  causes a warning. So does a variable in small letters, and one after the command:
   `pserve production.ini DATABASE_URL=…`.
 
 ## How to write a value

@@ -99,16 +99,20 @@ table: Table = cast(Table, SessionRow.__table__)
 """The same as SQLAlchemy Core has it."""
 
 
-_SCHEMAS_OF_SERVERS: Final = frozenset(
-    {"information_schema", "mysql", "performance_schema", "pg_catalog", "sys"}
-)
+_MYSQL_SCHEMAS: Final = ("information_schema", "mysql", "performance_schema", "sys")
+_SCHEMAS_OF_SERVERS: Final = {
+    "postgresql": ("information_schema", "pg_catalog", "pg_toast"),
+    "mysql": _MYSQL_SCHEMAS,
+    "mariadb": _MYSQL_SCHEMAS,
+}
 
 
 def refused_name(name: str, url: URL) -> str | None:
     """What is expected in place of a name that this database can't have; None where it can."""
-    if url.get_backend_name() != "sqlite":
+    taken = _SCHEMAS_OF_SERVERS.get(url.get_backend_name())
+    if taken is not None:
         schema = name.rpartition(".")[0].lower()
-        return "a name in a schema of your own" if schema in _SCHEMAS_OF_SERVERS else None
+        return "a name in a schema of your own" if schema in taken else None
     if "." in name:
         return "a name without a schema, which SQLite does not have"
     if name.lower().startswith("sqlite_"):

@@ -21,7 +21,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
 
     from myapp import environment
     from myapp.database_url import parse_url, refused_folder
-    from myapp.environment import SettingError, Sourced, printable
+    from myapp.environment import SettingError, Sourced
 
     # <migrations>
     from myapp.migrations import migrate_if_set
@@ -31,6 +31,7 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
     from myapp.settings import read_application_settings
     from myapp.starting import (
         CannotStart,
+        created,
         is_new_file,
         refuse_database,
         refuse_settings_of_others,
@@ -41,7 +42,8 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         merged = environment.merge(settings, global_config)
         own = read_application_settings(merged, os.environ)
         refuse_settings_of_others(merged)
-        refused = refused_folder(parse_url(own.url))
+        parsed = parse_url(own.url)
+        refused = refused_folder(parsed)
         if refused is not None:
             own.reading.refuse("sqlalchemy.url", refused)
         was_new = is_new_file(own.url)
@@ -64,14 +66,12 @@ def main(global_config: dict[str, str], **settings: Any) -> Router:
         manager = get_manager(app.registry)
         # Otherwise the sessions have asked the database: they may have another one, and some of a
         # URL's parameters, such as charsets and modes, are for the application alone.
-        if manager.settings.url is not None or parse_url(own.url).query:
+        if manager.settings.url is not None or parsed.query:
             refuse_database(own)
         tell_of_start(own.url, manager.settings.cookie_name, was_new=was_new)
         return app
     except SchemaError as error:
-        made = (
-            f"; the database did not exist and was created: {printable(own.url)}" if was_new else ""
-        )
+        made = f"; {created(own.url)}" if was_new else ""
         sys.exit(f"myapp: {error}{made}")
     except (SettingError, CannotStart) as error:
         sys.exit(f"myapp: {error}")

@@ -1,4 +1,4 @@
-"""Logs what starts, and with which data (C6)."""
+"""What is looked at before the application starts, and what is logged of it (C2, C6)."""
 
 from __future__ import annotations
 
@@ -107,4 +107,9 @@ def tell_of_start(url: str, cookie_name: str, *, was_new: bool) -> None:
         cookie_name,
     )
     if was_new:
-        log.warning("the database did not exist and was created: %s", printable(url))
+        log.warning("%s", created(url))
+
+
+def created(url: str) -> str:
+    """What is said of a database that was just made."""
+    return f"the database did not exist and was created: {printable(url)}"

@@ -43,13 +43,13 @@ _SQLITE: Final = _words("cached_statements detect_types isolation_level timeout"
 # Of pools, of other languages' drivers and of services: nothing that changes what is stored, or
 # how safely it travels. Without underscores, hyphens and capitals.
 _HARMLESS: Final = _words(
-    "allowpublickeyretrieval autoreconnect cacheprepstmts checkouttimeout connectionlimit "
-    "connhealthchecks connmaxage idletimeout loc maxidle maxoverflow multistatements parsetime "
-    "pgbouncer pool poolmaxidletime poolprepin poolpreping poolrecycle poolsize pooltimeout "
-    "preparedstatements preparethreshold queuelimit reapingfrequency reconnect "
-    "rewritebatchedstatements servertimezone serverversion sockettimeout statementcachesize supa "
-    "tcpkeepalive uselegacydatetimecode uselibpqcompat useserverprepstmts useunicode "
-    "waitforconnections zerodatetimebehavior"
+    "allowpublickeyretrieval applicationname autoreconnect cacheprepstmts checkouttimeout "
+    "connectionlimit connhealthchecks connmaxage idletimeout loc maxidle maxoverflow "
+    "multistatements parsetime pgbouncer pool poolmaxidletime poolprepin poolpreping "
+    "poolrecycle poolsize pooltimeout preparedstatements preparethreshold queuelimit "
+    "reapingfrequency reconnect rewritebatchedstatements servertimezone serverversion "
+    "sockettimeout statementcachesize supa tcpkeepalive uselegacydatetimecode uselibpqcompat "
+    "useserverprepstmts useunicode waitforconnections zerodatetimebehavior"
 )
 _CHARSETS: Final = frozenset({"charset", "encoding", "characterencoding", "clientencoding"})
 _UTF8: Final = frozenset({"utf8", "utf8mb3", "utf8mb4", "unicode"})
@@ -207,7 +207,7 @@ def _is_dropped(url: URL, name: str, value: str) -> bool:
 
 def is_harmless(name: str) -> bool:
     """Whether a parameter affects neither what is stored nor how safely it travels."""
-    return _plain(name) in _HARMLESS | {"applicationname"}
+    return _plain(name) in _HARMLESS
 
 
 def _check(url: URL, kept: Query) -> None:
